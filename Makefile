@@ -1,0 +1,85 @@
+# Everything is reached from here; `make` lists it. Each target installs what it
+# needs: Debian's packages with apt-get (as root, or through sudo), Python's from
+# requirements.lock into .venv.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup venv run test test-guest check format lint layers types unit \
+        kernels doctor lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ANONVMA := $(BIN)/anonvma
+
+# What building kernels for arm64 and running them takes.
+PACKAGES := bc bison flex gcc gcc-aarch64-linux-gnu libc6-dev libssl-dev \
+            linux-source-6.1 linux-source-6.12 make mmdebstrap patch python3-venv \
+            qemu-system-arm util-linux xz-utils
+
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: setup ## Measure, and print the table: everything from nothing.
+	$(ANONVMA) run $(ARGS)
+
+test: setup check test-guest ## All tests, those in real guests included.
+
+check: format lint layers types unit ## Everything that needs no kernel.
+
+test-guest: setup ## The tests that boot guests, on kernels built here.
+	$(BIN)/pytest -m guest --require-guest $(ARGS)
+
+unit: venv
+	$(BIN)/pytest -m 'not guest' $(ARGS)
+
+format: venv
+	$(BIN)/ruff format --check .
+
+lint: venv
+	$(BIN)/ruff check .
+
+layers: venv
+	$(BIN)/lint-imports
+
+types: venv
+	$(BIN)/mypy
+
+kernels: setup ## Build every variant on every base.
+	$(ANONVMA) build --variant all --base all
+
+doctor: venv ## Tell what this machine can run and what is missing.
+	$(ANONVMA) doctor
+
+setup: venv ## Install what is missing: Debian's packages and the environment.
+	@missing=$$(for p in $(PACKAGES); do \
+	    dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed \
+	    || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	    echo "installing" $$missing; \
+	    if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
+	    $$sudo apt-get update -qq && \
+	    $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+	        --no-install-recommends $$missing >/dev/null; \
+	fi
+
+venv: $(VENV)/installed
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "Python 3.11 or newer is needed, this is " + sys.version)'
+	@echo "installing Python's packages into $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { echo "as root: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes \
+	    -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
+	    --no-build-isolation --editable .
+	@touch $@
+
+lock: venv ## Pin the newest versions of what requirements.in names.
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate \
+	    --no-header --no-emit-index-url --universal --python-version 3.11 \
+	    requirements.in -o requirements.lock
+
+clean: ## Remove the environment and tool caches; kernels and results stay.
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

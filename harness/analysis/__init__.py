@@ -1,0 +1,35 @@
+"""Records to answers; the only room with pandas."""
+
+from harness.analysis.effects import (
+    PUBLISHED_PERCENT,
+    PUBLISHED_VMAS,
+    ForkRow,
+    StoreEffect,
+    distrust,
+    fork_effects,
+    fork_table,
+    unnamed_forks,
+)
+from harness.analysis.frames import (
+    MUST_MATCH,
+    check_poolable,
+    load,
+    usable,
+    write_parquet,
+)
+
+__all__ = [
+    "MUST_MATCH",
+    "PUBLISHED_PERCENT",
+    "PUBLISHED_VMAS",
+    "ForkRow",
+    "StoreEffect",
+    "check_poolable",
+    "distrust",
+    "fork_effects",
+    "fork_table",
+    "load",
+    "unnamed_forks",
+    "usable",
+    "write_parquet",
+]

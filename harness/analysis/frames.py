@@ -1,0 +1,130 @@
+"""Records as a tidy DataFrame, and as Parquet derived from them.
+
+One row a sample, with the facts of its run beside it:
+
+    column                     dtype    what
+    metric, unit               str      name, fork, exit_reap, munmap; insns or ns
+    value                      int64    the cost, in ``unit``
+    order, at                  int64    place in the run; clock when it began
+    repetition                 int64    index within the run
+    warmup, valid, reason      bool, bool, str
+    store                      str      as the kernel said at the sample
+    run, session, boot, block, position, seed      identity of the run
+    variant, base, build_id, config_sha256, kernel_release, kernel_version
+    target, accelerator, machine, cpu, clock, clock_step      where it ran
+    vmas, vma_pages, written_pages, naming, name_length       the cell
+    map_count, max_map_count, pinned_cpu, fifo, python, harness, launched
+    run_valid                  bool     the run ended, and said it was valid
+
+Other columns are those of harness.measure.records.Run, by the same names.
+"""
+
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from harness.errors import RecordError, UsageError
+from harness.measure import Run, RunEnd, Sample, parse_record
+
+# Facts that must be the same for two runs of one variant and base to be pooled.
+MUST_MATCH = (
+    "build_id", "config_sha256", "kernel_release", "target", "accelerator",
+    "machine", "cpu", "clock", "unit", "harness", "python",
+)  # fmt: skip
+
+
+def load(path: Path) -> pd.DataFrame:
+    """The samples of a campaign: its folder, its records.jsonl or its Parquet.
+
+    Warmups, invalid samples and samples of unfinished runs are in it, marked.
+    A last line without its newline, as a full disk leaves it, is left out.
+    Raises UsageError when there is nothing to read, RecordError for a line that
+    is not a record.
+    """
+    if path.is_dir():
+        path = path / "records.jsonl"
+    if not path.exists():
+        raise UsageError(f"there are no records at {path}")
+    if path.suffix == ".parquet":
+        return _read_parquet(path)
+    return _frame_of(path)
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame that ``load`` made, whole or not at all."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        made = Path(scratch) / path.name
+        frame.to_parquet(made, index=False)
+        made.replace(path)
+
+
+def usable(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The samples of a metric that may be analysed: valid, no warmups."""
+    keep = (
+        (frame["metric"] == metric)
+        & frame["valid"]
+        & frame["run_valid"]
+        & ~frame["warmup"]
+    )
+    return frame[keep]
+
+
+def check_poolable(frame: pd.DataFrame) -> None:
+    """Assert that the runs of each variant and base may be pooled.
+
+    Raises UsageError, which names the first fact that differs, and its values.
+    """
+    for (variant, base), runs in frame.groupby(["variant", "base"]):
+        for fact in MUST_MATCH:
+            values = runs[fact].drop_duplicates().tolist()
+            if len(values) > 1:
+                raise UsageError(
+                    f"the runs of {variant} on {base} may not be pooled: "
+                    f"{fact} differs: {', '.join(map(repr, values))}"
+                )
+
+
+def _frame_of(path: Path) -> pd.DataFrame:
+    runs: dict[str, Run] = {}
+    ended: dict[str, bool] = {}
+    samples: list[Sample] = []
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            record = parse_record(line)
+        except RecordError as error:
+            raise RecordError(line, f"{path}:{number}: {error}") from None
+        match record:
+            case Run():
+                runs[record.run] = record
+            case Sample():
+                if record.run not in runs:
+                    raise RecordError(
+                        line, f"{path}:{number}: its run is not before it"
+                    )
+                samples.append(record)
+            case RunEnd():
+                ended[record.run] = record.valid
+    facts = {name: asdict(run) for name, run in runs.items()}
+    rows = [
+        {**facts[s.run], **asdict(s), "run_valid": ended.get(s.run, False)}
+        for s in samples
+    ]
+    if not rows:
+        raise UsageError(f"{path} has no samples yet")
+    return pd.DataFrame(rows)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is not Parquet: {error}") from None
+    if missing := {"metric", "value", "run_valid", *MUST_MATCH} - set(frame.columns):
+        raise UsageError(
+            f"{path} is not one of our campaigns: "
+            f"it has no column {', '.join(sorted(missing))}"
+        )
+    return frame

@@ -1,0 +1,62 @@
+"""What is being done: a live line on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+# Elsewhere than on a terminal, steps of one kind are told this often.
+_PLAIN_EVERY_S = 15.0
+
+
+class Progress:
+    """Tells steps on standard error; a context manager, for the live line."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._live: Status | None = None
+        self._told = ("", 0.0)
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = self._console.status("starting")
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def step(self, what: str) -> None:
+        """Tell what is being done; ``KIND: detail`` may be told less often."""
+        if self._live is not None:
+            self._live.update(f"{escape(what)} [dim]({self._elapsed()})[/dim]")
+            return
+        kind, now = what.partition(":")[0], time.monotonic()
+        told, when = self._told
+        if kind != told or now - when >= _PLAIN_EVERY_S:
+            self._told = (kind, now)
+            self.line(what)
+
+    def cell(self, ended: int, planned: int, what: str) -> None:
+        """Tell that a cell is over."""
+        self.step(f"measuring: {ended} of {planned} cells, {what}")
+
+    def line(self, what: str) -> None:
+        """Tell something that stays to be read."""
+        self._console.print(f"{self._elapsed()} {what}", markup=False, soft_wrap=True)
+        sys.stderr.flush()
+
+    def _elapsed(self) -> str:
+        seconds = int(time.monotonic() - self._started)
+        return f"{seconds // 60}:{seconds % 60:02}"

@@ -1,0 +1,97 @@
+"""Rows as tables for people: rich on a terminal, plain text elsewhere."""
+
+import sys
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from harness.analysis import ForkRow, StoreEffect
+
+# Wide enough for every column; files and pipes have no width of their own.
+_PLAIN_WIDTH = 132
+
+_NOTES = {
+    "insns": (
+        "insns: instructions of the whole guest between two clock reads, counted by "
+        "QEMU; exact, but blind to caches and memory. They are not time."
+    ),
+    "ns": "ns: nanoseconds of this machine's clock.",
+}
+
+
+def stdout_console() -> Console:
+    """Where results go; as wide as the terminal, or as wide as is needed."""
+    width = None if sys.stdout.isatty() else _PLAIN_WIDTH
+    return Console(width=width, highlight=False)
+
+
+def print_fork_tables(rows: Sequence[ForkRow], console: Console) -> None:
+    """One table for each base, clock and set of kernels."""
+    groups: dict[tuple[str, str, tuple[str, ...]], list[ForkRow]] = {}
+    for row in rows:
+        groups.setdefault((row.base, row.unit, row.kernels), []).append(row)
+    for (base, unit, kernels), members in groups.items():
+        console.print()
+        console.print(
+            f"What names cost at fork: linux {base}, kernel {' and '.join(kernels)}"
+        )
+        console.print(_fork_table(members, unit))
+    for unit in sorted({row.unit for row in rows}):
+        console.print(_NOTES[unit], soft_wrap=True)
+    console.print(
+        "extra: named - unnamed within one kernel and boot, median over boots; "
+        "±: how far the furthest boot lies from it. ratio: strdup's extra over "
+        "refcount's. 2021: percent of milliseconds on an ARM64 device, linux 5.14, "
+        "64K VMAs, names of up to 63 bytes (cover letter of v8).",
+        soft_wrap=True,
+    )
+
+
+def _fork_table(rows: Sequence[ForkRow], unit: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for title in (
+        "VMAs", "pages\neach", "names", "boots", f"unnamed\nfork, {unit}",
+        f"strdup: extra\n{unit} a VMA", "\npercent", "2021\npercent",
+        f"refcount: extra\n{unit} a VMA", "\npercent", "2021\npercent", "\nratio",
+    ):  # fmt: skip
+        table.add_column(title, justify="left" if title == "names" else "right")
+    for row in rows:
+        either = row.strdup or row.refcounted
+        assert either is not None
+        published = row.published or {}
+        table.add_row(
+            f"{row.vmas:,}",
+            str(row.written_pages),
+            row.naming,
+            str(either.boots),
+            _baseline(row),
+            *_effect(row.strdup),
+            _percent(published.get("strdup")),
+            *_effect(row.refcounted),
+            _percent(published.get("refcounted")),
+            "" if row.ratio is None else f"{row.ratio:.1f}",
+        )
+    return table
+
+
+def _baseline(row: ForkRow) -> str:
+    values = dict.fromkeys(
+        f"{effect.unnamed:,.0f} ±{effect.unnamed_spread / effect.unnamed:.2%}"
+        for effect in (row.strdup, row.refcounted)
+        if effect is not None
+    )
+    return "\n".join(values)
+
+
+def _effect(effect: StoreEffect | None) -> tuple[str, str]:
+    if effect is None:
+        return "", ""
+    middle, low, high = effect.extra
+    away = max(middle - low, high - middle)
+    return f"{middle:+.1f} ±{away:.1f}", f"{effect.percent[0]:+.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:+.2f}"

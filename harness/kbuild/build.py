@@ -1,0 +1,270 @@
+"""Builds a variant's image, or finds it built before.
+
+An image is known by what went into it: the source's version, the options asked
+for, the patches, the compiler. The same of all is the same kernel, whoever
+built it; anything else is built, in the tree kept for its base.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.arch import Arch
+from harness.errors import BuildFailed, EnvironmentFault
+from harness.kbuild.config import (
+    check_survived,
+    merge_fragments,
+    parse_config,
+    render_options,
+)
+from harness.kbuild.source import (
+    SourcePackage,
+    apply_patches,
+    find_source,
+    unpack_source,
+)
+from harness.kbuild.variant import Variant, patch_paths
+from harness.linux import config_digest
+from harness.paths import cache_dir, kernels_dir
+from harness.programs import exclusive, run_logged, tail_of
+
+_CONFIG_DEADLINE_S = 600
+_MAKE_DEADLINE_S = 7200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltKernel:
+    """An image and what it is; ``config_sha256`` is that of its running kernel."""
+
+    image: Path
+    variant: Variant
+    base: str
+    arch: Arch
+    source_version: str
+    config_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recipe:
+    variant: Variant
+    base: str
+    arch: Arch
+    package: SourcePackage
+    options: Mapping[str, str]
+    patches: tuple[Path, ...]
+    compiler: str
+
+    @property
+    def key(self) -> str:
+        parts = [
+            self.package.version, self.arch.name, self.variant.name, self.compiler,
+            render_options(self.options), *(p.read_text() for p in self.patches),
+        ]  # fmt: skip
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+    @property
+    def name(self) -> str:
+        return f"{self.variant.name}-{self.base}-{self.arch.name}"
+
+
+def build_kernel(
+    variant: Variant, base: str, arch: Arch, *, on_step: Callable[[str], None]
+) -> BuiltKernel:
+    """The variant's image on a base, for a machine; built if it was not yet.
+
+    ``on_step`` is told what is being done. Raises EnvironmentFault when a tool
+    or the source is missing, BuildFailed when make or Kconfig does not do what
+    was asked. Another build of the same base is waited for.
+    """
+    recipe = _recipe(variant, base, arch)
+    kernels = cache_dir() / "kernels"
+    place = kernels / f"{recipe.name}-{recipe.key}"
+    if not place.exists():
+        kernels.mkdir(parents=True, exist_ok=True)
+        room = cache_dir() / "build" / f"linux-{base}-{arch.kernel_arch}"
+        room.mkdir(parents=True, exist_ok=True)
+        waiting = f"waiting for another build of linux {base} for {arch.name}"
+        with exclusive(room / "lock", on_wait=lambda: on_step(waiting)):
+            if not place.exists():
+                _build(recipe, room, place, on_step)
+    facts = json.loads((place / "kernel.json").read_text())
+    return BuiltKernel(
+        image=place / "image",
+        variant=variant,
+        base=base,
+        arch=arch,
+        source_version=recipe.package.version,
+        config_sha256=facts["config_sha256"],
+    )
+
+
+def _recipe(variant: Variant, base: str, arch: Arch) -> _Recipe:
+    names = [*variant.config, arch.kernel_arch]
+    return _Recipe(
+        variant=variant,
+        base=base,
+        arch=arch,
+        patches=tuple(patch_paths(variant, base)),
+        package=find_source(base),
+        options=merge_fragments(
+            [kernels_dir() / "config" / f"{name}.config" for name in names]
+        ),
+        compiler=_compiler(arch),
+    )
+
+
+def _compiler(arch: Arch) -> str:
+    program = f"{arch.cross_compile}gcc"
+    try:
+        version = subprocess.run(
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout.splitlines()[0]
+    except FileNotFoundError:
+        raise EnvironmentFault(
+            f"there is no {program}; as root: apt-get install "
+            + " ".join(arch.debian_packages)
+        ) from None
+    for tool in ("make", "flex", "bison", "bc", "patch"):
+        if shutil.which(tool) is None:
+            raise EnvironmentFault(
+                f"there is no {tool}; as root: apt-get install {tool}"
+            )
+    return version
+
+
+def _build(
+    recipe: _Recipe, room: Path, place: Path, on_step: Callable[[str], None]
+) -> None:
+    log = room / f"{recipe.variant.name}.log"
+    log.unlink(missing_ok=True)
+    trees = room / recipe.package.version
+    for old in room.iterdir():
+        if old.is_dir() and old != trees:
+            shutil.rmtree(old)
+    trees.mkdir(exist_ok=True)
+    source, output = trees / "source", trees / "output"
+    output.mkdir(exist_ok=True)
+    if not source.exists():
+        on_step(f"unpacking linux {recipe.package.version}")
+    unpack_source(recipe.package, source, log)
+    with _interrupted_objects_removed(output):
+        written = apply_patches(source, trees / "pristine", recipe.patches)
+        changed = f", {len(written)} source files changed" if written else ""
+        on_step(f"configuring {recipe.name}{changed}")
+        config = _configure(recipe, source, output, log)
+        _make_image(recipe, source, output, log, on_step)
+    with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
+        made = Path(scratch) / "kernel"
+        made.mkdir()
+        shutil.copyfile(output / recipe.arch.image_path, made / "image")
+        shutil.copyfile(output / "System.map", made / "System.map")
+        (made / "config").write_text(config)
+        facts = {
+            "config_sha256": config_digest(config),
+            "source": recipe.package.version,
+            "compiler": recipe.compiler,
+            "patches": [str(p.relative_to(kernels_dir())) for p in recipe.patches],
+        }
+        (made / "kernel.json").write_text(json.dumps(facts, indent=1) + "\n")
+        made.rename(place)
+
+
+@contextlib.contextmanager
+def _interrupted_objects_removed(output: Path) -> Iterator[None]:
+    # An object that was being written when its make was killed looks finished
+    # to the next one. The mark stays behind exactly then.
+    mark = output / ".anonvma-building"
+    if mark.exists():
+        since = mark.stat().st_mtime
+        for path in output.rglob("*.[oa]"):
+            if path.stat().st_mtime >= since:
+                path.unlink()
+    mark.touch()
+    try:
+        yield
+    except BuildFailed:
+        mark.unlink()
+        raise
+    mark.unlink()
+
+
+def _make_argv(recipe: _Recipe, source: Path, output: Path, *targets: str) -> list[str]:
+    return [
+        "make", f"--directory={source}", f"O={output}",
+        f"ARCH={recipe.arch.kernel_arch}", f"CROSS_COMPILE={recipe.arch.cross_compile}",
+        f"LOCALVERSION=-{recipe.variant.name}",
+        "KBUILD_BUILD_TIMESTAMP=1970-01-01", "KBUILD_BUILD_VERSION=1",
+        "KBUILD_BUILD_USER=anonvma", "KBUILD_BUILD_HOST=harness",
+        *targets,
+    ]  # fmt: skip
+
+
+def _configure(recipe: _Recipe, source: Path, output: Path, log: Path) -> str:
+    with tempfile.TemporaryDirectory() as scratch:
+        asked, made = Path(scratch) / "asked", Path(scratch) / "made"
+        asked.write_text(render_options(recipe.options))
+        env = {
+            **os.environ, "KCONFIG_ALLCONFIG": str(asked), "KCONFIG_CONFIG": str(made),
+        }  # fmt: skip
+        # allnoconfig with a file: olddefconfig, but new options default to off.
+        status = run_logged(
+            _make_argv(recipe, source, output, "allnoconfig"), log,
+            deadline_s=_CONFIG_DEADLINE_S, env=env,
+        )  # fmt: skip
+        if status != 0:
+            raise _failed("configuring", recipe, status, log)
+        config = made.read_text()
+    check_survived(recipe.options, parse_config(config, where="the made configuration"))
+    kept = output / ".config"
+    if not kept.exists() or kept.read_text() != config:
+        kept.write_text(config)
+    return config
+
+
+def _make_image(
+    recipe: _Recipe,
+    source: Path,
+    output: Path,
+    log: Path,
+    on_step: Callable[[str], None],
+) -> None:
+    compiled = 0
+    started = time.monotonic()
+
+    def watch(line: str) -> None:
+        nonlocal compiled
+        kind, _, what = line.strip().partition(" ")
+        if kind in ("CC", "AS", "LD", "AR") and what:
+            compiled += 1
+            on_step(f"building {recipe.name}: {compiled} objects, {what.strip()}")
+
+    jobs = len(os.sched_getaffinity(0)) + 1
+    status = run_logged(
+        _make_argv(recipe, source, output, f"--jobs={jobs}", recipe.arch.image_target),
+        log,
+        deadline_s=_MAKE_DEADLINE_S,
+        on_line=watch,
+    )
+    if status != 0:
+        raise _failed("building", recipe, status, log)
+    elapsed = time.monotonic() - started
+    on_step(f"built {recipe.name}: {compiled} objects in {elapsed:.0f} s")
+
+
+def _failed(doing: str, recipe: _Recipe, status: int | None, log: Path) -> BuildFailed:
+    how = "took too long" if status is None else f"ended with status {status}"
+    return BuildFailed(
+        f"{doing} {recipe.name} {how}; the whole log is {log}, its end:\n{tail_of(log)}"
+    )

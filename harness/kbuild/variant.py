@@ -1,0 +1,82 @@
+"""Variants: which kernels there are, read from kernels/variants/*.toml.
+
+A file's existence is the registration. Its keys: ``description``; ``config``,
+fragments kernels/config/NAME.config to which the machine's own is added;
+``patches``, files of kernels/patches/BASE/; ``stores``, how it can keep names.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.paths import kernels_dir
+from harness.workload import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One kernel that can be built, on any base that has its patches."""
+
+    name: str
+    description: str
+    config: tuple[str, ...]
+    patches: tuple[str, ...]
+    stores: tuple[Store, ...]
+
+
+def variant_names() -> list[str]:
+    """Every variant there is a file for, sorted."""
+    return sorted(path.stem for path in (kernels_dir() / "variants").glob("*.toml"))
+
+
+def base_names() -> list[str]:
+    """Every base there are patches for, oldest first."""
+    bases = [path.name for path in (kernels_dir() / "patches").iterdir()]
+    return sorted(bases, key=lambda base: [int(part) for part in base.split(".")])
+
+
+def variant_named(name: str) -> Variant:
+    """The variant of that name; UsageError lists the known ones."""
+    if name not in variant_names():
+        known = ", ".join(variant_names())
+        raise UsageError(f"no variant is called {name!r}; known: {known}")
+    return read_variant(kernels_dir() / "variants" / f"{name}.toml")
+
+
+def read_variant(path: Path) -> Variant:
+    """A variant's file as a value; UsageError says what is wrong with it."""
+    try:
+        table = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: not TOML: {error}") from None
+    wanted = {"description", "config", "patches", "stores"}
+    if set(table) != wanted:
+        raise UsageError(
+            f"{path}: the keys should be {sorted(wanted)}, they are {sorted(table)}"
+        )
+    for key in ("config", "patches", "stores"):
+        if not isinstance(table[key], list) or not all(
+            isinstance(word, str) for word in table[key]
+        ):
+            raise UsageError(f"{path}: {key} should be a list of strings")
+    try:
+        stores = tuple(Store(word) for word in table["stores"])
+    except ValueError as error:
+        known = ", ".join(store.value for store in Store)
+        raise UsageError(f"{path}: {error}; stores are {known}") from None
+    return Variant(
+        name=path.stem,
+        description=str(table["description"]),
+        config=tuple(table["config"]),
+        patches=tuple(table["patches"]),
+        stores=stores,
+    )
+
+
+def patch_paths(variant: Variant, base: str) -> list[Path]:
+    """The variant's patches for a base; UsageError for an unknown base."""
+    if base not in base_names():
+        known = ", ".join(base_names())
+        raise UsageError(f"no base is called {base!r}; known: {known}")
+    return [kernels_dir() / "patches" / base / name for name in variant.patches]

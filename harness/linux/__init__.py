@@ -1,0 +1,57 @@
+"""The running kernel: system calls by address, /proc, clocks and scheduling."""
+
+from harness.linux.clone import timed_fork, timed_wait
+from harness.linux.mman import (
+    advise_memory,
+    map_memory,
+    protect_memory,
+    remap_memory,
+    unmap_memory,
+)
+from harness.linux.prctl import (
+    AnonNameProbe,
+    AnonNameSupport,
+    anon_name_supported,
+    die_with_parent,
+    probe_anon_name,
+    set_anon_name,
+)
+from harness.linux.procfs import (
+    config_digest,
+    cpu_name,
+    kernel_build_id,
+    kernel_config,
+    read_maps,
+    read_sysctl,
+    write_sysctl,
+)
+from harness.linux.procmap import QueriedVma, query_vma
+from harness.linux.sched import clock_step, fifo_without_children, pin_to_one_cpu
+
+__all__ = [
+    "AnonNameProbe",
+    "AnonNameSupport",
+    "QueriedVma",
+    "advise_memory",
+    "anon_name_supported",
+    "clock_step",
+    "config_digest",
+    "cpu_name",
+    "die_with_parent",
+    "fifo_without_children",
+    "kernel_build_id",
+    "kernel_config",
+    "map_memory",
+    "pin_to_one_cpu",
+    "probe_anon_name",
+    "protect_memory",
+    "query_vma",
+    "read_maps",
+    "read_sysctl",
+    "remap_memory",
+    "set_anon_name",
+    "timed_fork",
+    "timed_wait",
+    "unmap_memory",
+    "write_sysctl",
+]

@@ -1,0 +1,109 @@
+"""PR_SET_VMA_ANON_NAME: the call, and whether the kernel has it.
+
+Source: kernel/sys.c prctl_set_vma(), from 6.17 mm/madvise.c
+set_anon_vma_name(); commit 9a10064f5625 ("mm: add a field to store names for
+private anonymous memory").
+"""
+
+import ctypes
+import errno
+import mmap
+import signal
+from dataclasses import dataclass
+from enum import Enum
+
+from harness.linux.libc import check, quick
+from harness.linux.mman import map_memory, unmap_memory
+from harness.linux.procfs import read_maps
+from harness.linux.uapi import (
+    MAP_ANONYMOUS,
+    MAP_PRIVATE,
+    PR_SET_PDEATHSIG,
+    PR_SET_VMA,
+    PR_SET_VMA_ANON_NAME,
+    PROT_READ,
+)
+from harness.maps import parse_maps
+
+_prctl = quick.prctl
+_prctl.restype = ctypes.c_int
+_prctl.argtypes = (
+    ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_void_p,
+)  # fmt: skip
+
+
+def set_anon_name(start: int, length: int, name: bytes | int | None) -> None:
+    """Name the ``length`` bytes of memory at ``start``; None clears the name.
+
+    Nothing is checked here: what the kernel refuses, and with which errno, is
+    what this project is about. Bytes end at their first NUL byte, as in C; an
+    int is the address of the name. Raises OSError; parts of the range may have
+    been named even then.
+    """
+    check(_prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, length, name))
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that forked it ends."""
+    check(_prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, None))
+
+
+class AnonNameSupport(Enum):
+    """What naming a page of fresh memory came to."""
+
+    SUPPORTED = "supported"
+    NOT_BUILT_IN = "not built in"
+    FAULTY = "faulty"
+
+
+@dataclass(frozen=True, slots=True)
+class AnonNameProbe:
+    """The outcome of ``probe_anon_name`` and what led to it, in words."""
+
+    support: AnonNameSupport
+    reason: str
+
+
+def probe_anon_name() -> AnonNameProbe:
+    """Ask the running kernel whether it names memory, in a way it can't mistake.
+
+    EINVAL means "not built in" as well as "bad name", so a good name is given
+    to a page that can be named, and read back. Anything but EINVAL or the name
+    in its place is FAULTY.
+    """
+    name = b"harness probe"
+    start = map_memory(0, mmap.PAGESIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS)
+    try:
+        try:
+            set_anon_name(start, mmap.PAGESIZE, name)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return AnonNameProbe(
+                    AnonNameSupport.NOT_BUILT_IN,
+                    "a valid name on fresh private memory was refused with EINVAL: "
+                    "the kernel was built without CONFIG_ANON_VMA_NAME",
+                )
+            return AnonNameProbe(
+                AnonNameSupport.FAULTY,
+                f"a valid name on fresh private memory was refused: {error}",
+            )
+        shown = [e.anon_name for e in parse_maps(read_maps()) if e.start == start]
+    finally:
+        unmap_memory(start, mmap.PAGESIZE)
+    if shown != [name]:
+        return AnonNameProbe(
+            AnonNameSupport.FAULTY,
+            f"the name was accepted, but /proc/self/maps shows {shown!r}",
+        )
+    return AnonNameProbe(AnonNameSupport.SUPPORTED, "a name was set and read back")
+
+
+def anon_name_supported() -> bool:
+    """Whether the running kernel names anonymous memory.
+
+    Raises OSError(EPROTO) when it neither does nor says that it does not.
+    """
+    probe = probe_anon_name()
+    if probe.support is AnonNameSupport.FAULTY:
+        raise OSError(errno.EPROTO, probe.reason)
+    return probe.support is AnonNameSupport.SUPPORTED

@@ -1,0 +1,91 @@
+"""What /proc and /sys tell about the kernel and about a process."""
+
+import gzip
+import hashlib
+import os
+import re
+from pathlib import Path
+
+
+def read_maps(pid: int | None = None) -> bytes:
+    """All of /proc/PID/maps; this process's own without a pid."""
+    who = "self" if pid is None else str(pid)
+    # Unbuffered: the kernel hands out one page a read however much is asked.
+    with open(f"/proc/{who}/maps", "rb", buffering=0) as file:
+        return file.readall()
+
+
+def read_sysctl(name: str) -> str:
+    """A setting, by its dotted name, without the final newline."""
+    return _sysctl_path(name).read_text().strip()
+
+
+def write_sysctl(name: str, value: str) -> None:
+    """Change a setting; PermissionError without root."""
+    # One write(2): the kernel takes each as a whole value.
+    fd = os.open(_sysctl_path(name), os.O_WRONLY)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
+
+
+def _sysctl_path(name: str) -> Path:
+    return Path("/proc/sys").joinpath(*name.split("."))
+
+
+def kernel_build_id() -> str | None:
+    """The running kernel's GNU build id in hex; None where it has none."""
+    try:
+        notes = Path("/sys/kernel/notes").read_bytes()
+    except OSError:
+        return None
+    return parse_build_id(notes)
+
+
+def parse_build_id(notes: bytes) -> str | None:
+    """The build id among ELF notes (NT_GNU_BUILD_ID is 3); None without one."""
+    at = 0
+    while at + 12 <= len(notes):
+        sizes = [
+            int.from_bytes(notes[at + i : at + i + 4], "little") for i in (0, 4, 8)
+        ]
+        name_size, value_size, kind = sizes
+        name_at = at + 12
+        value_at = name_at + (name_size + 3 & ~3)
+        if kind == 3 and notes[name_at : name_at + name_size] == b"GNU\0":
+            return notes[value_at : value_at + value_size].hex()
+        at = value_at + (value_size + 3 & ~3)
+    return None
+
+
+def kernel_config() -> str | None:
+    """The running kernel's configuration; None where it does not carry it."""
+    try:
+        return gzip.decompress(Path("/proc/config.gz").read_bytes()).decode()
+    except FileNotFoundError:
+        return None
+
+
+def config_digest(config: str) -> str:
+    """SHA-256 over the options of a configuration, comments left out.
+
+    Compares what was chosen, not when or with which compiler's banner.
+    """
+    options = sorted(
+        line for line in config.splitlines()
+        if re.match(r"CONFIG_\w+=|# CONFIG_\w+ is not set$", line)
+    )  # fmt: skip
+    return hashlib.sha256("\n".join(options).encode()).hexdigest()
+
+
+def cpu_name() -> str:
+    """What /proc/cpuinfo calls the first CPU, in one line."""
+    fields: dict[str, str] = {}
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
+    if "model name" in fields:
+        return fields["model name"]
+    parts = [fields[k] for k in ("CPU implementer", "CPU part") if k in fields]
+    return " ".join(parts) or "unknown"

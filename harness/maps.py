@@ -1,0 +1,169 @@
+"""/proc/pid/maps as values: strict in, byte for byte out.
+
+A name may contain runs of spaces, end in one, or look like anything else in
+the line, so a line is cut by position and never split at white space, and
+lines end at a newline only (a path may contain a carriage return). The kernel
+pads the header to 72 columns and puts one more space before the name; nothing
+follows the header's own last space when there is no name.
+
+Source: fs/proc/task_mmu.c show_map_vma() and show_vma_header_prefix(),
+fs/seq_file.c seq_pad().
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from harness.errors import MapsFormatError
+
+# fs/proc/task_mmu.c: seq_setwidth(m, 25 + sizeof(void *) * 6 - 1)
+_WIDTH = 25 + 8 * 6 - 1
+
+_HEADER = re.compile(
+    rb"(?P<start>[0-9a-f]{8,16})-(?P<end>[0-9a-f]{8,16}) "
+    rb"(?P<perms>[r-][w-][x-][ps]) (?P<offset>[0-9a-f]{8,16}) "
+    rb"(?P<major>[0-9a-f]{2,8}):(?P<minor>[0-9a-f]{2,8}) (?P<inode>0|[1-9][0-9]{0,19}) "
+)
+
+# mm/madvise.c is_valid_name_char(): printable ASCII but for \ ` $ [ ]
+_NAME = rb"[ !-#%-Z^_a-~]{0,79}"
+_ANON = re.compile(rb"\[anon:(" + _NAME + rb")\]")
+_ANON_SHMEM = re.compile(rb"\[anon_shmem:(" + _NAME + rb")\]")
+_SPECIAL = re.compile(rb"\[[!-Z^-~][ -Z^-~]*\]")
+
+
+class PathKind(Enum):
+    """What stands where a line of maps names its mapping."""
+
+    UNNAMED = "unnamed"
+    ANON = "anon"
+    ANON_SHMEM = "anon_shmem"
+    SPECIAL = "special"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapsEntry:
+    """One line of /proc/pid/maps; addresses are in bytes, ``end`` is exclusive.
+
+    ``pathname`` is the line's last field as the kernel wrote it, brackets and
+    ``(deleted)`` included; empty when the line has none.
+    """
+
+    start: int
+    end: int
+    perms: str
+    offset: int = 0
+    major: int = 0
+    minor: int = 0
+    inode: int = 0
+    pathname: bytes = b""
+
+    @property
+    def kind(self) -> PathKind:
+        """What the last field is; a file unless the kernel's brackets say more."""
+        return classify_pathname(self.pathname)[0]
+
+    @property
+    def anon_name(self) -> bytes | None:
+        """The anonymous name, ``b""`` included; None where the line shows none.
+
+        None does not mean that the VMA has no name: ``[heap]`` and ``[stack]``
+        hide theirs.
+        """
+        return classify_pathname(self.pathname)[1]
+
+
+def classify_pathname(pathname: bytes) -> tuple[PathKind, bytes | None]:
+    """What a last field is, and the anonymous name in it."""
+    if not pathname:
+        return PathKind.UNNAMED, None
+    if match := _ANON.fullmatch(pathname):
+        return PathKind.ANON, match[1]
+    if match := _ANON_SHMEM.fullmatch(pathname):
+        return PathKind.ANON_SHMEM, match[1]
+    if _SPECIAL.fullmatch(pathname):
+        return PathKind.SPECIAL, None
+    return PathKind.FILE, None
+
+
+def parse_line(line: bytes) -> MapsEntry:
+    """One line, without its newline, as a value.
+
+    Raises MapsFormatError, which shows the line, for anything that
+    ``render_line`` would not write back byte for byte.
+    """
+    header = _HEADER.match(line)
+    if header is None:
+        raise MapsFormatError(
+            line, "the header is not START-END PERMS OFFSET DEV INODE"
+        )
+    pathname = b""
+    if len(line) > header.end():
+        name_at = max(_WIDTH, header.end()) + 1
+        pathname = line[name_at:]
+        if line[header.end() : name_at].strip(b" ") or not pathname:
+            raise MapsFormatError(
+                line, "the name does not start where the kernel puts it"
+            )
+        if b"\n" in pathname or b"\0" in pathname:
+            raise MapsFormatError(line, "a newline or NUL byte inside the name")
+        if pathname.startswith(b"[anon") and classify_pathname(pathname)[1] is None:
+            raise MapsFormatError(line, "an anonymous name that no kernel accepts")
+    entry = MapsEntry(
+        start=int(header["start"], 16),
+        end=int(header["end"], 16),
+        perms=header["perms"].decode(),
+        offset=int(header["offset"], 16),
+        major=int(header["major"], 16),
+        minor=int(header["minor"], 16),
+        inode=int(header["inode"]),
+        pathname=pathname,
+    )
+    if entry.start >= entry.end:
+        raise MapsFormatError(line, "the VMA is empty or ends before it starts")
+    if not line.startswith(_render_header(entry)):
+        raise MapsFormatError(line, "numbers are not padded as the kernel pads them")
+    return entry
+
+
+def parse_maps(text: bytes) -> Iterator[MapsEntry]:
+    """Every line of a whole /proc/pid/maps, in order.
+
+    Raises MapsFormatError for a line of unknown shape, for text that does not
+    end in a newline (a short read), and for entries that are not ascending.
+    """
+    if not text:
+        return
+    if not text.endswith(b"\n"):
+        raise MapsFormatError(text[-200:], "the text ends inside a line")
+    end = 0
+    for line in text[:-1].split(b"\n"):
+        entry = parse_line(line)
+        if entry.start < end:
+            raise MapsFormatError(line, "it overlaps or precedes the line before it")
+        end = entry.end
+        yield entry
+
+
+def render_line(entry: MapsEntry) -> bytes:
+    """The line as the kernel writes it, without its newline."""
+    header = _render_header(entry)
+    if not entry.pathname:
+        return header
+    return header.ljust(_WIDTH) + b" " + entry.pathname
+
+
+def render_maps(entries: Iterable[MapsEntry]) -> bytes:
+    """The text as the kernel writes it; the inverse of ``parse_maps``."""
+    return b"".join(render_line(entry) + b"\n" for entry in entries)
+
+
+def _render_header(entry: MapsEntry) -> bytes:
+    return (
+        b"%08x-%08x %s %08x %02x:%02x %d " % (
+            entry.start, entry.end, entry.perms.encode(), entry.offset,
+            entry.major, entry.minor, entry.inode,
+        )
+    )  # fmt: skip

@@ -1,0 +1,32 @@
+"""Takes samples of a kernel; standard library only, for it runs next to one."""
+
+from harness.measure.job import Job, PlannedCell, parse_job, render_job
+from harness.measure.records import (
+    SCHEMA,
+    Metric,
+    Record,
+    Run,
+    RunEnd,
+    Sample,
+    Status,
+    Unit,
+    parse_record,
+    render_record,
+)
+
+__all__ = [
+    "SCHEMA",
+    "Job",
+    "Metric",
+    "PlannedCell",
+    "Record",
+    "Run",
+    "RunEnd",
+    "Sample",
+    "Status",
+    "Unit",
+    "parse_job",
+    "parse_record",
+    "render_job",
+    "render_record",
+]

@@ -1,0 +1,170 @@
+"""A layout made real: a reservation of this process, its VMAs and their names.
+
+0123456789ab
+------------    reserve: one mapping, no access, nothing accounted
+-wwwwwwwwww-    open: the inside becomes writable, and is written to
+-wrwrwrwrwr-    split: every other VMA becomes read-only
+"""
+
+import ctypes
+import mmap
+import random
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from harness.errors import CheckFailed
+from harness.linux import (
+    map_memory,
+    protect_memory,
+    read_maps,
+    set_anon_name,
+    unmap_memory,
+)
+from harness.linux.uapi import (
+    MAP_ANONYMOUS,
+    MAP_NORESERVE,
+    MAP_PRIVATE,
+    PROT_NONE,
+    PROT_READ,
+    PROT_WRITE,
+)
+from harness.maps import MapsEntry, parse_maps, render_line, render_maps
+from harness.workload import GUARD_PAGES, Layout, NamingScheme
+
+_PAGE = mmap.PAGESIZE
+_RANDOM_BYTES = 1 << 20
+
+
+class Arena:
+    """The VMAs of a layout in this process, unmapped on exit.
+
+    Raises OSError from the kernel: ENOMEM at vm.max_map_count or out of memory.
+    """
+
+    def __init__(self, layout: Layout, *, seed: int) -> None:
+        self.layout = layout
+        self.start = map_memory(
+            0,
+            layout.arena_pages * _PAGE,
+            PROT_NONE,
+            # Not accounted: else the writable half would differ from the other
+            # in what fork asks of the overcommit check.
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+        )
+        try:
+            self._build(seed)
+        except BaseException:
+            self.unmap()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.unmap()
+
+    @property
+    def length(self) -> int:
+        """Bytes of the reservation, guards included."""
+        return self.layout.arena_pages * _PAGE
+
+    def _build(self, seed: int) -> None:
+        layout = self.layout
+        vma_bytes = layout.vma_pages * _PAGE
+        first = self.start + GUARD_PAGES * _PAGE
+        protect_memory(first, layout.vmas * vma_bytes, PROT_READ | PROT_WRITE)
+        if layout.written_pages:
+            self._write(seed)
+        for index in range(1, layout.vmas, 2):
+            protect_memory(first + index * vma_bytes, vma_bytes, PROT_READ)
+
+    def _write(self, seed: int) -> None:
+        # Random data: no page is zero, and none equals its neighbour.
+        chooser = random.Random(seed)
+        noise = chooser.randbytes(_RANDOM_BYTES)
+        size = self.layout.written_pages * _PAGE
+        room = _RANDOM_BYTES - min(size, _RANDOM_BYTES)
+        for page in self.layout.first_pages():
+            at, end = self.start + page * _PAGE, self.start + page * _PAGE + size
+            while at < end:
+                chunk = min(end - at, _RANDOM_BYTES)
+                skip = chooser.randrange(room + 1)
+                ctypes.memmove(at, noise[skip : skip + chunk], chunk)
+                at += chunk
+
+    def naming_calls(self, naming: NamingScheme) -> list[tuple[int, int, bytes]]:
+        """The arguments of each set_anon_name of a scheme, in order."""
+        vma_bytes = self.layout.vma_pages * _PAGE
+        first = self.start + GUARD_PAGES * _PAGE
+        return [
+            (first + index * vma_bytes, count * vma_bytes, name)
+            for index, count, name in naming.calls(self.layout.vmas)
+        ]
+
+    def name(self, naming: NamingScheme) -> None:
+        """Give the names of a scheme."""
+        for call in self.naming_calls(naming):
+            set_anon_name(*call)
+
+    def entries(self, naming: NamingScheme) -> Iterator[MapsEntry]:
+        """The lines of maps that the arena should have, guards included."""
+        layout = self.layout
+        guard = GUARD_PAGES * _PAGE
+        yield MapsEntry(start=self.start, end=self.start + guard, perms="---p")
+        for index, page in enumerate(layout.first_pages()):
+            name = naming.name_of(index)
+            start = self.start + page * _PAGE
+            yield MapsEntry(
+                start=start,
+                end=start + layout.vma_pages * _PAGE,
+                perms="r--p" if index % 2 else "rw-p",
+                pathname=b"" if name is None else b"[anon:%s]" % name,
+            )
+        end = self.start + self.length
+        yield MapsEntry(start=end - guard, end=end, perms="---p")
+
+    def expected_text(self, naming: NamingScheme) -> bytes:
+        """What ``entries`` looks like in /proc/pid/maps."""
+        return render_maps(self.entries(naming))
+
+    def unmap(self) -> None:
+        """Unmap the whole reservation; harmless when done twice."""
+        if self.start:
+            unmap_memory(self.start, self.length)
+            self.start = 0
+
+
+def check_maps(expected: bytes) -> None:
+    """Assert that this process's maps hold exactly the expected lines, in a row.
+
+    Raises CheckFailed, which shows the first line that differs. A comparison of
+    text, as every name, boundary and protection is in it; parsed only to
+    explain.
+    """
+    text = read_maps()
+    first_line = expected[: expected.index(b"\n")]
+    start = first_line[: first_line.index(b"-") + 1]
+    at = 0 if text.startswith(start) else text.find(b"\n" + start) + 1
+    if text.startswith(start, at) and text.startswith(expected, at):
+        return
+    raise CheckFailed(_first_difference(expected, text))
+
+
+def _first_difference(expected: bytes, text: bytes) -> str:
+    wanted = list(parse_maps(expected))
+    arena = range(wanted[0].start, wanted[-1].end)
+    found = [e for e in parse_maps(text) if e.start in arena or e.end - 1 in arena]
+    for number, entry in enumerate(wanted):
+        if number >= len(found) or found[number] != entry:
+            shown = render_line(found[number]) if number < len(found) else b"no line"
+            return (
+                f"the kernel does not show what was built: VMA {number - 1} of the "
+                f"arena should be {render_line(entry)!r}, maps has {shown!r}"
+            )
+    return f"maps has {len(found) - len(wanted)} lines too many in the arena"

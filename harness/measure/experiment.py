@@ -1,0 +1,170 @@
+"""One cell, in a process of its own: build, name, check, and only then time."""
+
+import gc
+import mmap
+import os
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.errors import CheckFailed
+from harness.linux import (
+    fifo_without_children,
+    read_maps,
+    set_anon_name,
+    timed_fork,
+    timed_wait,
+)
+from harness.measure.arena import Arena, check_maps
+from harness.measure.records import Metric, Record, Run, Sample, Unit
+from harness.workload import Cell, Store
+
+CLOCK = time.CLOCK_MONOTONIC
+
+_CHILD_CLOCKS = struct.Struct("=qq")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRequest:
+    """What a cell's process is told.
+
+    ``describe`` makes the run record from the number of lines in maps;
+    ``current_store`` asks the kernel how it keeps names now.
+    """
+
+    cell: Cell
+    run: str
+    unit: Unit
+    seed: int
+    warmups: int
+    repetitions: int
+    describe: Callable[[int], Run]
+    current_store: Callable[[], Store]
+    emit: Callable[[Record], None]
+
+
+def measure_cell(request: CellRequest) -> None:
+    """Take every sample of one cell in this process.
+
+    Raises CheckFailed, before any fork is timed, when maps does not show every
+    VMA with the name it should have, here or in a child.
+    """
+    gc.disable()
+    with Arena(request.cell.layout, seed=request.seed) as arena:
+        recorder = _Recorder(request)
+        request.emit(request.describe(read_maps().count(b"\n")))
+        _take_naming(arena, recorder)
+        expected = arena.expected_text(request.cell.naming)
+        check_maps(expected)
+        _check_in_child(expected)
+        _take_forks(recorder)
+        _take_munmap(arena, recorder)
+
+
+class _Recorder:
+    """Turns intervals into samples, in order, and sends each on at once."""
+
+    def __init__(self, request: CellRequest) -> None:
+        self.request = request
+        self._order = 0
+
+    def add(
+        self,
+        metric: Metric,
+        before: int,
+        after: int,
+        *,
+        repetition: int = 0,
+        reason: str = "",
+    ) -> None:
+        request = self.request
+        store = request.current_store()
+        if not reason and store is not request.cell.store:
+            reason = f"the kernel's store became {store.value}"
+        request.emit(
+            Sample(
+                run=request.run,
+                order=self._order,
+                at=before,
+                metric=metric.value,
+                unit=request.unit.value,
+                value=after - before,
+                store=store.value,
+                repetition=repetition,
+                warmup=metric in _REPEATED and repetition < request.warmups,
+                valid=not reason,
+                reason=reason,
+            )
+        )
+        self._order += 1
+
+
+_REPEATED = frozenset({Metric.FORK, Metric.EXIT_REAP})
+
+
+def _take_naming(arena: Arena, recorder: _Recorder) -> None:
+    if not recorder.request.cell.named:
+        return
+    calls = arena.naming_calls(recorder.request.cell.naming)
+    name, now = set_anon_name, time.clock_gettime_ns
+    before = now(CLOCK)
+    for start, length, text in calls:
+        name(start, length, text)
+    after = now(CLOCK)
+    recorder.add(Metric.NAME, before, after)
+
+
+def _take_forks(recorder: _Recorder) -> None:
+    # Shared, so that the child can say when it ran.
+    with mmap.mmap(-1, mmap.PAGESIZE) as page:
+        pack = _CHILD_CLOCKS.pack_into
+        pack(page, 0, 0, 0)
+        now, leave = time.clock_gettime_ns, os._exit
+        for repetition in range(
+            recorder.request.warmups + recorder.request.repetitions
+        ):
+            with fifo_without_children():
+                pid, before, after = timed_fork(CLOCK)
+                if pid == 0:
+                    pack(page, 0, after, now(CLOCK))
+                    leave(0)
+            _, _, reaped = timed_wait(pid, CLOCK)
+            ran, left = _CHILD_CLOCKS.unpack_from(page)
+            # The child's first clock read is later than the parent's second,
+            # or it ran inside the interval.
+            reason = "" if ran >= after else "the child ran before fork returned"
+            recorder.add(
+                Metric.FORK, before, after, repetition=repetition, reason=reason
+            )
+            recorder.add(Metric.EXIT_REAP, left, reaped, repetition=repetition)
+
+
+def _take_munmap(arena: Arena, recorder: _Recorder) -> None:
+    now = time.clock_gettime_ns
+    before = now(CLOCK)
+    arena.unmap()
+    after = now(CLOCK)
+    recorder.add(Metric.MUNMAP, before, after)
+
+
+def _check_in_child(expected: bytes) -> None:
+    reading, writing = os.pipe()
+    pid, _, _ = timed_fork(CLOCK)
+    if pid == 0:
+        message = "the check in the child itself failed"
+        try:
+            os.close(reading)
+            check_maps(expected)
+            message = ""
+        except CheckFailed as error:
+            message = str(error)
+        finally:
+            os.write(writing, message.encode()[:4000])
+            os._exit(1 if message else 0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        message = pipe.read().decode(errors="replace")
+    status, _, _ = timed_wait(pid, CLOCK)
+    if status:
+        raise CheckFailed(f"in a forked child: {message or f'wait status {status}'}")

@@ -1,0 +1,81 @@
+"""A job: what a campaign asks a worker to do, as one JSON document."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from harness.errors import RecordError
+from harness.measure.records import Unit
+from harness.workload import Cell, Layout, Store, naming_from_label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedCell:
+    """A cell and the block of the plan that it is run in."""
+
+    block: int
+    cell: Cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One boot's worth of work; the cells are run in the order given.
+
+    ``warmups`` forks of each process are kept but not analysed. What the worker
+    cannot know (variant, base, target, clock) is copied into its records.
+    """
+
+    campaign: str
+    session: str
+    boot: int
+    seed: int
+    variant: str
+    base: str
+    stores: tuple[Store, ...]
+    target: str
+    accelerator: str
+    unit: Unit
+    launched: str
+    warmups: int
+    repetitions: int
+    cells: tuple[PlannedCell, ...]
+
+
+def render_job(job: Job) -> bytes:
+    """The job as JSON."""
+    document = asdict(job)
+    document["unit"] = job.unit.value
+    document["stores"] = [store.value for store in job.stores]
+    document["cells"] = [
+        {
+            "block": planned.block,
+            "store": planned.cell.store.value,
+            "layout": asdict(planned.cell.layout),
+            "naming": planned.cell.naming.label,
+        }
+        for planned in job.cells
+    ]
+    return json.dumps(document).encode()
+
+
+def parse_job(text: bytes) -> Job:
+    """The inverse of ``render_job``; RecordError for anything else."""
+    try:
+        # Any: checked by the constructors and by the tests of the inverse.
+        document: Any = json.loads(text)
+        document["unit"] = Unit(document["unit"])
+        document["stores"] = tuple(Store(store) for store in document["stores"])
+        document["cells"] = tuple(
+            PlannedCell(
+                block=planned["block"],
+                cell=Cell(
+                    store=Store(planned["store"]),
+                    layout=Layout(**planned["layout"]),
+                    naming=naming_from_label(planned["naming"]),
+                ),
+            )
+            for planned in document["cells"]
+        )
+        return Job(**document)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordError(text, f"not a job ({error!r})") from None

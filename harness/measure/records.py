@@ -1,0 +1,184 @@
+"""What a worker writes: runs, samples, ends and failures, one JSON object a line.
+
+SCHEMA history
+  1  first format
+"""
+
+import json
+import types
+import typing
+from dataclasses import asdict, dataclass, fields
+from enum import Enum
+from typing import Any
+
+from harness.errors import RecordError
+
+SCHEMA = 1
+
+
+class Metric(Enum):
+    """What a sample measures; each is the cost between two clock reads.
+
+    NAME: all calls of the naming scheme, the interpreter's loop included.
+    FORK: clone as the parent sees it, the child held until it returned.
+    EXIT_REAP: from the child's last act before exit to wait4's return.
+    MUNMAP: one munmap of the whole arena.
+    """
+
+    NAME = "name"
+    FORK = "fork"
+    EXIT_REAP = "exit_reap"
+    MUNMAP = "munmap"
+
+
+class Unit(Enum):
+    """What a clock counted: instructions (icount) or nanoseconds (silicon)."""
+
+    INSNS = "insns"
+    NS = "ns"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One process's worth of results: what it was and where it ran.
+
+    ``session`` is one invocation of the harness, ``boot`` counts its guests,
+    ``block`` the rounds within a boot, ``position`` the processes of a boot.
+    ``clock_step`` is what the clock was seen to advance by, in ``unit``.
+    ``map_count`` is the number of lines of the process's maps before naming.
+    ``build_id`` and ``config_sha256`` were read from the running kernel.
+    ``launched`` is the host's time (UTC, ISO 8601) when the guest was started.
+    """
+
+    schema: int
+    run: str
+    campaign: str
+    session: str
+    boot: int
+    boot_id: str
+    block: int
+    position: int
+    seed: int
+    variant: str
+    base: str
+    store: str
+    vmas: int
+    vma_pages: int
+    written_pages: int
+    naming: str
+    name_length: int
+    target: str
+    accelerator: str
+    clock: str
+    unit: str
+    clock_step: int
+    machine: str
+    cpu: str
+    pinned_cpu: int
+    fifo: bool
+    kernel_release: str
+    kernel_version: str
+    build_id: str | None
+    config_sha256: str | None
+    map_count: int
+    max_map_count: int
+    python: str
+    harness: str
+    launched: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One number: a metric in a unit, in the order it was taken within its run.
+
+    ``at`` is the clock when the interval began. A sample that is not valid is
+    kept, with the reason; a warmup is kept and not analysed. ``store`` is what
+    the kernel said when the sample was taken.
+    """
+
+    run: str
+    order: int
+    at: int
+    metric: str
+    unit: str
+    value: int
+    store: str
+    repetition: int
+    warmup: bool
+    valid: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """A run is over; an invalid one was not timed, or not wholly, and says why."""
+
+    run: str
+    valid: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A guest's job is over: its exit status, negative for the signal it died of."""
+
+    code: int
+
+
+Record = Run | Sample | RunEnd | Status
+
+_KINDS: dict[str, type[Record]] = {
+    "run": Run,
+    "sample": Sample,
+    "end": RunEnd,
+    "status": Status,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+_CLOSED: dict[str, type[Enum]] = {"metric": Metric, "unit": Unit}
+
+
+def render_record(record: Record) -> bytes:
+    """The record as one line of JSON, newline included."""
+    fields_of = {"kind": _NAMES[type(record)], **asdict(record)}
+    return json.dumps(fields_of, separators=(",", ":")).encode() + b"\n"
+
+
+def parse_record(line: bytes) -> Record:
+    """One line, with or without its newline, as a record.
+
+    Raises RecordError, which shows the line, for anything but exactly the
+    fields of a record of this schema in their types.
+    """
+    try:
+        # Any: what JSON holds is unknown until checked below.
+        found: Any = json.loads(line)
+    except ValueError as error:
+        raise RecordError(line, f"not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise RecordError(line, "not a JSON object")
+    kind = _KINDS.get(str(found.pop("kind", None)))
+    if kind is None:
+        raise RecordError(line, f"its kind is none of {', '.join(_KINDS)}")
+    if kind is Run and found.get("schema") != SCHEMA:
+        raise RecordError(
+            line, f"schema {found.get('schema')!r}, this harness reads {SCHEMA}"
+        )
+    types_of = typing.get_type_hints(kind)
+    names = [field.name for field in fields(kind)]
+    if missing := [name for name in names if name not in found]:
+        raise RecordError(line, f"no field {', '.join(missing)}")
+    if unknown := sorted(set(found) - set(names)):
+        raise RecordError(line, f"unknown field {', '.join(unknown)}")
+    for name in names:
+        if not _fits(found[name], types_of[name]):
+            raise RecordError(line, f"field {name} has the wrong type")
+        if name in _CLOSED and found[name] not in {m.value for m in _CLOSED[name]}:
+            raise RecordError(line, f"field {name} is not one of its values")
+    return kind(**found)
+
+
+def _fits(value: object, wanted: object) -> bool:
+    if isinstance(wanted, types.UnionType):
+        return any(_fits(value, option) for option in typing.get_args(wanted))
+    # A bool is an int to Python, not to a reader of records.
+    return type(value) is wanted or (wanted is types.NoneType and value is None)

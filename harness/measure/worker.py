@@ -1,0 +1,172 @@
+"""The worker: runs a job's cells, each in a process of its own, in plan order.
+
+Standard library only: importing more would make its every fork ten times
+dearer. Runs next to the kernel, as ``python3 -m harness.measure.worker JOB FD``;
+records go to file descriptor FD, words to standard error.
+"""
+
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from time import clock_gettime_ns
+
+import harness
+from harness.errors import CheckFailed, HarnessError
+from harness.linux import (
+    clock_step,
+    config_digest,
+    cpu_name,
+    die_with_parent,
+    fifo_without_children,
+    kernel_build_id,
+    kernel_config,
+    pin_to_one_cpu,
+)
+from harness.measure.experiment import CLOCK, CellRequest, measure_cell
+from harness.measure.job import Job, PlannedCell, parse_job
+from harness.measure.limits import map_count_of
+from harness.measure.records import SCHEMA, Record, Run, RunEnd, render_record
+from harness.measure.store import StoreControl
+
+# What a cell's process exits with.
+_DONE, _FAULTY, _UNCHECKED = 0, 1, 2
+
+
+def run_job(job: Job, emit: Callable[[Record], None]) -> None:
+    """Run every cell; a cell whose check fails ends as an invalid run.
+
+    Raises UnsupportedError when the kernel is not what the job says,
+    EnvironmentFault when vm.max_map_count cannot be raised, and RuntimeError
+    when a cell's process dies.
+    """
+    stores = StoreControl(job.stores)
+    describe = _describer(job, cpu=pin_to_one_cpu())
+    needed = max(planned.cell.layout.map_count_needed for planned in job.cells)
+    with map_count_of(needed) as max_map_count:
+        for position, planned in enumerate(job.cells):
+            stores.choose(planned.cell.store)
+            run = f"{job.session}-{job.boot}-{position}"
+            _run_cell_apart(
+                CellRequest(
+                    cell=planned.cell,
+                    run=run,
+                    unit=job.unit,
+                    seed=job.seed + position,
+                    warmups=job.warmups,
+                    repetitions=job.repetitions,
+                    describe=describe(planned, run, position, max_map_count),
+                    current_store=stores.current,
+                    emit=emit,
+                )
+            )
+
+
+def _run_cell_apart(request: CellRequest) -> None:
+    pid = os.fork()
+    if pid == 0:
+        code = _FAULTY
+        try:
+            die_with_parent()
+            code = _run_cell(request)
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status not in (_DONE, _UNCHECKED):
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        raise RuntimeError(f"the process of cell [{request.cell.label}] died: {how}")
+
+
+def _run_cell(request: CellRequest) -> int:
+    try:
+        measure_cell(request)
+    except CheckFailed as error:
+        request.emit(RunEnd(run=request.run, valid=False, reason=str(error)))
+        return _UNCHECKED
+    request.emit(RunEnd(run=request.run, valid=True, reason=""))
+    return _DONE
+
+
+def _describer(
+    job: Job, *, cpu: int
+) -> Callable[[PlannedCell, str, int, int], Callable[[int], Run]]:
+    """What is the same for every run of the job, read once."""
+    config = kernel_config()
+    digest = None if config is None else config_digest(config)
+    build_id = kernel_build_id()
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    step = clock_step(CLOCK)
+    with fifo_without_children() as fifo:
+        pass
+
+    def describe(
+        planned: PlannedCell, run: str, position: int, max_map_count: int
+    ) -> Callable[[int], Run]:
+        cell = planned.cell
+        return lambda map_count: Run(
+            schema=SCHEMA,
+            run=run,
+            campaign=job.campaign,
+            session=job.session,
+            boot=job.boot,
+            boot_id=boot_id,
+            block=planned.block,
+            position=position,
+            seed=job.seed,
+            variant=job.variant,
+            base=job.base,
+            store=cell.store.value,
+            vmas=cell.layout.vmas,
+            vma_pages=cell.layout.vma_pages,
+            written_pages=cell.layout.written_pages,
+            naming=cell.naming.kind.value,
+            name_length=cell.naming.length,
+            target=job.target,
+            accelerator=job.accelerator,
+            clock="CLOCK_MONOTONIC",
+            unit=job.unit.value,
+            clock_step=step,
+            machine=platform.machine(),
+            cpu=cpu_name(),
+            pinned_cpu=cpu,
+            fifo=fifo,
+            kernel_release=platform.release(),
+            kernel_version=platform.version(),
+            build_id=build_id,
+            config_sha256=digest,
+            map_count=map_count,
+            max_map_count=max_map_count,
+            python=platform.python_version(),
+            harness=harness.__version__,
+            launched=job.launched,
+        )
+
+    return describe
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job of a file; the exit status is 0 done, else as HarnessError's."""
+    path, fd = arguments
+    out = int(fd)
+
+    def emit(record: Record) -> None:
+        os.write(out, render_record(record))
+
+    started = clock_gettime_ns(CLOCK)
+    try:
+        run_job(parse_job(Path(path).read_bytes()), emit)
+    except HarnessError as error:
+        print(f"worker: {error}", file=sys.stderr, flush=True)
+        return error.status
+    elapsed = (clock_gettime_ns(CLOCK) - started) / 1e9
+    print(f"worker: done after {elapsed:.3f} s of its clock", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

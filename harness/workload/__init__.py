@@ -1,0 +1,23 @@
+"""What is done to the kernel, as data: layouts, naming schemes and cells."""
+
+from harness.workload.cell import Cell, Store
+from harness.workload.layout import GUARD_PAGES, OTHER_VMAS, Layout, layout_of
+from harness.workload.naming import (
+    MAX_NAME,
+    NamingKind,
+    NamingScheme,
+    naming_from_label,
+)
+
+__all__ = [
+    "GUARD_PAGES",
+    "MAX_NAME",
+    "OTHER_VMAS",
+    "Cell",
+    "Layout",
+    "NamingKind",
+    "NamingScheme",
+    "Store",
+    "layout_of",
+    "naming_from_label",
+]

@@ -1,0 +1,66 @@
+"""Layouts: which VMAs there are, as data.
+
+All VMAs of a layout lie side by side in one reservation and are kept apart by
+their protections alone, so that the named and the unnamed arm have the same
+VMAs. Names would separate only the named arm; gaps are VMAs or holes of their
+own and double the map count.
+
+    0123456789ab
+    -wrwrwrwrwr-    ten VMAs: w read-write, r read-only, - no access
+
+The pages at the ends are guards: nothing outside can merge with the arena.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.errors import UsageError
+
+# What a Python process maps besides: about 70 VMAs, and room for its growth.
+OTHER_VMAS = 500
+GUARD_PAGES = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """``vmas`` VMAs of ``vma_pages`` pages, the first ``written_pages`` written.
+
+    Raises UsageError for a layout that cannot be.
+    """
+
+    vmas: int
+    vma_pages: int = 1
+    written_pages: int = 0
+
+    def __post_init__(self) -> None:
+        if self.vmas < 1:
+            raise UsageError(f"a layout has at least 1 VMA, not {self.vmas!r}")
+        if self.vma_pages < 1:
+            raise UsageError(f"a VMA has at least 1 page, not {self.vma_pages!r}")
+        if not 0 <= self.written_pages <= self.vma_pages:
+            raise UsageError(
+                f"{self.written_pages!r} pages cannot be written "
+                f"in VMAs of {self.vma_pages!r}"
+            )
+
+    @property
+    def arena_pages(self) -> int:
+        """Pages of the whole reservation, guards included."""
+        return self.vmas * self.vma_pages + 2 * GUARD_PAGES
+
+    @property
+    def map_count_needed(self) -> int:
+        """The vm.max_map_count under which the layout can be built and forked."""
+        return self.vmas + 2 * GUARD_PAGES + OTHER_VMAS
+
+    def first_pages(self) -> Iterator[int]:
+        """The first page of each VMA, counted from the start of the arena."""
+        end = GUARD_PAGES + self.vmas * self.vma_pages
+        return iter(range(GUARD_PAGES, end, self.vma_pages))
+
+
+def layout_of(vmas: int, written_pages: int) -> Layout:
+    """The layout of the published experiment: VMAs as small as what is written."""
+    return Layout(
+        vmas=vmas, vma_pages=max(1, written_pages), written_pages=written_pages
+    )
