@@ -51,12 +51,12 @@ class CheckFailed(HarnessError):
     status = 1
 
 
-class ProgramFailed(HarnessError):
-    """A program we ran failed or outlived its deadline."""
-
-
 class BuildFailed(HarnessError):
     """A kernel could not be built; the message has the end of the log."""
+
+
+class Stopped(HarnessError):
+    """Told to stop, before it was done, for a reason that is somebody else's."""
 
 
 class GuestError(HarnessError):

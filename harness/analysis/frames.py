@@ -5,7 +5,7 @@ One row a sample, with the facts of its run beside it:
     column                     dtype    what
     metric, unit               str      name, fork, exit_reap, munmap; insns or ns
     value                      int64    the cost, in ``unit``
-    order, at                  int64    place in the run; clock when it began
+    order, began               int64    place in the run; clock when it began
     repetition                 int64    index within the run
     warmup, valid, reason      bool, bool, str
     store                      str      as the kernel said at the sample
@@ -31,7 +31,7 @@ from harness.measure import Run, RunEnd, Sample, parse_record
 # Facts that must be the same for two runs of one variant and base to be pooled.
 MUST_MATCH = (
     "build_id", "config_sha256", "kernel_release", "target", "accelerator",
-    "machine", "cpu", "clock", "unit", "harness", "python",
+    "machine", "cpu", "clock", "unit", "settle_ms", "harness", "python",
 )  # fmt: skip
 
 

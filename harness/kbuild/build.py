@@ -150,7 +150,8 @@ def _build(
     log = room / f"{recipe.variant.name}.log"
     log.unlink(missing_ok=True)
     trees = room / recipe.package.version
-    for old in room.iterdir():
+    # Other versions' trees, and what a killed build left half made.
+    for old in [*room.iterdir(), *trees.glob("making-*")]:
         if old.is_dir() and old != trees:
             shutil.rmtree(old)
     trees.mkdir(exist_ok=True)
@@ -165,7 +166,7 @@ def _build(
         on_step(f"configuring {recipe.name}{changed}")
         config = _configure(recipe, source, output, log)
         _make_image(recipe, source, output, log, on_step)
-    with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
+    with tempfile.TemporaryDirectory(dir=trees, prefix="making-") as scratch:
         made = Path(scratch) / "kernel"
         made.mkdir()
         shutil.copyfile(output / recipe.arch.image_path, made / "image")

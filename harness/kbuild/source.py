@@ -60,7 +60,7 @@ def unpack_source(package: SourcePackage, tree: Path, log: Path) -> None:
     """
     if tree.exists():
         return
-    with tempfile.TemporaryDirectory(dir=tree.parent) as scratch:
+    with tempfile.TemporaryDirectory(dir=tree.parent, prefix="making-") as scratch:
         status = run_logged(
             [
                 "tar", "--extract", f"--file={package.tarball}",

@@ -29,7 +29,11 @@ _CHILD_CLOCKS = struct.Struct("=qq")
 class CellRequest:
     """What a cell's process is told.
 
-    ``describe`` makes the run record from the number of lines in maps;
+    ``settle_s`` is how long to sleep before each fork: what the exit of the child
+    before it gave back is then in the page allocator's free lists, and not, by
+    turns, in the per-CPU lists that hand out pages for less (mm/page_alloc.c
+    decay_pcp_high(), once a second). ``describe`` makes the run record from the
+    number of lines in maps;
     ``current_store`` asks the kernel how it keeps names now.
     """
 
@@ -37,6 +41,7 @@ class CellRequest:
     run: str
     unit: Unit
     seed: int
+    settle_s: float
     warmups: int
     repetitions: int
     describe: Callable[[int], Run]
@@ -86,7 +91,7 @@ class _Recorder:
             Sample(
                 run=request.run,
                 order=self._order,
-                at=before,
+                began=before,
                 metric=metric.value,
                 unit=request.unit.value,
                 value=after - before,
@@ -116,14 +121,14 @@ def _take_naming(arena: Arena, recorder: _Recorder) -> None:
 
 
 def _take_forks(recorder: _Recorder) -> None:
+    request = recorder.request
     # Shared, so that the child can say when it ran.
     with mmap.mmap(-1, mmap.PAGESIZE) as page:
         pack = _CHILD_CLOCKS.pack_into
         pack(page, 0, 0, 0)
         now, leave = time.clock_gettime_ns, os._exit
-        for repetition in range(
-            recorder.request.warmups + recorder.request.repetitions
-        ):
+        for repetition in range(request.warmups + request.repetitions):
+            time.sleep(request.settle_s)
             with fifo_without_children():
                 pid, before, after = timed_fork(CLOCK)
                 if pid == 0:

@@ -21,7 +21,8 @@ class PlannedCell:
 class Job:
     """One boot's worth of work; the cells are run in the order given.
 
-    ``warmups`` forks of each process are kept but not analysed. What the worker
+    ``warmups`` forks of each process are kept but not analysed; before each fork
+    the process sleeps ``settle_ms`` of its clock. What the worker
     cannot know (variant, base, target, clock) is copied into its records.
     """
 
@@ -36,6 +37,7 @@ class Job:
     accelerator: str
     unit: Unit
     launched: str
+    settle_ms: int
     warmups: int
     repetitions: int
     cells: tuple[PlannedCell, ...]

@@ -47,6 +47,7 @@ class Run:
     ``clock_step`` is what the clock was seen to advance by, in ``unit``.
     ``map_count`` is the number of lines of the process's maps before naming.
     ``build_id`` and ``config_sha256`` were read from the running kernel.
+    ``settle_ms`` is the sleep before each fork, in milliseconds of the clock.
     ``launched`` is the host's time (UTC, ISO 8601) when the guest was started.
     """
 
@@ -80,6 +81,7 @@ class Run:
     kernel_version: str
     build_id: str | None
     config_sha256: str | None
+    settle_ms: int
     map_count: int
     max_map_count: int
     python: str
@@ -91,14 +93,14 @@ class Run:
 class Sample:
     """One number: a metric in a unit, in the order it was taken within its run.
 
-    ``at`` is the clock when the interval began. A sample that is not valid is
+    ``began`` is the clock when the interval began. A sample that is not valid is
     kept, with the reason; a warmup is kept and not analysed. ``store`` is what
     the kernel said when the sample was taken.
     """
 
     run: str
     order: int
-    at: int
+    began: int
     metric: str
     unit: str
     value: int

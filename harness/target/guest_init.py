@@ -2,7 +2,8 @@
 """PID 1 of a guest: mounts, runs the one job it was given, says how it ended.
 
 Runs on its own, on a bare Python: it imports nothing of the package. The job
-is /job/init.json: {"argv": [...], "stdout": "records" | "output" | "console"}.
+is /job/init.json: {"argv": [...], "stdout": "records" | "output" | "console"}; for
+"records", a worker, the descriptor of its port is its last argument.
 Its status goes to the port harness.records as a record of kind "status"; a
 host that sees none knows that the guest was lost.
 """
@@ -41,25 +42,32 @@ def _run(job: dict[str, object], records: int) -> int:
         subprocess.run(["/bin/busybox", "--install", "-s", "/bin"], check=True)
     if job["stdout"] == "console":
         return _run_on_console(argv)
-    argv = [word.replace("{records}", str(records)) for word in argv]
-    output = _open_port("harness.output") if job["stdout"] == "output" else None
+    if job["stdout"] == "records":
+        return subprocess.run(
+            [*argv, str(records)], pass_fds=(records,), cwd="/tmp"
+        ).returncode
+    output = _open_port("harness.output")
     return subprocess.run(
-        argv, stdin=subprocess.DEVNULL, stdout=output,
-        stderr=output, pass_fds=(records,), cwd="/tmp",
-    ).returncode  # fmt: skip
+        argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/tmp"
+    ).returncode
 
 
 def _run_on_console(argv: list[str]) -> int:
-    # A session of its own, so that the shell has job control and Ctrl-C.
-    return subprocess.run(
-        ["/bin/busybox", "setsid", "-c", *argv], cwd="/tmp"
-    ).returncode
+    # A session of its own on a real terminal, which /dev/console is not, so that
+    # the shell has job control and Ctrl-C.
+    active = Path("/sys/class/tty/console/active").read_text().split()[-1]
+    with open(f"/dev/{active}", "r+b", buffering=0) as terminal:
+        return subprocess.run(
+            ["/bin/busybox", "setsid", "-c", *argv],
+            stdin=terminal, stdout=terminal, stderr=terminal, cwd="/tmp",
+        ).returncode  # fmt: skip
 
 
 def main() -> None:
     """Run the job, report its status, and end the guest."""
     os.environ.update(
         PATH="/usr/bin:/bin:/usr/sbin:/sbin", HOME="/tmp", PYTHONHOME="/usr",
+        PYTHONHASHSEED="0",
         PYTHONPATH="/harness", PYTHONDONTWRITEBYTECODE="1", LANG="C.UTF-8",
         TERM=os.environ.get("TERM", "linux"),
     )  # fmt: skip

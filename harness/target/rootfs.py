@@ -8,6 +8,7 @@ import hashlib
 import platform
 import py_compile
 import re
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -94,7 +95,9 @@ def _debian_suite() -> str:
 
 
 def _make_root(arch: Arch, suite: str, root: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=root.parent) as scratch:
+    for stale in root.parent.glob("making-*"):
+        shutil.rmtree(stale)
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix="making-") as scratch:
         tarball = Path(scratch) / "root.tar"
         log = root.with_suffix(".log")
         log.unlink(missing_ok=True)
