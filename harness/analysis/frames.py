@@ -31,7 +31,7 @@ from harness.measure import Run, RunEnd, Sample, parse_record
 # Facts that must be the same for two runs of one variant and base to be pooled.
 MUST_MATCH = (
     "build_id", "config_sha256", "kernel_release", "target", "accelerator",
-    "machine", "cpu", "clock", "unit", "settle_ms", "harness", "python",
+    "machine", "cpu", "clock", "unit", "settle_ms", "settings", "harness", "python",
 )  # fmt: skip
 
 

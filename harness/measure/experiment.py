@@ -29,12 +29,10 @@ _CHILD_CLOCKS = struct.Struct("=qq")
 class CellRequest:
     """What a cell's process is told.
 
-    ``settle_s`` is how long to sleep before each fork: what the exit of the child
-    before it gave back is then in the page allocator's free lists, and not, by
-    turns, in the per-CPU lists that hand out pages for less (mm/page_alloc.c
-    decay_pcp_high(), once a second). ``describe`` makes the run record from the
-    number of lines in maps;
-    ``current_store`` asks the kernel how it keeps names now.
+    ``settle_s`` is how long to sleep before each fork, for what the exit of the
+    child before it set off to be over. ``describe`` makes the run record from
+    the number of lines in maps; ``current_store`` asks the kernel how it keeps
+    names now.
     """
 
     cell: Cell

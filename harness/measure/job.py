@@ -22,7 +22,8 @@ class Job:
     """One boot's worth of work; the cells are run in the order given.
 
     ``warmups`` forks of each process are kept but not analysed; before each fork
-    the process sleeps ``settle_ms`` of its clock. What the worker
+    the process sleeps ``settle_ms`` of its clock. ``settings`` are sysctls, by
+    dotted name, in force while it measures and put back after. What the worker
     cannot know (variant, base, target, clock) is copied into its records.
     """
 
@@ -38,6 +39,7 @@ class Job:
     unit: Unit
     launched: str
     settle_ms: int
+    settings: tuple[tuple[str, str], ...]
     warmups: int
     repetitions: int
     cells: tuple[PlannedCell, ...]
@@ -67,6 +69,9 @@ def parse_job(text: bytes) -> Job:
         document: Any = json.loads(text)
         document["unit"] = Unit(document["unit"])
         document["stores"] = tuple(Store(store) for store in document["stores"])
+        document["settings"] = tuple(
+            (str(name), str(value)) for name, value in document["settings"]
+        )
         document["cells"] = tuple(
             PlannedCell(
                 block=planned["block"],

@@ -27,8 +27,8 @@ from harness.linux import (
 )
 from harness.measure.experiment import CLOCK, CellRequest, measure_cell
 from harness.measure.job import Job, PlannedCell, parse_job
-from harness.measure.limits import map_count_of
 from harness.measure.records import SCHEMA, Record, Run, RunEnd, render_record
+from harness.measure.settings import map_count_of, settings_of
 from harness.measure.store import StoreControl
 
 # What a cell's process exits with.
@@ -39,13 +39,13 @@ def run_job(job: Job, emit: Callable[[Record], None]) -> None:
     """Run every cell; a cell whose check fails ends as an invalid run.
 
     Raises UnsupportedError when the kernel is not what the job says,
-    EnvironmentFault when vm.max_map_count cannot be raised, and RuntimeError
+    EnvironmentFault when a setting cannot be changed, and RuntimeError
     when a cell's process dies.
     """
     stores = StoreControl(job.stores)
     describe = _describer(job, cpu=pin_to_one_cpu())
     needed = max(planned.cell.layout.map_count_needed for planned in job.cells)
-    with map_count_of(needed) as max_map_count:
+    with settings_of(dict(job.settings)), map_count_of(needed) as max_map_count:
         for position, planned in enumerate(job.cells):
             stores.choose(planned.cell.store)
             run = f"{job.session}-{job.boot}-{position}"
@@ -141,6 +141,7 @@ def _describer(
             build_id=build_id,
             config_sha256=digest,
             settle_ms=job.settle_ms,
+            settings=" ".join(f"{name}={value}" for name, value in job.settings),
             map_count=map_count,
             max_map_count=max_map_count,
             python=platform.python_version(),

@@ -33,6 +33,9 @@ from harness.target.rootfs import guest_root, harness_archive
 ACCELERATOR = "tcg icount shift=0"
 COMMAND_MIB = 1024
 
+# An idle guest gathers no entropy; Python wants some before its first line.
+_APPEND = "rdinit=/init panic=-1 quiet random.trust_bootloader=on random.trust_cpu=on"
+
 # What the guest needs for itself: kernel, root in memory, Python.
 _GUEST_MIB = 512
 # A VMA of a process costs its struct, its lock, its name and its share of the
@@ -85,7 +88,7 @@ def qemu_argv(
     argv += [
         "-kernel", str(kernel),
         "-initrd", str(initrd),
-        "-append", f"console={arch.console} rdinit=/init panic=-1 quiet",
+        "-append", f"console={arch.console} {_APPEND}",
     ]  # fmt: skip
     return argv
 

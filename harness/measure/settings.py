@@ -1,0 +1,83 @@
+"""Kernel settings: changed while they are needed, and put back whatever happens."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator, Mapping
+
+from harness.errors import EnvironmentFault
+from harness.linux import read_sysctl, write_sysctl
+
+MAX_MAP_COUNT = "vm.max_map_count"
+
+
+@contextlib.contextmanager
+def map_count_of(needed: int) -> Iterator[int]:
+    """Run with vm.max_map_count at least ``needed``; yields what it is.
+
+    Raises EnvironmentFault, which names the setting, where it may not be raised.
+    """
+    before = int(read_sysctl(MAX_MAP_COUNT))
+    if before >= needed:
+        yield before
+        return
+    with settings_of({MAX_MAP_COUNT: str(needed)}):
+        yield needed
+
+
+@contextlib.contextmanager
+def settings_of(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Run with settings, by their dotted names, at the values given.
+
+    They are put back by a process of its own when this one leaves the block or
+    dies of anything, kill -9 included; one that somebody else has changed
+    meanwhile is left to them. Raises EnvironmentFault, which names the setting,
+    where one is missing or may not be changed; those before it are put back.
+    """
+    before = {name: _read(name) for name in wanted}
+    changing = {name: wanted[name] for name in wanted if before[name] != wanted[name]}
+    if not changing:
+        yield
+        return
+    with _guardian(before, changing):
+        for name, value in changing.items():
+            try:
+                write_sysctl(name, value)
+            except OSError as error:
+                raise EnvironmentFault(
+                    f"{name} is {before[name]} and {value} is needed, but it cannot be "
+                    f"changed here ({error.strerror}); as root: sysctl {name}={value}"
+                ) from error
+        yield
+
+
+def _read(name: str) -> str:
+    try:
+        return read_sysctl(name)
+    except FileNotFoundError:
+        raise EnvironmentFault(f"this kernel has no setting {name}") from None
+
+
+@contextlib.contextmanager
+def _guardian(before: Mapping[str, str], changed: Mapping[str, str]) -> Iterator[None]:
+    # The pipe's other end closes when this process is gone, however it goes.
+    alive, life = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            os.close(life)
+            os.read(alive, 1)
+            for name, value in changed.items():
+                if read_sysctl(name) == value:
+                    write_sysctl(name, before[name])
+        finally:
+            os._exit(0)
+    os.close(alive)
+    try:
+        yield
+    finally:
+        os.close(life)
+        os.waitpid(pid, 0)
