@@ -5,10 +5,11 @@ from harness.analysis.effects import (
     PUBLISHED_VMAS,
     ForkRow,
     StoreEffect,
+    UnnamedRow,
     distrust,
     fork_effects,
     fork_table,
-    unnamed_forks,
+    unnamed_table,
 )
 from harness.analysis.frames import (
     MUST_MATCH,
@@ -24,12 +25,13 @@ __all__ = [
     "PUBLISHED_VMAS",
     "ForkRow",
     "StoreEffect",
+    "UnnamedRow",
     "check_poolable",
     "distrust",
     "fork_effects",
     "fork_table",
     "load",
-    "unnamed_forks",
+    "unnamed_table",
     "usable",
     "write_parquet",
 ]

@@ -72,31 +72,6 @@ def fork_effects(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def unnamed_forks(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row for each unnamed cell of each kernel: the baseline by itself.
-
-    Columns: base, unit, vmas, vma_pages, written_pages, variant, build_id,
-    boots, unnamed (median over boots), unnamed_spread (largest minus smallest).
-    """
-    check_poolable(frame)
-    forks = usable(frame, "fork")
-    by_boot = (
-        forks[forks["naming"] == "none"]
-        .groupby([*_CELL, *_KERNEL, *_BOOT], dropna=False)["value"]
-        .median()
-        .reset_index()
-    )
-    return (
-        by_boot.groupby([*_CELL, *_KERNEL], dropna=False)
-        .agg(
-            boots=("value", "size"),
-            unnamed=("value", "median"),
-            unnamed_spread=("value", _spread),
-        )
-        .reset_index()
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreEffect:
     """What names cost in one store: median over boots, smallest and largest boot."""
@@ -157,6 +132,47 @@ def fork_table(frame: pd.DataFrame) -> list[ForkRow]:
             )
         )
     return rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnnamedRow:
+    """The unnamed fork of a kernel that was not measured named.
+
+    ``unnamed`` is the median over boots, ``spread`` largest minus smallest boot.
+    """
+
+    base: str
+    unit: str
+    kernel: str
+    vmas: int
+    written_pages: int
+    boots: int
+    unnamed: float
+    spread: float
+
+
+def unnamed_table(frame: pd.DataFrame) -> list[UnnamedRow]:
+    """The kernels that have no named cell: those without names, above all."""
+    check_poolable(frame)
+    forks = usable(frame, "fork")
+    named = set(forks.loc[forks["naming"] != "none", "variant"])
+    alone = forks[~forks["variant"].isin(named)]
+    by_boot = alone.groupby([*_CELL, *_KERNEL, *_BOOT], dropna=False)["value"].median()
+    cells = by_boot.reset_index().groupby([*_CELL, *_KERNEL], dropna=False)["value"]
+    summary = cells.agg(["size", "median", _spread]).reset_index()
+    return [
+        UnnamedRow(
+            base=str(cell["base"]),
+            unit=str(cell["unit"]),
+            kernel=str(cell["variant"]),
+            vmas=int(cell["vmas"]),
+            written_pages=int(cell["written_pages"]),
+            boots=int(cell["size"]),
+            unnamed=float(cell["median"]),
+            spread=float(cell["_spread"]),
+        )
+        for _, cell in summary.iterrows()
+    ]
 
 
 def distrust(frame: pd.DataFrame) -> list[str]:

@@ -20,7 +20,11 @@ from harness.campaign import (
     run_plan,
 )
 from harness.cli.progress import Progress
-from harness.cli.tables import print_fork_tables, stdout_console
+from harness.cli.tables import (
+    print_fork_tables,
+    print_unnamed_table,
+    stdout_console,
+)
 from harness.doctor import examine
 from harness.errors import HarnessError, UsageError
 from harness.kbuild import build_kernel, variant_named
@@ -192,15 +196,22 @@ def show(request: ShowRequest) -> int:
 
 def _show(path: Path) -> int:
     # pandas takes a second to import: only what needs it waits for it.
-    from harness.analysis import distrust, fork_table, load, write_parquet
+    from harness.analysis import (
+        distrust,
+        fork_table,
+        load,
+        unnamed_table,
+        write_parquet,
+    )
 
     frame = load(path)
-    rows = fork_table(frame)
     console = stdout_console()
-    if rows:
+    if rows := fork_table(frame):
         print_fork_tables(rows, console)
-    else:
-        console.print("no cell has both a named and an unnamed arm yet")
+    if unnamed := unnamed_table(frame):
+        print_unnamed_table(unnamed, console)
+    if not rows and not unnamed:
+        console.print("no cell has been measured to its end yet")
     for warning in distrust(frame):
         console.print(f"distrust: {warning}", markup=False, soft_wrap=True)
     if path.is_dir():

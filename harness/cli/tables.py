@@ -1,13 +1,21 @@
-"""Rows as tables for people: rich on a terminal, plain text elsewhere."""
+"""Rows as tables for people: rich on a terminal, plain text elsewhere.
+
+The rows come from analysis, which takes a second to import: their types are
+imported for the type checker only.
+"""
+
+from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from harness.analysis import ForkRow, StoreEffect
+if TYPE_CHECKING:
+    from harness.analysis import ForkRow, StoreEffect, UnnamedRow
 
 # Wide enough for every column; files and pipes have no width of their own.
 _PLAIN_WIDTH = 132
@@ -47,6 +55,29 @@ def print_fork_tables(rows: Sequence[ForkRow], console: Console) -> None:
         "64K VMAs, names of up to 63 bytes (cover letter of v8).",
         soft_wrap=True,
     )
+
+
+def print_unnamed_table(rows: Sequence[UnnamedRow], console: Console) -> None:
+    """The unnamed forks of kernels that were not measured named."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("kernel")
+    table.add_column("base")
+    for title in ("VMAs", "pages each", "boots", "unnamed fork"):
+        table.add_column(title, justify="right")
+    table.add_column("unit")
+    for row in rows:
+        table.add_row(
+            row.kernel,
+            row.base,
+            f"{row.vmas:,}",
+            str(row.written_pages),
+            str(row.boots),
+            f"{row.unnamed:,.0f} ±{row.spread / row.unnamed:.2%}",
+            row.unit,
+        )
+    console.print()
+    console.print("What fork costs without names, on kernels measured only so")
+    console.print(table)
 
 
 def _fork_table(rows: Sequence[ForkRow], unit: str) -> Table:

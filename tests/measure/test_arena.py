@@ -1,0 +1,109 @@
+import mmap
+
+import pytest
+
+from harness.errors import CheckFailed
+from harness.linux import protect_memory, read_maps
+from harness.maps import parse_maps
+from harness.measure.arena import Arena, check_maps
+from harness.workload import Layout, layout_of, naming_from_label
+
+PAGE = mmap.PAGESIZE
+NONE = naming_from_label("none")
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        layout_of(1, 0),
+        layout_of(2, 0),
+        layout_of(101, 1),
+        layout_of(30, 10),
+        Layout(vmas=7, vma_pages=300, written_pages=299),
+    ],
+    ids=repr,
+)
+def test_maps_show_exactly_the_vmas_of_the_layout(layout: Layout) -> None:
+    with Arena(layout, seed=1) as arena:
+        check_maps(arena.expected_text(NONE))
+        inside = range(arena.start, arena.start + arena.length)
+        shown = [e for e in parse_maps(read_maps()) if e.start in inside]
+
+    assert shown == list(arena_entries(layout, inside.start))
+
+
+def arena_entries(layout: Layout, start: int) -> list[object]:
+    """The same, told in another way: by walking the pages."""
+    from harness.maps import MapsEntry
+
+    end = start + layout.arena_pages * PAGE
+    entries = [MapsEntry(start=start, end=start + PAGE, perms="---p")]
+    at = start + PAGE
+    while at < end - PAGE:
+        perms = "rw-p" if len(entries) % 2 else "r--p"
+        stop = at + layout.vma_pages * PAGE
+        entries.append(MapsEntry(start=at, end=stop, perms=perms))
+        at = stop
+    return [*entries, MapsEntry(start=at, end=end, perms="---p")]
+
+
+@pytest.mark.parametrize(("written", "vma_pages"), [(0, 1), (1, 1), (3, 3), (1, 4)])
+def test_just_the_pages_that_should_be_written_are(
+    written: int, vma_pages: int
+) -> None:
+    layout = Layout(vmas=20, vma_pages=vma_pages, written_pages=written)
+
+    with (
+        Arena(layout, seed=7) as arena,
+        open("/proc/self/pagemap", "rb", buffering=0) as pagemap,
+    ):
+        first = arena.start // PAGE
+        pagemap.seek(first * 8)
+        bits = pagemap.read(layout.arena_pages * 8)
+
+    present = [bits[i * 8 + 7] >> 7 == 1 for i in range(layout.arena_pages)]
+    expected = [False] * layout.arena_pages
+    for page in layout.first_pages():
+        expected[page : page + written] = [True] * written
+    assert present == expected
+
+
+def test_nothing_stays_mapped() -> None:
+    with Arena(layout_of(10, 0), seed=1) as arena:
+        start, end = arena.start, arena.start + arena.length
+
+    assert not [e for e in parse_maps(read_maps()) if start <= e.start < end]
+    arena.unmap()
+
+
+def test_one_vma_that_differs_fails_the_check_by_number() -> None:
+    with Arena(layout_of(50, 0), seed=1) as arena:
+        expected = arena.expected_text(NONE)
+        protect_memory(arena.start + 20 * PAGE, PAGE, 0)
+
+        with pytest.raises(CheckFailed, match=r"VMA 19 of the arena .*---p"):
+            check_maps(expected)
+
+
+def test_names_that_are_not_there_fail_the_check() -> None:
+    with (
+        Arena(layout_of(5, 0), seed=1) as arena,
+        pytest.raises(CheckFailed, match=r"VMA 0 of the arena .*\[anon:0\.\.\]"),
+    ):
+        check_maps(arena.expected_text(naming_from_label("distinct:3")))
+
+
+def test_naming_calls_are_of_addresses_and_bytes() -> None:
+    layout = Layout(vmas=3, vma_pages=2)
+
+    with Arena(layout, seed=1) as arena:
+        base = arena.start + PAGE
+        distinct = arena.naming_calls(naming_from_label("distinct:2"))
+        shared = arena.naming_calls(naming_from_label("shared:2"))
+
+    assert distinct == [
+        (base, 2 * PAGE, b"0."),
+        (base + 2 * PAGE, 2 * PAGE, b"1."),
+        (base + 4 * PAGE, 2 * PAGE, b"2."),
+    ]
+    assert shared == [(base, 6 * PAGE, b"nn")]
