@@ -18,6 +18,7 @@ from harness.linux.prctl import (
 )
 from harness.linux.procfs import (
     config_digest,
+    count_maps,
     cpu_name,
     kernel_build_id,
     kernel_config,
@@ -36,6 +37,7 @@ __all__ = [
     "anon_name_supported",
     "clock_step",
     "config_digest",
+    "count_maps",
     "cpu_name",
     "die_with_parent",
     "fifo_without_children",

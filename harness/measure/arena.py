@@ -6,10 +6,13 @@
 -wrwrwrwrwr-    split: every other VMA becomes read-only
 """
 
+import contextlib
 import ctypes
 import mmap
 import random
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -32,8 +35,34 @@ from harness.linux.uapi import (
 from harness.maps import MapsEntry, parse_maps, render_line, render_maps
 from harness.workload import GUARD_PAGES, Layout, NamingScheme
 
+CLOCK = time.CLOCK_MONOTONIC
+
 _PAGE = mmap.PAGESIZE
 _RANDOM_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamingLoop:
+    """Call i names ``length`` bytes from ``start`` + i * ``length`` with the text at
+    ``text`` + i * ``stride``; all in bytes."""
+
+    calls: int
+    start: int
+    length: int
+    text: int
+    stride: int
+
+
+def give_names(loop: NamingLoop, clock: int) -> tuple[int, int]:
+    """Make the calls: the clock before and after. OSError from the kernel."""
+    name, now = set_anon_name, time.clock_gettime_ns
+    start, length, text, stride = loop.start, loop.length, loop.text, loop.stride
+    before = now(clock)
+    for _ in range(loop.calls):
+        name(start, length, text)
+        start += length
+        text += stride
+    return before, now(clock)
 
 
 class Arena:
@@ -98,19 +127,40 @@ class Arena:
                 ctypes.memmove(at, noise[skip : skip + chunk], chunk)
                 at += chunk
 
-    def naming_calls(self, naming: NamingScheme) -> list[tuple[int, int, bytes]]:
-        """The arguments of each set_anon_name of a scheme, in order."""
+    @contextlib.contextmanager
+    def naming_loop(self, naming: NamingScheme) -> Iterator[NamingLoop]:
+        """The calls of a scheme, as numbers to be looped over.
+
+        The texts lie side by side in a mapping of their own, gone with the
+        block: the heap of a process that names is then that of one that does
+        not, and fork copies no more of it.
+        """
+        vmas = self.layout.vmas
         vma_bytes = self.layout.vma_pages * _PAGE
-        first = self.start + GUARD_PAGES * _PAGE
-        return [
-            (first + index * vma_bytes, count * vma_bytes, name)
-            for index, count, name in naming.calls(self.layout.vmas)
-        ]
+        calls = naming.call_count(vmas)
+        stride = naming.length + 1
+        pool = map_memory(
+            0, calls * stride, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
+        )
+        try:
+            for index in range(calls):
+                name = naming.name_of(index)
+                assert name is not None
+                ctypes.memmove(pool + index * stride, name + b"\0", stride)
+            yield NamingLoop(
+                calls=calls,
+                start=self.start + GUARD_PAGES * _PAGE,
+                length=vmas * vma_bytes // calls,
+                text=pool,
+                stride=stride,
+            )
+        finally:
+            unmap_memory(pool, calls * stride)
 
     def name(self, naming: NamingScheme) -> None:
-        """Give the names of a scheme."""
-        for call in self.naming_calls(naming):
-            set_anon_name(*call)
+        """Give the names of a scheme, which has some."""
+        with self.naming_loop(naming) as loop:
+            give_names(loop, CLOCK)
 
     def entries(self, naming: NamingScheme) -> Iterator[MapsEntry]:
         """The lines of maps that the arena should have, guards included."""
@@ -140,14 +190,14 @@ class Arena:
             self.start = 0
 
 
-def check_maps(expected: bytes) -> None:
-    """Assert that this process's maps hold exactly the expected lines, in a row.
+def check_maps(expected: bytes, *, pid: int | None = None) -> None:
+    """Assert that a process's maps hold exactly the expected lines, in a row.
 
-    Raises CheckFailed, which shows the first line that differs. A comparison of
-    text, as every name, boundary and protection is in it; parsed only to
-    explain.
+    This process's own without a pid. Raises CheckFailed, which shows the first
+    line that differs. A comparison of text, as every name, boundary and
+    protection is in it; parsed only to explain.
     """
-    text = read_maps()
+    text = read_maps(pid)
     first_line = expected[: expected.index(b"\n")]
     start = first_line[: first_line.index(b"-") + 1]
     at = 0 if text.startswith(start) else text.find(b"\n" + start) + 1

@@ -10,17 +10,14 @@ from dataclasses import dataclass
 
 from harness.errors import CheckFailed
 from harness.linux import (
+    count_maps,
     fifo_without_children,
-    read_maps,
-    set_anon_name,
     timed_fork,
     timed_wait,
 )
-from harness.measure.arena import Arena, check_maps
+from harness.measure.arena import CLOCK, Arena, check_maps, give_names
 from harness.measure.records import Metric, Record, Run, Sample, Unit
 from harness.workload import Cell, Store
-
-CLOCK = time.CLOCK_MONOTONIC
 
 _CHILD_CLOCKS = struct.Struct("=qq")
 
@@ -56,11 +53,9 @@ def measure_cell(request: CellRequest) -> None:
     gc.disable()
     with Arena(request.cell.layout, seed=request.seed) as arena:
         recorder = _Recorder(request)
-        request.emit(request.describe(read_maps().count(b"\n")))
+        request.emit(request.describe(count_maps()))
         _take_naming(arena, recorder)
-        expected = arena.expected_text(request.cell.naming)
-        check_maps(expected)
-        _check_in_child(expected)
+        _check_from_child(arena, request.cell)
         _take_forks(recorder)
         _take_munmap(arena, recorder)
 
@@ -109,12 +104,8 @@ _REPEATED = frozenset({Metric.FORK, Metric.EXIT_REAP})
 def _take_naming(arena: Arena, recorder: _Recorder) -> None:
     if not recorder.request.cell.named:
         return
-    calls = arena.naming_calls(recorder.request.cell.naming)
-    name, now = set_anon_name, time.clock_gettime_ns
-    before = now(CLOCK)
-    for start, length, text in calls:
-        name(start, length, text)
-    after = now(CLOCK)
+    with arena.naming_loop(recorder.request.cell.naming) as loop:
+        before, after = give_names(loop, CLOCK)
     recorder.add(Metric.NAME, before, after)
 
 
@@ -151,17 +142,24 @@ def _take_munmap(arena: Arena, recorder: _Recorder) -> None:
     recorder.add(Metric.MUNMAP, before, after)
 
 
-def _check_in_child(expected: bytes) -> None:
+def _check_from_child(arena: Arena, cell: Cell) -> None:
+    """Check this process's maps and a child's, both from the child.
+
+    The text to compare with is as large as maps itself: made here, it would
+    stay in the heap that fork copies, and a named cell's is larger.
+    """
+    parent = os.getpid()
     reading, writing = os.pipe()
     pid, _, _ = timed_fork(CLOCK)
     if pid == 0:
-        message = "the check in the child itself failed"
+        message = "the check itself failed"
         try:
             os.close(reading)
-            check_maps(expected)
-            message = ""
-        except CheckFailed as error:
-            message = str(error)
+            expected = arena.expected_text(cell.naming)
+            message = _difference(expected, parent, "in the process itself")
+            message = message or _difference(expected, os.getpid(), "in a child")
+        except BaseException as error:
+            message = f"the check itself failed: {error!r}"
         finally:
             os.write(writing, message.encode()[:4000])
             os._exit(1 if message else 0)
@@ -170,4 +168,12 @@ def _check_in_child(expected: bytes) -> None:
         message = pipe.read().decode(errors="replace")
     status, _, _ = timed_wait(pid, CLOCK)
     if status:
-        raise CheckFailed(f"in a forked child: {message or f'wait status {status}'}")
+        raise CheckFailed(message or f"the check died: wait status {status}")
+
+
+def _difference(expected: bytes, pid: int, where: str) -> str:
+    try:
+        check_maps(expected, pid=pid)
+    except CheckFailed as error:
+        return f"{where}: {error}"
+    return ""

@@ -25,7 +25,8 @@ from harness.linux import (
     kernel_config,
     pin_to_one_cpu,
 )
-from harness.measure.experiment import CLOCK, CellRequest, measure_cell
+from harness.measure.arena import CLOCK
+from harness.measure.experiment import CellRequest, measure_cell
 from harness.measure.job import Job, PlannedCell, parse_job
 from harness.measure.records import SCHEMA, Record, Run, RunEnd, render_record
 from harness.measure.settings import map_count_of, settings_of

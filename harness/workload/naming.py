@@ -5,7 +5,6 @@ named by a call of its own has a struct of its own. The two cost differently at
 fork, so the scheme says which it is, and the text is a second choice.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -70,18 +69,15 @@ class NamingScheme:
             case NamingKind.SHARED | NamingKind.DISTINCT_SAME_TEXT:
                 return b"n" * self.length
 
-    def calls(self, vmas: int) -> Iterator[tuple[int, int, bytes]]:
-        """The calls that give the names: (first VMA, count, name), in order."""
-        first = self.name_of(0)
-        if first is None:
-            return
-        if self.kind is NamingKind.SHARED:
-            yield 0, vmas, first
-            return
-        for index in range(vmas):
-            name = self.name_of(index)
-            assert name is not None
-            yield index, 1, name
+    def call_count(self, vmas: int) -> int:
+        """How many calls name that many VMAs."""
+        match self.kind:
+            case NamingKind.NONE:
+                return 0
+            case NamingKind.SHARED:
+                return 1
+            case NamingKind.DISTINCT | NamingKind.DISTINCT_SAME_TEXT:
+                return vmas
 
 
 def naming_from_label(label: str) -> NamingScheme:
