@@ -14,15 +14,14 @@ from harness.campaign.plan import Plan
 from harness.errors import CheckFailed, Stopped
 from harness.kbuild import BuiltKernel, build_kernel, variant_named
 from harness.measure import Job, Record, Run, RunEnd, Unit
-from harness.target import ACCELERATOR, Deadlines, QemuTarget, memory_mib
-
-# Idle time is skipped under icount, so rest is free: what the exit of the child
-# before set off (RCU, page lists) is over when the next fork begins.
-_SETTLE_MS = 2_000
-# Since 6.7 the kernel fetches up to 2016 pages at a time for a CPU's page list
-# (mm/page_alloc.c nr_pcp_alloc()): 118 000 instructions, in one fork and not in
-# the next. With the lists at their least, each pays for the pages it takes.
-_SETTINGS = (("vm.percpu_pagelist_high_fraction", "1000000"),)
+from harness.target import (
+    ACCELERATOR,
+    SETTINGS,
+    SETTLE_MS,
+    Deadlines,
+    QemuTarget,
+    memory_mib,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +158,8 @@ def _job(
         accelerator=ACCELERATOR,
         unit=Unit.INSNS,
         launched="",
-        settle_ms=_SETTLE_MS,
-        settings=_SETTINGS,
+        settle_ms=SETTLE_MS,
+        settings=SETTINGS,
         warmups=plan.warmups,
         repetitions=plan.repetitions,
         cells=plan.cells_of_boot(boot, kernel.variant.name),

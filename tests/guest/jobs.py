@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from harness.measure import Job, PlannedCell, Unit
+from harness.target import ACCELERATOR, SETTINGS, SETTLE_MS
 from harness.workload import Cell, Store, layout_of, naming_from_label
 
 BOTH = (Store.REFCOUNTED, Store.STRDUP)
@@ -26,11 +27,11 @@ def job_of(
         base=base,
         stores=stores,
         target="qemu",
-        accelerator="tcg icount shift=0",
+        accelerator=ACCELERATOR,
         unit=Unit.INSNS,
         launched="",
-        settle_ms=1000,
-        settings=(),
+        settle_ms=SETTLE_MS,
+        settings=SETTINGS,
         warmups=1,
         repetitions=repetitions,
         cells=tuple(

@@ -15,13 +15,13 @@ pytestmark = pytest.mark.guest
 
 Boot = Callable[..., QemuTarget]
 
-VMAS = 2000
+VMAS = 8000
 NAMES = "distinct:79"
 
 # What a fork costs more with names, in instructions a VMA: far apart, so that no
 # noise turns one into the other.
-SHARING_COSTS = range(5, 60)
-COPYING_COSTS = range(120, 400)
+SHARING_COSTS = range(5, 30)
+COPYING_COSTS = range(120, 300)
 
 
 def cost_of_names(records: list[Record], store: Store) -> float:

@@ -1,10 +1,11 @@
+import ctypes
 import mmap
 
 import pytest
 
 from harness.errors import CheckFailed
 from harness.linux import protect_memory, read_maps
-from harness.maps import parse_maps
+from harness.maps import MapsEntry, parse_maps
 from harness.measure.arena import Arena, check_maps
 from harness.workload import Layout, layout_of, naming_from_label
 
@@ -29,13 +30,11 @@ def test_maps_show_exactly_the_vmas_of_the_layout(layout: Layout) -> None:
         inside = range(arena.start, arena.start + arena.length)
         shown = [e for e in parse_maps(read_maps()) if e.start in inside]
 
-    assert shown == list(arena_entries(layout, inside.start))
+    assert shown == arena_entries(layout, inside.start)
 
 
-def arena_entries(layout: Layout, start: int) -> list[object]:
+def arena_entries(layout: Layout, start: int) -> list[MapsEntry]:
     """The same, told in another way: by walking the pages."""
-    from harness.maps import MapsEntry
-
     end = start + layout.arena_pages * PAGE
     entries = [MapsEntry(start=start, end=start + PAGE, perms="---p")]
     at = start + PAGE
@@ -93,17 +92,24 @@ def test_names_that_are_not_there_fail_the_check() -> None:
         check_maps(arena.expected_text(naming_from_label("distinct:3")))
 
 
-def test_naming_calls_are_of_addresses_and_bytes() -> None:
+def test_naming_is_looped_over_addresses_of_memory_and_of_texts() -> None:
     layout = Layout(vmas=3, vma_pages=2)
 
     with Arena(layout, seed=1) as arena:
-        base = arena.start + PAGE
-        distinct = arena.naming_calls(naming_from_label("distinct:2"))
-        shared = arena.naming_calls(naming_from_label("shared:2"))
+        with arena.naming_loop(naming_from_label("distinct:2")) as loop:
+            texts = ctypes.string_at(loop.text, loop.calls * loop.stride)
+        with arena.naming_loop(naming_from_label("shared:2")) as shared:
+            pass
+        first = arena.start + PAGE
 
-    assert distinct == [
-        (base, 2 * PAGE, b"0."),
-        (base + 2 * PAGE, 2 * PAGE, b"1."),
-        (base + 4 * PAGE, 2 * PAGE, b"2."),
-    ]
-    assert shared == [(base, 6 * PAGE, b"nn")]
+    assert texts == b"\0".join([b"0.", b"1.", b"2.", b""])
+    assert (loop.calls, loop.start, loop.length) == (3, first, 2 * PAGE)
+    assert (shared.calls, shared.start, shared.length) == (1, first, 6 * PAGE)
+
+
+def test_texts_are_gone_before_anything_is_forked() -> None:
+    with Arena(layout_of(5, 0), seed=1) as arena:
+        with arena.naming_loop(naming_from_label("distinct:2")) as loop:
+            assert any(e.start <= loop.text < e.end for e in parse_maps(read_maps()))
+
+        assert not any(e.start <= loop.text < e.end for e in parse_maps(read_maps()))

@@ -10,34 +10,34 @@ from harness.workload import NamingKind, NamingScheme, naming_from_label
 def test_distinct_names_differ_and_have_the_length_asked_for(
     length: int, vmas: int
 ) -> None:
-    calls = list(NamingScheme(NamingKind.DISTINCT, length).calls(vmas))
+    scheme = NamingScheme(NamingKind.DISTINCT, length)
+    names = [scheme.name_of(index) or b"" for index in range(vmas)]
 
-    assert [(first, count) for first, count, _ in calls] == [
-        (index, 1) for index in range(vmas)
-    ]
-    assert len({name for _, _, name in calls}) == vmas
-    assert {len(name) for _, _, name in calls} == {length}
+    assert len(set(names)) == vmas
+    assert {len(name) for name in names} == {length}
 
 
-def test_shared_names_take_one_call() -> None:
-    calls = list(NamingScheme(NamingKind.SHARED, 5).calls(1000))
-
-    assert calls == [(0, 1000, b"nnnnn")]
-
-
-def test_the_same_text_in_distinct_structs_takes_a_call_each() -> None:
-    calls = list(NamingScheme(NamingKind.DISTINCT_SAME_TEXT, 2).calls(3))
-
-    assert calls == [(0, 1, b"nn"), (1, 1, b"nn"), (2, 1, b"nn")]
+@pytest.mark.parametrize(
+    ("label", "calls"),
+    [("none", 0), ("shared:5", 1), ("distinct:5", 30), ("distinct-same-text:5", 30)],
+)
+def test_a_scheme_takes_so_many_calls(label: str, calls: int) -> None:
+    assert naming_from_label(label).call_count(30) == calls
 
 
-def test_no_names_take_no_call() -> None:
-    assert list(NamingScheme(NamingKind.NONE).calls(3)) == []
+def test_one_text_is_the_same_for_all() -> None:
+    for kind in (NamingKind.SHARED, NamingKind.DISTINCT_SAME_TEXT):
+        scheme = NamingScheme(kind, 3)
+        assert {scheme.name_of(index) for index in range(9)} == {b"nnn"}
+
+
+def test_no_names_are_none() -> None:
+    assert NamingScheme(NamingKind.NONE).name_of(0) is None
 
 
 def test_names_too_short_to_differ_are_refused() -> None:
     with pytest.raises(UsageError, match="too short"):
-        list(NamingScheme(NamingKind.DISTINCT, 1).calls(63))
+        NamingScheme(NamingKind.DISTINCT, 1).name_of(62)
 
 
 @pytest.mark.parametrize("label", ["none", "shared:1", "distinct:79"])
