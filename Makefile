@@ -56,7 +56,9 @@ setup: venv ## Install what is missing: Debian's packages and the environment.
 	    || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
 	    echo "installing" $$missing; \
-	    if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
+	    if [ "$$(id -u)" = 0 ]; then sudo=; \
+	    elif command -v sudo >/dev/null; then sudo=sudo; \
+	    else echo "as root: apt-get install" $$missing; exit 1; fi; \
 	    $$sudo apt-get update -qq && \
 	    $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
 	        --no-install-recommends $$missing >/dev/null; \

@@ -103,7 +103,7 @@ def _make_root(arch: Arch, suite: str, root: Path) -> None:
         log.unlink(missing_ok=True)
         status = run_logged(
             [
-                "mmdebstrap", "--variant=extract", f"--arch={arch.debian_arch}",
+                "mmdebstrap", "--mode=chrootless", "--variant=extract", f"--arch={arch.debian_arch}",
                 f"--include={','.join(_PACKAGES)}", suite, str(tarball),
             ],
             log,
