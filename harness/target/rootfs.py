@@ -103,8 +103,9 @@ def _make_root(arch: Arch, suite: str, root: Path) -> None:
         log.unlink(missing_ok=True)
         status = run_logged(
             [
-                "mmdebstrap", "--mode=chrootless", "--variant=extract", f"--arch={arch.debian_arch}",
-                f"--include={','.join(_PACKAGES)}", suite, str(tarball),
+                "mmdebstrap", "--mode=chrootless", "--variant=extract",
+                f"--arch={arch.debian_arch}", f"--include={','.join(_PACKAGES)}",
+                suite, str(tarball),
             ],
             log,
             deadline_s=_DEADLINE_S,
