@@ -84,11 +84,13 @@ def apply_patches(tree: Path, pristine: Path, patches: Sequence[Path]) -> list[s
     BuildFailed when a patch does not apply; the tree is then as it was.
     """
     wanted = [path for patch in patches for path in touched_files(patch.read_text())]
+    pristine.mkdir(exist_ok=True)
     for path in wanted:
         kept = pristine / path
         if not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
-            new = kept.with_name(kept.name + ".new")
+            # Beside the folder: one that stays half made is no file of the tree.
+            new = pristine.with_name(pristine.name + ".new")
             try:
                 shutil.copyfile(tree / path, new)
             except FileNotFoundError:
@@ -107,7 +109,6 @@ def apply_patches(tree: Path, pristine: Path, patches: Sequence[Path]) -> list[s
             content = made.read_bytes()
             if (tree / path).read_bytes() != content:
                 # A new time, whichever way the change goes: make must see it.
-                (tree / path).unlink()
                 (tree / path).write_bytes(content)
                 written.append(path)
     return written

@@ -75,8 +75,15 @@ def read_variant(path: Path) -> Variant:
 
 
 def patch_paths(variant: Variant, base: str) -> list[Path]:
-    """The variant's patches for a base; UsageError for an unknown base."""
+    """The variant's patches for a base.
+
+    Raises UsageError for an unknown base, or one that lacks a patch.
+    """
     if base not in base_names():
         known = ", ".join(base_names())
         raise UsageError(f"no base is called {base!r}; known: {known}")
-    return [kernels_dir() / "patches" / base / name for name in variant.patches]
+    paths = [kernels_dir() / "patches" / base / name for name in variant.patches]
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{variant.name} cannot be built on {base}: no {path}")
+    return paths

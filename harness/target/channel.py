@@ -104,7 +104,7 @@ class Listener:
         limits = self.deadlines
         if heard == started and now - started > limits.boot_s:
             what = f"the guest said nothing within {limits.boot_s:g} s of its start"
-        elif now - heard > limits.silence_s:
+        elif heard != started and now - heard > limits.silence_s:
             what = f"the guest fell silent for {limits.silence_s:g} s"
         elif now - started > limits.total_s:
             what = f"the guest was not done within {limits.total_s:g} s"

@@ -1,0 +1,291 @@
+import difflib
+import io
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from harness.errors import BuildFailed, EnvironmentFault
+from harness.kbuild import find_source
+from harness.kbuild.source import (
+    SourcePackage,
+    apply_patches,
+    touched_files,
+    unpack_source,
+)
+
+needs_patch = pytest.mark.skipif(
+    shutil.which("patch") is None, reason="there is no patch(1) here"
+)
+
+FILES = {
+    "mm/a.c": "".join(f"a{i}\n" for i in range(20)),
+    "mm/b.c": "".join(f"b{i}\n" for i in range(20)),
+    "kernel/c.c": "c\n",
+}
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def change(path: str, old: str, new: str) -> str:
+    """A patch of a file of FILES."""
+    lines = FILES[path].splitlines(keepends=True)
+    changed = FILES[path].replace(old, new).splitlines(keepends=True)
+    return "".join(difflib.unified_diff(lines, changed, f"a/{path}", f"b/{path}"))
+
+
+def test_the_files_that_a_patch_changes_are_told_once_in_its_order() -> None:
+    patch = (
+        "Subject: words\n--- not a file\n"
+        + change("mm/b.c", "b3\n", "x\n")
+        + change("mm/a.c", "a3\n", "x\n")
+        + change("mm/b.c", "b9\n", "x\n")
+    )
+
+    assert touched_files(patch) == ["mm/b.c", "mm/a.c"]
+
+
+class Tree:
+    """A source tree of FILES, and what is kept beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.source = folder / "source"
+        self.pristine = folder / "pristine"
+        for name, text in FILES.items():
+            path = self.source / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def apply(self, *patches: str) -> list[str]:
+        paths = []
+        for number, text in enumerate(patches):
+            paths.append(self.folder / f"{number}.patch")
+            paths[-1].write_text(text)
+        return apply_patches(self.source, self.pristine, paths)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)
+
+
+A = change("mm/a.c", "a3\n", "changed by A\n")
+B = change("mm/b.c", "b3\n", "changed by B\n")
+A_AND_B = change("mm/a.c", "a17\n", "changed by both\n") + B
+
+WITH_A = {**FILES, "mm/a.c": FILES["mm/a.c"].replace("a3\n", "changed by A\n")}
+WITH_B = {**FILES, "mm/b.c": FILES["mm/b.c"].replace("b3\n", "changed by B\n")}
+
+
+@needs_patch
+def test_a_tree_is_its_source_plus_the_patches(tree: Tree) -> None:
+    assert tree.apply(A) == ["mm/a.c"]
+    assert contents(tree.source) == WITH_A
+
+
+@needs_patch
+def test_patches_of_one_file_are_applied_one_after_the_other(tree: Tree) -> None:
+    assert tree.apply(A, A_AND_B) == ["mm/a.c", "mm/b.c"]
+    assert contents(tree.source) == {
+        **WITH_B,
+        "mm/a.c": WITH_A["mm/a.c"].replace("a17\n", "changed by both\n"),
+    }
+
+
+@needs_patch
+def test_patches_that_are_applied_already_write_nothing(tree: Tree) -> None:
+    tree.apply(A, B)
+
+    assert tree.apply(A, B) == []
+
+
+@needs_patch
+def test_other_patches_take_the_place_of_those_before(tree: Tree) -> None:
+    tree.apply(A)
+
+    assert tree.apply(B) == ["mm/a.c", "mm/b.c"]
+    assert contents(tree.source) == WITH_B
+
+
+@needs_patch
+def test_no_patches_bring_the_source_back(tree: Tree) -> None:
+    tree.apply(A, B)
+
+    assert tree.apply() == ["mm/a.c", "mm/b.c"]
+    assert contents(tree.source) == FILES
+
+
+def test_a_tree_that_never_was_patched_takes_no_patches(tree: Tree) -> None:
+    assert tree.apply() == []
+    assert contents(tree.source) == FILES
+
+
+@needs_patch
+def test_only_files_that_differ_are_written(tree: Tree) -> None:
+    tree.apply(A)
+    before = {p: p.stat().st_mtime_ns for p in tree.source.rglob("*.c")}
+
+    tree.apply(A, B)
+
+    after = {p: p.stat().st_mtime_ns for p in tree.source.rglob("*.c")}
+    changed = {p for p, mtime_ns in after.items() if mtime_ns > before[p]}
+    assert changed == {tree.source / "mm/b.c"}
+
+
+@needs_patch
+def test_a_file_that_is_brought_back_is_newer_for_make(tree: Tree) -> None:
+    path = tree.source / "mm/a.c"
+    tree.apply(A)
+    patched_ns = path.stat().st_mtime_ns
+
+    tree.apply()
+
+    assert path.stat().st_mtime_ns > patched_ns
+
+
+@needs_patch
+@pytest.mark.parametrize(
+    "bad",
+    [
+        change("mm/b.c", "b3\n", "x\n").replace("-b3\n", "-other\n"),
+        change("mm/b.c", "b3\n", "x\n").replace(" b1\n", " other\n"),
+        change("mm/a.c", "a3\n", "x\n"),
+    ],
+    ids=["another line", "another context", "twice"],
+)
+def test_a_patch_that_does_not_apply_is_named_and_the_tree_stays(
+    tree: Tree, bad: str
+) -> None:
+    tree.apply(A)
+
+    with pytest.raises(BuildFailed, match=r"/1\.patch does not apply:\n.*\n.*FAILED"):
+        tree.apply(A, bad)
+
+    assert contents(tree.source) == WITH_A
+
+
+@needs_patch
+def test_a_patch_of_a_file_that_there_is_not_is_told_and_the_tree_stays(
+    tree: Tree,
+) -> None:
+    tree.apply(A)
+
+    with pytest.raises(BuildFailed, match=r"touches mm/z\.c, which .*/source lacks"):
+        tree.apply(B.replace("mm/b.c", "mm/z.c"))
+
+    assert contents(tree.source) == WITH_A
+    assert tree.apply(B) == ["mm/a.c", "mm/b.c"]
+
+
+@needs_patch
+@pytest.mark.parametrize("call", ["shutil.copyfile", "pathlib.Path.write_bytes"])
+def test_what_was_interrupted_is_made_good_by_the_next(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def interrupt(path: Path, other: Path | bytes) -> None:
+        if isinstance(other, Path):
+            other.write_text("half of it")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(call, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            tree.apply(A)
+    tree.apply(B)
+
+    assert contents(tree.source) == WITH_B
+
+
+@needs_patch
+def test_a_file_that_was_written_in_part_is_written_again(tree: Tree) -> None:
+    tree.apply(A)
+    (tree.source / "mm/a.c").write_text("a0\n")
+
+    assert tree.apply(A) == ["mm/a.c"]
+    assert contents(tree.source) == WITH_A
+
+
+def pack(path: Path, files: dict[str, str]) -> SourcePackage:
+    with tarfile.open(path, "w") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"linux-source-0.1/{name}")
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return SourcePackage(path, "0.1-1")
+
+
+def test_a_package_is_unpacked_once(tmp_path: Path) -> None:
+    files = {"Makefile": "all:\n", **FILES}
+    package = pack(tmp_path / "linux.tar", files)
+    tree = tmp_path / "tree"
+
+    unpack_source(package, tree, tmp_path / "log")
+    package.tarball.unlink()
+    unpack_source(package, tree, tmp_path / "log")
+
+    assert contents(tree) == files
+    assert {path.name for path in tmp_path.iterdir()} == {"tree", "log"}
+
+
+def test_a_package_that_is_broken_leaves_no_tree(tmp_path: Path) -> None:
+    tarball = tmp_path / "linux.tar"
+    tarball.write_text("no archive")
+
+    with pytest.raises(BuildFailed, match=r"linux\.tar was not unpacked:\n.*\ntar: "):
+        unpack_source(
+            SourcePackage(tarball, "0.1-1"), tmp_path / "tree", tmp_path / "log"
+        )
+
+    assert {path.name for path in tmp_path.iterdir()} == {"linux.tar", "log"}
+
+
+@pytest.fixture
+def dpkg_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a dpkg-query that is the only program there is prints."""
+    program = tmp_path / "dpkg-query"
+    program.write_text(f'#!/bin/sh\nread line < "{tmp_path}/words" && echo "$line"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path / "words"
+
+
+def test_an_installed_package_is_found_with_its_version(
+    dpkg_says: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dpkg_says.write_text("installed 0.1.7-1\n")
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+
+    assert find_source("0.1") == SourcePackage(
+        Path("/usr/src/linux-source-0.1.tar.xz"), "0.1.7-1"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["installed 0.1.7-1\n", "config-files 0.1.7-1\n", "not-installed \n", ""],
+    ids=["no tarball", "removed", "never", "unknown"],
+)
+def test_a_package_that_is_not_there_is_told_with_its_command(
+    dpkg_says: Path, words: str
+) -> None:
+    dpkg_says.write_text(words)
+
+    with pytest.raises(EnvironmentFault, match=r"apt-get install linux-source-0\.1$"):
+        find_source("0.1")
+
+
+def test_without_dpkg_no_package_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(EnvironmentFault, match=r"linux-source-0\.1 is not installed"):
+        find_source("0.1")

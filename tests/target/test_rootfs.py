@@ -1,0 +1,224 @@
+import ast
+import io
+import marshal
+import shutil
+import stat
+import sys
+import tarfile
+from pathlib import Path
+from types import CodeType
+
+import pytest
+
+from harness.arch import arch_named
+from harness.errors import EnvironmentFault
+from harness.paths import package_dir
+from harness.target import guest_root
+from harness.target.rootfs import harness_archive
+from tests.target.test_cpio import Member, read_cpio
+
+ARM64 = arch_named("aarch64")
+HERE = f"python3.{sys.version_info.minor}"
+
+
+def by_path(archive: bytes) -> dict[str, Member]:
+    return {member.path: member for member in read_cpio(archive)}
+
+
+def test_the_archive_holds_init_and_the_files_of_the_job() -> None:
+    inside = by_path(harness_archive({"job.json": b"{}", "init.json": b"[]"}))
+
+    assert (
+        inside["init"].content == (package_dir() / "target/guest_init.py").read_bytes()
+    )
+    assert inside["init"].fields["mode"] == stat.S_IFREG | 0o755
+    assert inside["job/job.json"].content == b"{}"
+    assert inside["job/init.json"].content == b"[]"
+
+
+def test_the_archive_holds_the_rooms_that_a_guest_needs_and_no_other() -> None:
+    paths = [member.path for member in read_cpio(harness_archive({}))]
+
+    rooms = {p.split("/")[2] for p in paths if p.startswith("harness/harness/")}
+    assert rooms == {
+        "__init__.py", "arch.py", "errors.py", "maps.py", "linux", "measure",
+        "workload",
+    }  # fmt: skip
+    for room in ("linux", "measure", "workload"):
+        here = {path.name for path in (package_dir() / room).glob("*.py")}
+        prefix = f"harness/harness/{room}/"
+        assert {p.removeprefix(prefix) for p in paths if p.startswith(prefix)} == here
+
+
+def test_a_folder_comes_before_what_is_in_it() -> None:
+    seen = {""}
+
+    for member in read_cpio(harness_archive({"job.json": b""})):
+        assert member.path.rpartition("/")[0] in seen
+        if stat.S_ISDIR(member.fields["mode"]):
+            seen.add(member.path)
+
+
+def imports_of(source: bytes) -> set[str]:
+    """Every module that a source names in an import."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                found |= {alias.name for alias in names}
+            case ast.ImportFrom(module=str(module)):
+                found.add(module)
+    return found
+
+
+def test_what_is_in_the_archive_imports_nothing_that_is_not_in_the_guest() -> None:
+    inside = by_path(harness_archive({}))
+    sources = [m.content for m in inside.values() if stat.S_ISREG(m.fields["mode"])]
+
+    named = set().union(*(imports_of(source) for source in sources))
+    ours = {name for name in named if name.partition(".")[0] == "harness"}
+    assert "harness.measure.job" in ours
+    for name in ours:
+        path = f"harness/{name.replace('.', '/')}"
+        assert {path, f"{path}.py"} & set(inside), name
+    assert {name.partition(".")[0] for name in named - ours} <= sys.stdlib_module_names
+
+
+ENTRIES = {
+    "./etc/hostname": b"guest\n",
+    "./usr/share/doc/x": b"left out",
+    "./var/lib/dpkg/status": b"left out",
+    f"./usr/lib/{HERE}/json/tool.py": b"ANSWER = 42\n",
+    f"./usr/lib/{HERE}/broken.py": b"def\n",
+    f"./usr/lib/{HERE}/test/test_x.py": b"left out",
+    "./usr/lib/python3.2/old.py": b"OLD = 1\n",
+}
+
+
+def make_tar(path: Path) -> None:
+    """What mmdebstrap would make, in small."""
+    with tarfile.open(path, "w") as tar:
+        folders = {str(p) for name in ENTRIES for p in Path(name).parents}
+        for folder in sorted(folders):
+            member = tarfile.TarInfo(folder)
+            member.type, member.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(member)
+        for name, content in ENTRIES.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o640
+            tar.addfile(member, io.BytesIO(content))
+        link = tarfile.TarInfo("./etc/link")
+        link.type, link.linkname = tarfile.SYMTYPE, "hostname"
+        tar.addfile(link)
+        hard = tarfile.TarInfo("./etc/hard")
+        hard.type, hard.linkname = tarfile.LNKTYPE, "./etc/hostname"
+        tar.addfile(hard)
+
+
+@pytest.fixture
+def mmdebstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program instead of it, which writes its arguments to calls, then a tar."""
+    make_tar(tmp_path / "root.tar")
+    program = tmp_path / "bin" / "mmdebstrap"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\nfor last; do :; done\n'
+        f'{shutil.which("cp")} {tmp_path}/root.tar "$last"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return program
+
+
+def kept(folder: Path) -> list[str]:
+    """The kinds of files in the cache."""
+    return sorted(p.suffix for p in (folder / "cache").rglob("*") if p.is_file())
+
+
+def test_the_root_is_made_once(mmdebstrap: Path, tmp_path: Path) -> None:
+    root = guest_root(ARM64)
+    content = root.read_bytes()
+
+    assert guest_root(ARM64) == root
+    assert root.read_bytes() == content
+    (call,) = (tmp_path / "calls").read_text().splitlines()
+    assert "--variant=extract --arch=arm64 --include=python3,busybox-static" in call
+    assert kept(tmp_path) == ["", ".cpio", ".log"]
+    assert not list(root.parent.glob("making-*"))
+
+
+def test_the_root_holds_what_a_guest_reads(mmdebstrap: Path) -> None:
+    inside = by_path(guest_root(ARM64).read_bytes())
+
+    assert inside["etc/hostname"].content == b"guest\n"
+    assert inside["etc/hostname"].fields["mode"] == stat.S_IFREG | 0o640
+    assert inside["etc/hard"].content == b"guest\n"
+    assert inside["etc/link"].content == b"hostname"
+    assert stat.S_ISLNK(inside["etc/link"].fields["mode"])
+    assert stat.S_ISDIR(inside["etc"].fields["mode"])
+    assert inside["bin/sh"].content == b"busybox"
+    assert not [path for path in inside if b"left out" in inside[path].content]
+
+
+def test_the_standard_library_is_compiled_for_an_interpreter_like_ours(
+    mmdebstrap: Path,
+) -> None:
+    inside = by_path(guest_root(ARM64).read_bytes())
+
+    (compiled,) = [path for path in inside if path.endswith(".pyc")]
+    tag = sys.implementation.cache_tag
+    assert compiled == f"usr/lib/{HERE}/json/__pycache__/tool.{tag}.pyc"
+    # 16 bytes of header: magic, "by hash, unchecked", the hash.
+    header, code = inside[compiled].content[:16], inside[compiled].content[16:]
+    assert header[4:8] == b"\1\0\0\0"
+    loaded = marshal.loads(code)
+    assert isinstance(loaded, CodeType)
+    assert loaded.co_filename == f"/usr/lib/{HERE}/json/tool.py"
+
+
+def test_a_root_that_cannot_be_made_is_told_with_the_log_and_leaves_nothing(
+    mmdebstrap: Path, tmp_path: Path
+) -> None:
+    mmdebstrap.write_text(
+        '#!/bin/sh\nfor last; do :; done\necho half > "$last"\n'
+        "echo 'E: no \033[31msuch suite'\nexit 25\n"
+    )
+
+    with pytest.raises(EnvironmentFault, match=r"\(exit status 25\)") as raised:
+        guest_root(ARM64)
+
+    assert str(raised.value).endswith("\nE: no \\x1b[31msuch suite")
+    assert kept(tmp_path) == ["", ".log"]
+    assert not list((tmp_path / "cache").rglob("making-*"))
+
+
+def test_a_tar_that_is_broken_leaves_no_root(mmdebstrap: Path, tmp_path: Path) -> None:
+    (tmp_path / "root.tar").write_bytes(b"no tar")
+
+    with pytest.raises(tarfile.ReadError):
+        guest_root(ARM64)
+
+    assert kept(tmp_path) == ["", ".log"]
+
+
+def test_without_mmdebstrap_the_fault_names_it(
+    mmdebstrap: Path, tmp_path: Path
+) -> None:
+    mmdebstrap.unlink()
+
+    with pytest.raises(EnvironmentFault, match="mmdebstrap: No such file or directory"):
+        guest_root(ARM64)
+
+    assert kept(tmp_path) == ["", ".log"]
+
+
+def test_what_was_left_half_made_is_removed_and_the_root_is_made(
+    mmdebstrap: Path, tmp_path: Path
+) -> None:
+    room = tmp_path / "cache/anon-vma-harness/rootfs"
+    (room / "making-x").mkdir(parents=True)
+    (room / "making-x" / "root.cpio").write_bytes(b"half of it")
+
+    assert by_path(guest_root(ARM64).read_bytes())
+    assert kept(tmp_path) == ["", ".cpio", ".log"]
