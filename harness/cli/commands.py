@@ -28,6 +28,7 @@ from harness.cli.tables import (
 from harness.doctor import examine
 from harness.errors import HarnessError, UsageError
 from harness.kbuild import build_kernel, variant_named
+from harness.programs import printable
 from harness.target import Deadlines, QemuTarget, guest_root
 
 DONE, UNCHECKED, ENVIRONMENT = 0, 1, 3
@@ -96,7 +97,7 @@ def doctor(request: DoctorRequest) -> int:
     console.print(table)
     amiss = [f for f in findings if not f.well]
     for finding in amiss:
-        console.print(f"{finding.subject}: {finding.mend}", markup=False)
+        console.print(f"{finding.subject}: {finding.mend}")
     if any(f.needed for f in amiss):
         console.print("to install all that is missing, as root: make setup")
         return ENVIRONMENT
@@ -170,7 +171,7 @@ def run(request: RunRequest) -> int:
             raise
         progress.line(f"{outcome.ended} of {outcome.planned} cells measured")
     for reason in outcome.invalid:
-        print(f"not measured, its check failed: {reason}", file=sys.stderr)
+        print(f"not measured, its check failed: {printable(reason)}", file=sys.stderr)
     if outcome.ended > len(outcome.invalid):
         _show(folder)
     return UNCHECKED if outcome.invalid else DONE
@@ -213,13 +214,12 @@ def _show(path: Path) -> int:
     if not rows and not unnamed:
         console.print("no cell has been measured to its end yet")
     for warning in distrust(frame):
-        console.print(f"distrust: {warning}", markup=False, soft_wrap=True)
+        console.print(f"distrust: {printable(warning)}", soft_wrap=True)
     if path.is_dir():
         write_parquet(frame, path / "records.parquet")
         console.print(
-            f"{len(frame)} samples: {path / 'records.parquet'}", markup=False,
-            soft_wrap=True,
-        )  # fmt: skip
+            f"{len(frame)} samples: {path / 'records.parquet'}", soft_wrap=True
+        )
     return DONE
 
 

@@ -26,6 +26,7 @@ from harness.cli.commands import (
 )
 from harness.errors import HarnessError
 from harness.kbuild import base_names, variant_names
+from harness.programs import printable
 from harness.target import Deadlines
 
 _INTERRUPTED = 130
@@ -80,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _do(parse_arguments(arguments))
     except HarnessError as error:
-        print(f"anonvma: {error}", file=sys.stderr)
+        lines = map(printable, str(error).split("\n"))
+        print("anonvma:", "\n".join(lines), file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         print("anonvma: stopped", file=sys.stderr)

@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
 from rich.status import Status
+from rich.text import Text
 
 # Elsewhere than on a terminal, steps of one kind are told this often.
 _PLAIN_EVERY_S = 15.0
@@ -17,7 +17,7 @@ class Progress:
     """Tells steps on standard error; a context manager, for the live line."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, emoji=False)
         self._live: Status | None = None
         self._told = ("", 0.0)
         self._started = time.monotonic()
@@ -40,7 +40,7 @@ class Progress:
     def step(self, what: str) -> None:
         """Tell what is being done; ``KIND: detail`` may be told less often."""
         if self._live is not None:
-            self._live.update(f"{escape(what)} [dim]({self._elapsed()})[/dim]")
+            self._live.update(Text.assemble(what, (f" ({self._elapsed()})", "dim")))
             return
         kind, now = what.partition(":")[0], time.monotonic()
         told, when = self._told

@@ -14,6 +14,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from harness.programs import printable
+
 if TYPE_CHECKING:
     from harness.analysis import ForkRow, StoreEffect, UnnamedRow
 
@@ -29,10 +31,16 @@ _NOTES = {
 }
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # Rich would exit with 1, which says that a check failed.
+        raise
+
+
 def stdout_console() -> Console:
     """Where results go; as wide as the terminal, or as wide as is needed."""
     width = None if sys.stdout.isatty() else _PLAIN_WIDTH
-    return Console(width=width, highlight=False)
+    return _Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def print_fork_tables(rows: Sequence[ForkRow], console: Console) -> None:
@@ -42,9 +50,8 @@ def print_fork_tables(rows: Sequence[ForkRow], console: Console) -> None:
         groups.setdefault((row.base, row.unit, row.kernels), []).append(row)
     for (base, unit, kernels), members in groups.items():
         console.print()
-        console.print(
-            f"What names cost at fork: linux {base}, kernel {' and '.join(kernels)}"
-        )
+        named = f"linux {base}, kernel {' and '.join(kernels)}"
+        console.print(f"What names cost at fork: {printable(named)}")
         console.print(_fork_table(members, unit))
     for unit in sorted({row.unit for row in rows}):
         console.print(_NOTES[unit], soft_wrap=True)
@@ -67,8 +74,8 @@ def print_unnamed_table(rows: Sequence[UnnamedRow], console: Console) -> None:
     table.add_column("unit")
     for row in rows:
         table.add_row(
-            row.kernel,
-            row.base,
+            printable(row.kernel),
+            printable(row.base),
             f"{row.vmas:,}",
             str(row.written_pages),
             str(row.boots),
@@ -95,7 +102,7 @@ def _fork_table(rows: Sequence[ForkRow], unit: str) -> Table:
         table.add_row(
             f"{row.vmas:,}",
             str(row.written_pages),
-            row.naming,
+            printable(row.naming),
             str(either.boots),
             _baseline(row),
             *_effect(row.strdup),

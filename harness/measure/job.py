@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from harness.errors import RecordError
+from harness.errors import RecordError, UsageError
 from harness.measure.records import Unit
 from harness.workload import Cell, Layout, Store, naming_from_label
 
@@ -78,11 +78,11 @@ def parse_job(text: bytes) -> Job:
                 cell=Cell(
                     store=Store(planned["store"]),
                     layout=Layout(**planned["layout"]),
-                    naming=naming_from_label(planned["naming"]),
+                    naming=naming_from_label(str(planned["naming"])),
                 ),
             )
             for planned in document["cells"]
         )
         return Job(**document)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise RecordError(text, f"not a job ({error!r})") from None

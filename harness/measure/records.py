@@ -156,7 +156,7 @@ def parse_record(line: bytes) -> Record:
     try:
         # Any: what JSON holds is unknown until checked below.
         found: Any = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(line, f"not JSON ({error})") from None
     if not isinstance(found, dict):
         raise RecordError(line, "not a JSON object")

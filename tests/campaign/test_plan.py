@@ -1,0 +1,222 @@
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from harness.campaign import Plan, read_plan
+from harness.errors import UsageError
+from harness.kbuild import base_names, variant_names
+from harness.measure import PlannedCell
+from harness.workload import Cell, Store, layout_of, naming_from_label
+
+BOTH = (Store.REFCOUNTED, Store.STRDUP)
+
+
+def test_nothing_given_is_the_published_experiment_in_the_switch_kernel() -> None:
+    assert Plan() == Plan(
+        variants=("switch",),
+        base="6.12",
+        vmas=(1_000, 4_000, 16_000, 65_536),
+        pages=(0,),
+        naming=("distinct:63", "distinct:79"),
+        boots=4,
+        blocks=1,
+        warmups=1,
+        repetitions=7,
+        seed=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"variants": ()}, "variants is empty"),
+        ({"vmas": ()}, "vmas is empty"),
+        ({"pages": ()}, "pages is empty"),
+        ({"naming": ()}, "naming is empty"),
+        ({"variants": ("none", "none")}, "variants has a value twice"),
+        ({"vmas": (5, 5)}, "vmas has a value twice"),
+        ({"pages": (0, 1, 0)}, "pages has a value twice"),
+        ({"naming": ("shared:5", "shared:5")}, "naming has a value twice"),
+        ({"boots": 0}, "boots must be at least 1, not 0"),
+        ({"blocks": 0}, "blocks must be at least 1, not 0"),
+        ({"warmups": -1}, "warmups must be at least 0, not -1"),
+        ({"repetitions": 0}, "repetitions must be at least 1, not 0"),
+        ({"seed": -1}, "seed must be at least 0, not -1"),
+        ({"base": "5.4"}, "no base is called '5.4'; known: 6.1, 6.12"),
+        ({"variants": ("odd",)}, "no variant is called 'odd'; known: none, refcount"),
+        ({"vmas": (0,)}, "at least 1 VMA, not 0"),
+        ({"pages": (-1,)}, "-1 pages cannot be written"),
+        ({"naming": ("distinct",)}, "'distinct' is not a naming scheme"),
+        ({"naming": ("distinct:80",)}, "1 to 79 bytes long, not 80"),
+        ({"naming": ("distinct:1",), "vmas": (63,)}, "too short to tell VMA 62"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_plan_that_cannot_be_run_is_refused(
+    fields: dict[str, object], words: str
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        Plan(**fields)  # type: ignore[arg-type]  # wrong on purpose
+
+    assert words in str(raised.value)
+
+
+def test_each_layout_has_one_unnamed_cell_and_each_scheme_once_a_store() -> None:
+    plan = Plan(vmas=(10, 20), pages=(0, 3), naming=("shared:9", "distinct:9"))
+
+    cells = plan.cells("switch")
+
+    layouts = [layout_of(vmas, pages) for vmas in (10, 20) for pages in (0, 3)]
+    unnamed = [(Store.REFCOUNTED, layout, "none") for layout in layouts]
+    named = [
+        (store, layout, label)
+        for store in BOTH
+        for layout in layouts
+        for label in ("shared:9", "distinct:9")
+    ]
+    assert Counter(cells) == Counter(
+        Cell(store=store, layout=layout, naming=naming_from_label(label))
+        for store, layout, label in unnamed + named
+    )
+
+
+def test_naming_none_asks_for_no_more_than_the_unnamed_cells() -> None:
+    (cell,) = Plan(vmas=(10,), naming=("none",)).cells("switch")
+
+    assert not cell.named
+
+
+@pytest.mark.parametrize(
+    ("variant", "stores"),
+    [("refcount", {Store.REFCOUNTED}), ("strdup", {Store.STRDUP}), ("switch", {*BOTH})],
+)
+def test_names_are_measured_in_the_stores_that_the_variant_has(
+    variant: str, stores: set[Store]
+) -> None:
+    cells = Plan(variants=(variant,)).cells(variant)
+
+    assert {cell.store for cell in cells if cell.named} == stores
+    assert {cell.store for cell in cells} == stores
+
+
+def test_the_variant_without_names_is_measured_unnamed_only() -> None:
+    cells = Plan(variants=("none",), vmas=(10, 20)).cells("none")
+
+    assert [cell.label for cell in cells] == [
+        "absent, 10 VMAs of 1 pages (0 written), naming none",
+        "absent, 20 VMAs of 1 pages (0 written), naming none",
+    ]
+
+
+def test_every_variant_and_base_there_is_can_be_planned() -> None:
+    for base in base_names():
+        Plan(variants=tuple(variant_names()), base=base)
+
+
+VARIANTS = ("none", "refcount", "strdup", "switch")
+
+
+def test_in_each_round_of_boots_each_variant_is_booted_once() -> None:
+    order = Plan(variants=VARIANTS, boots=5).boots_in_order()
+
+    assert [number for number, _ in order] == list(range(20))
+    rounds = [[v for _, v in order[at : at + 4]] for at in range(0, 20, 4)]
+    assert [sorted(members) for members in rounds] == [sorted(VARIANTS)] * 5
+    assert len({tuple(members) for members in rounds}) > 1
+
+
+def test_in_each_block_of_a_boot_each_cell_is_run_once() -> None:
+    plan = Plan(blocks=3)
+
+    planned = plan.cells_of_boot(2, "switch")
+
+    cells = plan.cells("switch")
+    count = len(cells)
+    assert [p.block for p in planned] == [0] * count + [1] * count + [2] * count
+    blocks = [[p.cell for p in planned if p.block == block] for block in range(3)]
+    assert [Counter(members) for members in blocks] == [Counter(cells)] * 3
+    assert blocks[0] != blocks[1] != blocks[2]
+
+
+def test_the_order_is_the_seed_s() -> None:
+    def order(seed: int) -> tuple[list[tuple[int, str]], tuple[PlannedCell, ...]]:
+        plan = Plan(variants=VARIANTS, boots=5, seed=seed)
+        return plan.boots_in_order(), plan.cells_of_boot(0, "switch")
+
+    assert order(7) == order(7)
+    assert order(7)[0] != order(8)[0]
+    assert order(7)[1] != order(8)[1]
+
+
+def test_every_boot_has_an_order_of_its_own() -> None:
+    plan = Plan()
+
+    assert plan.cells_of_boot(0, "switch") != plan.cells_of_boot(1, "switch")
+
+
+def test_a_plan_file_gives_the_fields_that_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(
+        'variants = ["none", "switch"]\nvmas = [10, 20]\nbase = "6.1"\nboots = 2\n'
+    )
+
+    fields = read_plan(path)
+
+    assert fields == {
+        "variants": ("none", "switch"), "vmas": (10, 20), "base": "6.1", "boots": 2
+    }  # fmt: skip
+
+
+def test_an_empty_plan_file_gives_nothing(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").touch()
+
+    assert read_plan(tmp_path / "plan.toml") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("vma = [1]", "a plan has no 'vma'; it has base, blocks, boots"),
+        ("vmas = 1", "vmas should be a list of int"),
+        ("vmas = [1.0]", "vmas should be a list of int"),
+        ("vmas = [true]", "vmas should be a list of int"),
+        ('vmas = ["1"]', "vmas should be a list of int"),
+        ("naming = [79]", "naming should be a list of str"),
+        ('variants = "switch"', "variants should be a list of str"),
+        ("boots = true", "boots should be a int"),
+        ("boots = 1.0", "boots should be a int"),
+        ('boots = "1"', "boots should be a int"),
+        ("base = 6.12", "base should be a str"),
+        ("boots", "is not TOML"),
+        ("boots = 1\nboots = 2", "is not TOML"),
+    ],
+)
+def test_a_plan_file_that_says_something_else_is_refused_by_its_name(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(text)
+
+    with pytest.raises(UsageError) as raised:
+        read_plan(path)
+
+    assert words in str(raised.value)
+    assert str(path) in str(raised.value)
+
+
+def test_a_plan_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_bytes(b"\xff\xfe")
+
+    with pytest.raises(UsageError, match="is not TOML"):
+        read_plan(path)
+
+
+def test_a_plan_file_that_cannot_be_read_is_refused_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UsageError, match=r"cannot read .*No such file or directory"):
+        read_plan(tmp_path / "plan.toml")
+    with pytest.raises(UsageError, match=r"cannot read .*Is a directory"):
+        read_plan(tmp_path)

@@ -1,0 +1,157 @@
+"""What show prints of campaigns that never ran, and how run ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.campaign import Outcome
+from harness.cli import commands, main
+from harness.measure import Record, RunEnd, Sample
+from tests.synthetic import cell_records, run_of, whole_run, write_records
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def campaign_records() -> list[Record]:
+    """Two boots of a kernel with both stores, and of one that keeps no names."""
+    return [
+        *cell_records([100_000, 100_200]),
+        *cell_records([110_000, 110_400], naming="distinct:79"),
+        *cell_records([300_000, 300_200], naming="distinct:79", store="strdup"),
+        *cell_records([90_000, 90_000], variant="none", store="absent"),
+    ]
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    """What ``show`` prints, as lines of words; it must succeed."""
+    assert main(["show", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return [" ".join(line.split()) for line in out.splitlines()]
+
+
+def test_show_prints_the_tables_of_a_campaign_and_derives_parquet(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = write_records(tmp_path / "c", campaign_records())
+
+    lines = shown(capsys, str(folder))
+
+    assert lines[1] == "What names cost at fork: linux 6.12, kernel switch"
+    assert (
+        "1,000 0 distinct:79 2 100,100 ±0.20% +200.0 ±0.0 +199.80 "
+        "+10.1 ±0.1 +10.09 19.8" in lines
+    )
+    assert "none 6.12 1,000 0 2 90,000 ±0.00% insns" in lines
+    assert lines[-1] == f"72 samples: {folder / 'records.parquet'}"
+    parquet = shown(capsys, str(folder / "records.parquet"))
+    assert parquet == lines[:-1]
+
+
+def test_show_takes_a_name_and_without_one_the_newest(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    older = write_records(tmp_path / "z", cell_records([1, 1], base="6.1"))
+    newer = write_records(tmp_path / "a", cell_records([1, 1]))
+    os.utime(older, (1, 1))
+
+    assert shown(capsys, "--results", str(tmp_path))[-1].endswith(
+        str(newer / "records.parquet")
+    )
+    assert shown(capsys, "z", "--results", str(tmp_path))[-1].endswith(
+        str(older / "records.parquet")
+    )
+
+
+def test_show_tells_what_speaks_against_the_table(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    records = [r for r in campaign_records() if not isinstance(r, RunEnd)]
+    folder = write_records(tmp_path, records)
+
+    lines = shown(capsys, str(folder))
+
+    assert lines[0] == "no cell has been measured to its end yet"
+    assert lines[1] == "distrust: 8 runs did not end, or ended invalid: left out"
+
+
+def test_records_that_are_spoilt_are_told_by_file_and_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "records.jsonl").write_bytes(b"no \x1b record\n")
+
+    assert main(["show", str(tmp_path)]) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{tmp_path}/records.jsonl:1: not a record: not JSON" in err
+    assert "\x1b" not in err
+
+
+@pytest.mark.parametrize("hostile", ["[red]x[/red]", "[/x]", ":smile:", "\x1b[2J\r"])
+def test_words_in_records_neither_style_nor_steer(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, hostile: str
+) -> None:
+    """A guest may be anything; what it says is shown as it is."""
+    run = replace(run_of(run="x", boot=9), variant=hostile, naming=hostile)
+    spoilt = [
+        replace(r, valid=False, reason=hostile) if isinstance(r, Sample) else r
+        for r in whole_run(run_of(run="y", boot=9), [1])
+    ]
+    folder = write_records(tmp_path, [*whole_run(run, [100]), *spoilt])
+
+    text = "\n".join(shown(capsys, str(folder)))
+
+    visible = hostile.replace("\x1b", r"\x1b").replace("\r", r"\r")
+    assert f"distrust: 5 samples left out: {visible}" in text
+    assert f"no spread is known: {visible}" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.slow
+def test_a_reader_who_has_had_enough_is_no_error(tmp_path: Path) -> None:
+    folder = write_records(tmp_path, campaign_records())
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    with open(writing, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", "show", folder],
+            stdout=pipe, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_run_tells_of_cells_that_failed_and_is_status_1(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(commands, "build_kernels", lambda *a: {})
+    monkeypatch.setattr(commands, "guest_root", lambda arch: tmp_path)
+
+    def play(*_: object, append: Callable[[Record], None], **__: object) -> Outcome:
+        for record in campaign_records():
+            append(record)
+        return Outcome(planned=3, ended=3, invalid=("cell a: VMA \x1b 3",))
+
+    monkeypatch.setattr(commands, "run_plan", play)
+
+    assert main(["run", "--name", "n", "--results", str(tmp_path)]) == 1
+
+    out, err = capsys.readouterr()
+    assert "0:00 3 of 3 cells measured" in err
+    assert "not measured, its check failed: cell a: VMA \\x1b 3\n" in err
+    assert "What names cost at fork" in out
+    assert (tmp_path / "n" / "plan.json").exists()

@@ -1,0 +1,276 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from harness.arch import arch_named
+from harness.campaign import Plan
+from harness.cli import main
+from harness.cli.commands import (
+    BootRequest,
+    BuildRequest,
+    DoctorRequest,
+    Request,
+    RunRequest,
+    ShowRequest,
+)
+from harness.cli.main import parse_arguments
+from harness.errors import (
+    BuildFailed,
+    CheckFailed,
+    GuestHung,
+    HarnessError,
+    UnsupportedError,
+    UsageError,
+)
+from harness.kbuild import base_names, variant_names
+from harness.target import Deadlines
+
+# harness.cli.main is the function; this is the module that it is in.
+MAIN = import_module("harness.cli.main")
+ARM64 = arch_named("aarch64")
+COMMANDS = ("doctor", "build", "boot", "run", "show")
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def status_of(arguments: list[str]) -> object:
+    """What the command exits with, be it argparse that ends it."""
+    try:
+        return main(arguments)
+    except SystemExit as leaving:
+        return leaving.code
+
+
+def run_request(*arguments: str) -> RunRequest:
+    request = parse_arguments(["run", *arguments])
+    assert isinstance(request, RunRequest)
+    return request
+
+
+@pytest.mark.parametrize(
+    ("arguments", "request_"),
+    [
+        ("doctor", DoctorRequest(ARM64)),
+        ("build", BuildRequest(("switch",), ("6.12",), ARM64)),
+        (
+            "build --variant none,strdup --base 6.1",
+            BuildRequest(("none", "strdup"), ("6.1",), ARM64),
+        ),
+        (
+            "build --variant all --base all --arch aarch64",
+            BuildRequest(tuple(variant_names()), tuple(base_names()), ARM64),
+        ),
+        (
+            "boot",
+            BootRequest(
+                variant="switch", base="6.12", arch=ARM64, memory_mib=1024,
+                deadline_s=3600.0, command=(),
+            ),
+        ),
+        (
+            "boot --variant none --base 6.1 --memory 512 --deadline 1.5 -- ls -l --x",
+            BootRequest(
+                variant="none", base="6.1", arch=ARM64, memory_mib=512,
+                deadline_s=1.5, command=("ls", "-l", "--x"),
+            ),
+        ),
+        ("show", ShowRequest(None, Path("results"))),
+        ("show a/b --results c", ShowRequest(Path("a/b"), Path("c"))),
+    ],
+)  # fmt: skip
+def test_arguments_make_a_request(arguments: str, request_: Request) -> None:
+    assert parse_arguments(arguments.split()) == request_
+
+
+def test_run_without_arguments_is_the_plan_of_the_table() -> None:
+    assert run_request() == RunRequest(
+        plan=Plan(),
+        arch=ARM64,
+        results=Path("results"),
+        name=None,
+        parallel=len(os.sched_getaffinity(0)),
+        deadlines=Deadlines(),
+        argv=("anonvma", "run"),
+    )
+
+
+EVERY_OPTION = """
+    --variant none,switch --base 6.1 --vmas 10,1_000 --pages 0,3
+    --naming shared:5,distinct:9 --boots 2 --blocks 3 --repetitions 4 --warmups 0
+    --seed 0 --name n --jobs 5 --boot-deadline 6 --silence-deadline 7.5
+    --deadline 8 --results r --arch aarch64
+"""
+
+
+def test_every_option_of_run_is_in_its_request() -> None:
+    arguments = EVERY_OPTION.split()
+
+    assert run_request(*arguments) == RunRequest(
+        plan=Plan(
+            variants=("none", "switch"), base="6.1", vmas=(10, 1000), pages=(0, 3),
+            naming=("shared:5", "distinct:9"), boots=2, blocks=3, repetitions=4,
+            warmups=0, seed=0,
+        ),
+        arch=ARM64,
+        results=Path("r"),
+        name="n",
+        parallel=5,
+        deadlines=Deadlines(boot_s=6, silence_s=7.5, total_s=8),
+        argv=("anonvma", "run", *arguments),
+    )  # fmt: skip
+
+
+def test_options_win_over_the_plan_file(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text('vmas = [10]\nboots = 9\nwarmups = 5\nvariants = ["strdup"]\n')
+
+    request = run_request("--plan", str(path), "--boots", "2", "--warmups", "0")
+
+    assert request.plan == Plan(vmas=(10,), boots=2, warmups=0, variants=("strdup",))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", "required: COMMAND"),
+        ("other", "invalid choice: 'other'"),
+        ("show a b", "unrecognized arguments: b"),
+        ("doctor --arch vax", "invalid choice: 'vax'"),
+        ("boot --variant odd", "invalid choice: 'odd'"),
+        ("boot --base 5.4", "invalid choice: '5.4'"),
+        ("boot --memory 0", "expected a whole number from 1, not '0'"),
+        ("boot --deadline 0", "expected seconds above 0, not '0'"),
+        ("boot --deadline nan", "expected seconds above 0, not 'nan'"),
+        ("boot --deadline inf", "expected seconds above 0, not 'inf'"),
+        ("boot --deadline soon", "expected seconds above 0, not 'soon'"),
+        ("build --variant odd", "no variant is called 'odd'; known: none, refcount"),
+        ("build --base 5.4", "no base is called '5.4'; known: 6.1, 6.12"),
+        ("run --variant odd", "no variant is called 'odd'; known: none, refcount"),
+        ("run --base 5.4", "no base is called '5.4'; known: 6.1, 6.12"),
+        ("run --vmas ten", "expected a whole number from 1, not 'ten'"),
+        ("run --vmas 10,0", "expected a whole number from 1, not '0'"),
+        ("run --vmas=-5", "expected a whole number from 1, not '-5'"),
+        ("run --vmas 1.5", "expected a whole number from 1, not '1.5'"),
+        ("run --vmas ,", "vmas is empty"),
+        ("run --pages=-1", "expected a whole number from 0, not '-1'"),
+        ("run --boots 0", "expected a whole number from 1, not '0'"),
+        ("run --boots=-1", "expected a whole number from 1, not '-1'"),
+        ("run --warmups=-1", "expected a whole number from 0, not '-1'"),
+        ("run --seed x", "expected a whole number from 0, not 'x'"),
+        ("run --jobs 0", "expected a whole number from 1, not '0'"),
+        ("run --naming distinct", "'distinct' is not a naming scheme; expected none"),
+        ("run --naming distinct:80", "a name is 1 to 79 bytes long, not 80"),
+        ("run --naming distinct:1", "too short to tell VMA 999 from the rest"),
+        ("run --vmas 5,5", "vmas has a value twice"),
+        ("run --plan no/such.toml", "cannot read the plan no/such.toml"),
+        ("run --name a/b", "'a/b' cannot be the name of a campaign"),
+        ("show no/such", "there are no records at no/such"),
+        ("show --results no/such", "there is no campaign in no/such; try anonvma run"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_status_2_and_say_what_would(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: str,
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    status = status_of(arguments.split())
+
+    out, err = capsys.readouterr()
+    assert (status, out) == (2, "")
+    assert words in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_has_examples_and_what_the_exit_status_means(
+    capsys: pytest.CaptureFixture[str], command: str | None
+) -> None:
+    status = status_of([*([command] if command else []), "--help"])
+
+    out, err = capsys.readouterr()
+    assert (status, err) == (0, "")
+    assert "exit status: 0 done; 1 measured, but a check failed; 2 wrong usage" in out
+    if command != "doctor":
+        assert "examples:\n  anonvma " in out
+    if command is None:
+        assert all(f"    {name}  " in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UsageError("why"), 2),
+        (BuildFailed("why"), 3),
+        (GuestHung("why", "its last words"), 3),
+        (UnsupportedError("why"), 4),
+        (CheckFailed("why"), 1),
+    ],
+)
+def test_an_error_is_one_message_and_its_status(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: HarnessError,
+    status: int,
+) -> None:
+    def fail(request: ShowRequest) -> int:
+        raise error
+
+    monkeypatch.setattr(MAIN, "show", fail)
+
+    assert main(["show"]) == status
+    assert capsys.readouterr() == ("", f"anonvma: {error}\n")
+
+
+def test_an_error_s_words_do_not_steer_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(request: ShowRequest) -> int:
+        raise UsageError("a\x1b[2Jb\n  kept")
+
+    monkeypatch.setattr(MAIN, "show", fail)
+    main(["show"])
+
+    assert capsys.readouterr().err == "anonvma: a\\x1b[2Jb\n  kept\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_terminate_are_status_130(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:
+    def interrupt(request: ShowRequest) -> int:
+        signal.raise_signal(number)
+        return 0
+
+    monkeypatch.setattr(MAIN, "show", interrupt)
+
+    assert main(["show"]) == 130
+    assert capsys.readouterr() == ("", "anonvma: stopped\n")
+
+
+@pytest.mark.slow
+def test_what_needs_no_table_waits_for_no_pandas() -> None:
+    program = "import sys, harness.cli; sys.exit('pandas' in sys.modules)"
+
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["--version"]) == 0
+    assert capsys.readouterr().out == "0.1.0\n"

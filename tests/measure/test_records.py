@@ -1,0 +1,156 @@
+import dataclasses
+import json
+import typing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import RecordError
+from harness.measure import (
+    Metric,
+    Record,
+    Run,
+    RunEnd,
+    Sample,
+    Status,
+    Unit,
+    parse_record,
+    render_record,
+)
+
+RECORDED = Path(__file__).parents[1] / "data" / "records"
+
+SAMPLE = Sample(
+    run="a", order=1, began=2, metric="fork", unit="insns", value=3,
+    store="strdup", repetition=0, warmup=False, valid=True, reason="",
+)  # fmt: skip
+
+units = st.sampled_from([unit.value for unit in Unit])
+metrics = st.sampled_from([metric.value for metric in Metric])
+# Any text at all, half of a surrogate pair included: JSON can hold it.
+texts = st.text(st.characters(exclude_categories=()), max_size=20)
+
+
+def made(kind: type[Record], **closed: st.SearchStrategy[object]) -> st.SearchStrategy:
+    """Every value of a kind of record; ``closed`` are fields that are not free."""
+    free: dict[object, st.SearchStrategy[object]] = {
+        int: st.integers(),
+        str: texts,
+        bool: st.booleans(),
+        str | None: st.none() | texts,
+    }
+    types_of = typing.get_type_hints(kind)
+    return st.builds(kind, **{n: closed.get(n, free[t]) for n, t in types_of.items()})
+
+
+records = st.one_of(
+    made(Run, schema=st.just(1), unit=units),
+    made(Sample, metric=metrics, unit=units),
+    made(RunEnd),
+    made(Status),
+)
+
+
+@given(records)
+def test_what_is_rendered_is_one_line_and_parses_back(record: Record) -> None:
+    line = render_record(record)
+
+    assert line.index(b"\n") == len(line) - 1
+    assert parse_record(line) == parse_record(line[:-1]) == record
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_record_are_refused(line: bytes) -> None:
+    with pytest.raises(RecordError) as raised:
+        parse_record(line)
+
+    assert raised.value.line == line
+
+
+@given(records, st.data())
+def test_a_line_with_one_byte_changed_is_refused_or_is_a_record(
+    record: Record, data: st.DataObject
+) -> None:
+    line = bytearray(render_record(record))
+    line[data.draw(st.integers(0, len(line) - 1))] = data.draw(st.integers(0, 255))
+
+    try:
+        found = parse_record(bytes(line))
+    except RecordError:
+        return
+    assert parse_record(render_record(found)) == found
+
+
+def with_fields(**changed: object) -> bytes:
+    """A sample's line with some fields set; one that is ``...`` is left out."""
+    fields = {"kind": "sample", **dataclasses.asdict(SAMPLE), **changed}
+    return json.dumps({k: v for k, v in fields.items() if v is not ...}).encode()
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"1" * 5000, "not JSON"),
+        (render_record(SAMPLE)[:-3], "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b"null", "not a JSON object"),
+        (b"{}", "its kind is none of run, sample, end, status"),
+        (with_fields(kind="other"), "its kind is none of"),
+        (with_fields(kind=["sample"]), "its kind is none of"),
+        (with_fields(value=...), "no field value"),
+        (with_fields(value=..., store=...), "no field value, store"),
+        (with_fields(b=1, a=2), "unknown field a, b"),
+        (with_fields(value=True), "field value has the wrong type"),
+        (with_fields(valid=1), "field valid has the wrong type"),
+        (with_fields(value=1.0), "field value has the wrong type"),
+        (with_fields(value="1"), "field value has the wrong type"),
+        (with_fields(value=None), "field value has the wrong type"),
+        (with_fields(reason=None), "field reason has the wrong type"),
+        (with_fields(metric="forks"), "field metric is not one of its values"),
+        (with_fields(unit="s"), "field unit is not one of its values"),
+        (with_fields(unit=["ns"]), "field unit has the wrong type"),
+        (b'{"kind":"status","code":false}', "field code has the wrong type"),
+        (b'{"kind":"run","schema":2}', "schema 2, this harness reads 1"),
+        (b'{"kind":"run"}', "schema None, this harness reads 1"),
+        (b'{"kind":"run","schema":1}', "no field run, campaign"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else repr(value[:30]),
+)
+def test_what_is_wrong_with_a_line_is_told_with_the_line(line: bytes, why: str) -> None:
+    with pytest.raises(RecordError) as raised:
+        parse_record(line)
+
+    assert why in str(raised.value)
+    assert repr(line[:300]) in str(raised.value)
+    assert raised.value.line == line
+
+
+def test_a_schema_that_is_true_is_not_schema_1() -> None:
+    (run, *_) = (RECORDED / "schema-1.jsonl").read_bytes().splitlines()
+    line = run.replace(b'"schema":1', b'"schema":true')
+    assert line != run
+
+    with pytest.raises(RecordError, match="field schema has the wrong type"):
+        parse_record(line)
+
+
+def test_records_of_schema_1_are_read_as_they_were_written() -> None:
+    lines = (RECORDED / "schema-1.jsonl").read_bytes().splitlines(keepends=True)
+
+    run, *samples, end = (parse_record(line) for line in lines)
+
+    assert [render_record(record) for record in (run, *samples, end)] == lines
+    assert isinstance(run, Run)
+    assert (run.variant, run.naming, run.name_length) == ("switch", "distinct", 79)
+    assert samples[1] == Sample(
+        run=run.run, order=1, began=2_521_261_072, metric="fork", unit="insns",
+        value=1_180_032, store="refcounted", repetition=0, warmup=True, valid=True,
+        reason="",
+    )  # fmt: skip
+    assert end == RunEnd(run=run.run, valid=True, reason="")
