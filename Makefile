@@ -3,18 +3,22 @@
 # requirements.lock into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run test test-guest check format lint layers types unit \
-        kernels doctor lock clean
+.PHONY: help setup venv run test test-kernel test-guest check format lint layers types unit \
+        kernels image probe doctor lock clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ANONVMA := $(BIN)/anonvma
 
+# Nothing of the checkout can be written in there.
+TEST_KERNEL := python3 -m pytest -m kernel --require-names --color=no \
+               -p no:cacheprovider
+
 # What building kernels for arm64 and running them takes.
-PACKAGES := bc bison flex gcc gcc-aarch64-linux-gnu libc6-dev libssl-dev \
+PACKAGES := bc bison bubblewrap flex gcc gcc-aarch64-linux-gnu libc6-dev libssl-dev \
             linux-source-6.1 linux-source-6.12 make mmdebstrap patch python3-venv \
-            qemu-system-arm util-linux xz-utils
+            qemu-system-arm qemu-system-x86 util-linux xz-utils
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,15 +26,19 @@ help: ## Show this list.
 run: setup ## Measure, and print the table: everything from nothing.
 	$(ANONVMA) run $(ARGS)
 
-test: setup check test-guest ## All tests, those in real guests included.
+test: setup check test-kernel test-guest ## All tests, those in real guests included.
 
 check: format lint layers types unit ## Everything that needs no kernel.
+
+test-kernel: setup ## The tests that need a kernel with names, in User-Mode Linux.
+	$(ANONVMA) boot --target uml -- $(TEST_KERNEL)
+	$(ANONVMA) boot --target uml --base 6.1 -- $(TEST_KERNEL)
 
 test-guest: setup ## The tests that boot guests, on kernels built here.
 	$(BIN)/pytest -m guest --require-guest $(ARGS)
 
 unit: venv
-	$(BIN)/pytest -m 'not guest' $(ARGS)
+	$(BIN)/pytest -m 'not guest and not kernel' $(ARGS)
 
 format: venv
 	$(BIN)/ruff format --check .
@@ -44,8 +52,16 @@ layers: venv
 types: venv
 	$(BIN)/mypy
 
-kernels: setup ## Build every variant on every base.
+kernels: setup ## Build every variant on every base, for every machine.
 	$(ANONVMA) build --variant all --base all
+	$(ANONVMA) build --variant all --base all --arch x86_64
+	$(ANONVMA) build --variant all --base all --arch um
+
+probe: venv ## Make anonvma.pyz: one file that measures any machine.
+	$(ANONVMA) probe
+
+image: setup ## Make image/, which boots to the whole harness on ARM64.
+	$(ANONVMA) image $(ARGS)
 
 doctor: venv ## Tell what this machine can run and what is missing.
 	$(ANONVMA) doctor

@@ -1,5 +1,6 @@
 """One row per machine, in the kernel's, the toolchain's and QEMU's spelling."""
 
+import platform
 from dataclasses import dataclass
 
 from harness.errors import UsageError
@@ -7,25 +8,45 @@ from harness.errors import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arch:
-    """A machine that guests have."""
+    """A machine that kernels are built for and guests have.
 
-    # uname -m and QEMU: qemu-system-NAME
+    ``um`` is one too: a Linux that is a process of this machine.
+    """
+
+    # uname -m and QEMU: qemu-system-NAME; or "um"
     name: str
     # The kernel's ARCH=, and the fragment kernels/config/KERNEL_ARCH.config
     kernel_arch: str
-    # Debian's name for the architecture
-    debian_arch: str
-    # CROSS_COMPILE=
-    cross_compile: str
+    # The toolchain's prefix where this machine is another one
+    gnu_prefix: str
+    # Debian's package of that toolchain, and of its own
+    cross_package: str
     # The make target and where it leaves the image, below the output tree
     image_target: str
     image_path: str
-    # What a Debian host installs to build for it and to run it
-    debian_packages: tuple[str, ...]
-    # QEMU's machine, CPU and virtio-serial bus
-    qemu_options: tuple[str, ...]
-    # The console's name on the kernel's command line
-    console: str
+    # Patches of kernels/patches/BASE/ that every variant needs on it
+    patches: tuple[str, ...] = ()
+    # Debian's name for the architecture; QEMU's package; its machine, CPU and
+    # virtio-serial bus; the console, and how to reboot, for the kernel
+    debian_arch: str = ""
+    qemu_package: str = ""
+    qemu_options: tuple[str, ...] = ()
+    append: str = ""
+
+    @property
+    def native(self) -> bool:
+        """Whether this machine's own toolchain builds it."""
+        return self.name in ("um", platform.machine())
+
+    @property
+    def cross_compile(self) -> str:
+        """CROSS_COMPILE= on this machine."""
+        return "" if self.native else self.gnu_prefix
+
+    @property
+    def build_package(self) -> str:
+        """What Debian calls the compiler that builds it here."""
+        return "gcc" if self.native else self.cross_package
 
 
 ARCHES = {
@@ -34,20 +55,48 @@ ARCHES = {
         Arch(
             name="aarch64",
             kernel_arch="arm64",
-            debian_arch="arm64",
-            cross_compile="aarch64-linux-gnu-",
+            gnu_prefix="aarch64-linux-gnu-",
+            cross_package="gcc-aarch64-linux-gnu",
             image_target="Image",
             image_path="arch/arm64/boot/Image",
-            debian_packages=("gcc-aarch64-linux-gnu", "qemu-system-arm"),
+            debian_arch="arm64",
+            qemu_package="qemu-system-arm",
             qemu_options=(
                 "-M", "virt,gic-version=3",
-                "-cpu", "max",
                 "-device", "virtio-serial-device",
             ),
-            console="ttyAMA0",
+            append="console=ttyAMA0",
+        ),
+        Arch(
+            name="x86_64",
+            kernel_arch="x86_64",
+            gnu_prefix="x86_64-linux-gnu-",
+            cross_package="gcc-x86-64-linux-gnu",
+            image_target="bzImage",
+            image_path="arch/x86/boot/bzImage",
+            debian_arch="amd64",
+            qemu_package="qemu-system-x86",
+            qemu_options=(
+                "-M", "microvm,acpi=off",
+                "-device", "virtio-serial-device",
+            ),
+            append="console=ttyS0 reboot=t",
+        ),
+        Arch(
+            name="um",
+            kernel_arch="um",
+            gnu_prefix="",
+            cross_package="gcc",
+            image_target="linux",
+            image_path="linux",
+            patches=("um-xstate.patch",),
         ),
     )
 }  # fmt: skip
+
+# What guests under QEMU can be, and what User-Mode Linux is.
+QEMU_ARCHES = tuple(name for name, arch in ARCHES.items() if arch.qemu_package)
+UM = ARCHES["um"]
 
 
 def arch_named(name: str) -> Arch:

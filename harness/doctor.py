@@ -30,6 +30,7 @@ _PROGRAMS = {
     "xz": "xz-utils",
     "mmdebstrap": "mmdebstrap",
     "setpriv": "util-linux",
+    "bwrap": "bubblewrap",
 }
 
 
@@ -96,13 +97,11 @@ def _this_kernel() -> Iterator[Finding]:
 
 
 def _tools(arch: Arch) -> Iterator[Finding]:
-    programs = dict(_PROGRAMS)
-    for package, program in zip(
-        arch.debian_packages,
-        (f"{arch.cross_compile}gcc", f"qemu-system-{arch.name}"),
-        strict=True,
-    ):
-        programs[program] = package
+    programs = {
+        **_PROGRAMS,
+        f"{arch.cross_compile}gcc": arch.build_package,
+        f"qemu-system-{arch.name}": arch.qemu_package,
+    }
     for program, package in programs.items():
         path = shutil.which(program)
         yield Finding(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.arch import arch_named
+from harness.arch import UM, Arch, arch_named
 from harness.errors import EnvironmentFault
-from harness.kbuild import build_kernel, variant_named
-from harness.target import Deadlines, QemuTarget
+from harness.kbuild import BuiltKernel, build_kernel, variant_named
+from harness.target import Deadlines, QemuTarget, UmlTarget
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -17,34 +17,55 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, where guest tests would be skipped for something missing",
     )
+    parser.addoption(
+        "--require-names",
+        action="store_true",
+        help="fail, where kernel tests would be skipped for a kernel without names",
+    )
+
+
+def _kernel(
+    request: pytest.FixtureRequest, variant: str, base: str, arch: Arch
+) -> BuiltKernel:
+    try:
+        return build_kernel(
+            variant_named(variant), base, arch, on_step=lambda step: None
+        )
+    except EnvironmentFault as fault:
+        if request.config.getoption("--require-guest"):
+            raise
+        pytest.skip(f"no guest: {fault}")
 
 
 @pytest.fixture(scope="session")
 def boot_target(request: pytest.FixtureRequest) -> Callable[..., QemuTarget]:
-    """A function from variant and base to a target; kernels are built on demand."""
-    require = request.config.getoption("--require-guest")
+    """A function from variant, base and machine to a target of QEMU."""
 
     def make(
         variant: str = "switch",
         base: str = "6.12",
         deadlines: Deadlines | None = None,
+        arch: str = "aarch64",
     ) -> QemuTarget:
-        try:
-            kernel = build_kernel(
-                variant_named(variant),
-                base,
-                arch_named("aarch64"),
-                on_step=lambda step: None,
-            )
-        except EnvironmentFault as fault:
-            if require:
-                raise
-            pytest.skip(f"no guest: {fault}")
+        kernel = _kernel(request, variant, base, arch_named(arch))
         return QemuTarget(
-            arch=kernel.arch,
-            kernel=kernel.image,
-            deadlines=deadlines or Deadlines(),
+            arch=kernel.arch, kernel=kernel.image, deadlines=deadlines or Deadlines()
         )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def uml_target(request: pytest.FixtureRequest) -> Callable[..., UmlTarget]:
+    """A function from variant and base to a target of User-Mode Linux."""
+
+    def make(
+        variant: str = "switch",
+        base: str = "6.12",
+        deadlines: Deadlines | None = None,
+    ) -> UmlTarget:
+        kernel = _kernel(request, variant, base, UM)
+        return UmlTarget(kernel=kernel.image, deadlines=deadlines or Deadlines())
 
     return make
 

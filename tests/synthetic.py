@@ -1,5 +1,6 @@
 """Records of campaigns that never ran: their costs are known, as they were given."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -22,16 +23,19 @@ def run_of(
     naming: str = "none",
     boot: int = 0,
     position: int = 0,
+    block: int = 0,
+    target: str = "qemu",
+    unit: str = "insns",
 ) -> Run:
     """A run of a cell, on the kernel that all runs of a variant and base have."""
     layout, scheme = layout_of(vmas, pages), naming_from_label(naming)
     return Run(
         schema=SCHEMA, run=run, campaign="c", session="s", boot=boot,
-        boot_id=f"boot-{boot}", block=0, position=position, seed=1, variant=variant,
+        boot_id=f"boot-{boot}", block=block, position=position, seed=1, variant=variant,
         base=base, store=store, vmas=layout.vmas, vma_pages=layout.vma_pages,
         written_pages=layout.written_pages, naming=scheme.kind.value,
-        name_length=scheme.length, target="qemu", accelerator="tcg icount shift=0",
-        clock="CLOCK_MONOTONIC", unit="insns", clock_step=16, machine="aarch64",
+        name_length=scheme.length, target=target, accelerator="tcg icount shift=0",
+        clock="CLOCK_MONOTONIC", unit=unit, clock_step=16, machine="aarch64",
         cpu="0x00 0x051", pinned_cpu=0, fifo=True,
         kernel_release=f"{base}.1-{variant}", kernel_version="#1 SMP 1970-01-01",
         build_id=f"id of {variant} {base}", config_sha256=f"sha of {variant} {base}",
@@ -59,8 +63,14 @@ def samples_of(run: Run, forks: Sequence[int]) -> list[Sample]:
 
 def whole_run(run: Run, forks: Sequence[int]) -> list[Record]:
     """The records of a run from its beginning to its valid end."""
-    end = RunEnd(run=run.run, valid=True, reason="")
-    return [run, *samples_of(run, forks), end]
+    return sealed([run, *samples_of(run, forks)])
+
+
+def sealed(records: Sequence[Run | Sample]) -> list[Record]:
+    """The records of one run, and the valid end that belongs to them."""
+    lines = b"".join(render_record(record) for record in records)
+    seal = hashlib.sha256(lines).hexdigest()
+    return [*records, RunEnd(run=records[0].run, valid=True, reason="", seal=seal)]
 
 
 def cell_records(

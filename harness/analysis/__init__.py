@@ -14,6 +14,7 @@ from harness.analysis.effects import (
 from harness.analysis.frames import (
     MUST_MATCH,
     check_poolable,
+    frame_of_records,
     load,
     usable,
     write_parquet,
@@ -30,6 +31,7 @@ __all__ = [
     "distrust",
     "fork_effects",
     "fork_table",
+    "frame_of_records",
     "load",
     "unnamed_table",
     "usable",

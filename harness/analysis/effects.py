@@ -1,13 +1,19 @@
 """What names cost at fork: named minus unnamed inside one kernel, then store to store.
 
-The boot is the unit of replication. Within a boot a cell is summarised by the
-median of its forks: a timer tick makes a sample larger, never smaller, and
-hits few. The effect is a difference within the boot; what is reported is the
-median of the boots' effects, and how far the boots lie apart.
+The boot is the unit of replication. Within a process a cell is summarised by
+one quantile of its forks. Of instructions it is the median: a timer tick makes
+a sample larger, never smaller, and hits few. Of time it is the first decile:
+whatever else a machine does makes a fork slower, never faster, and hits many.
+
+Named and unnamed processes are paired within a block; a boot's effect is the
+median of its blocks', what is reported is the median of the boots'. How sure
+that is: for instructions, how far the furthest boot lies; for time, a 95 %
+interval from resampling the boots (percentile bootstrap: B. Efron, 1979).
 """
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from harness.analysis.frames import check_poolable, usable
@@ -21,7 +27,13 @@ PUBLISHED_PERCENT = {
     10: {"strdup": 14.13, "refcounted": 5.39},
 }
 
-_CELL = ["base", "unit", "vmas", "vma_pages", "written_pages"]
+# Which quantile of a process's forks stands for them, by unit.
+QUANTILE = {"insns": 0.5, "ns": 0.1}
+_RESAMPLES = 2000
+_SEED = 20210827
+
+_PLACE = ["base", "target", "machine", "accelerator", "unit"]
+_CELL = [*_PLACE, "vmas", "vma_pages", "written_pages"]
 _KERNEL = ["variant", "build_id"]
 _NAMING = ["naming", "name_length", "store"]
 _BOOT = ["session", "boot"]
@@ -30,51 +42,78 @@ _BOOT = ["session", "boot"]
 def fork_effects(frame: pd.DataFrame) -> pd.DataFrame:
     """One row for each named cell of each kernel, from the samples of ``load``.
 
-    Columns: base, unit, vmas, vma_pages, written_pages, variant, build_id,
-    naming, name_length, store; boots (how many have both arms); in ``unit`` a
-    fork: unnamed, named (medians over boots), unnamed_spread (largest minus
-    smallest boot); extra_per_vma with extra_low and extra_high (median, smallest
-    and largest boot); percent with percent_low and percent_high.
+    Columns: base, target, machine, accelerator, unit, vmas, vma_pages,
+    written_pages, variant, build_id, naming, name_length, store; boots (how many
+    have both arms); in ``unit`` a fork: unnamed, named (medians over boots),
+    unnamed_spread (largest minus smallest boot); extra_per_vma with extra_low
+    and extra_high, percent with percent_low and percent_high (median over boots,
+    and the ends of its range or interval).
 
     Raises UsageError when the runs may not be pooled.
     """
     check_poolable(frame)
-    forks = usable(frame, "fork")
-    by_boot = (
-        forks.groupby([*_CELL, *_KERNEL, *_NAMING, *_BOOT], dropna=False)["value"]
-        .median()
-        .reset_index()
-    )
-    named = by_boot[by_boot["naming"] != "none"].rename(columns={"value": "named"})
-    unnamed = (
-        by_boot[by_boot["naming"] == "none"]
-        .drop(columns=_NAMING)
-        .rename(columns={"value": "unnamed"})
-    )
-    pairs = named.merge(unnamed, on=[*_CELL, *_KERNEL, *_BOOT])
+    by_process = _by_process(frame)
+    named = by_process[by_process["naming"] != "none"]
+    named = named.rename(columns={"value": "named"})
+    unnamed = by_process[by_process["naming"] == "none"].drop(columns=_NAMING)
+    unnamed = unnamed.rename(columns={"value": "unnamed"})
+    pairs = named.merge(unnamed, on=[*_CELL, *_KERNEL, *_BOOT, "block"])
     pairs["extra"] = (pairs["named"] - pairs["unnamed"]) / pairs["vmas"]
     pairs["percent"] = (pairs["named"] / pairs["unnamed"] - 1) * 100
-    return (
-        pairs.groupby([*_CELL, *_KERNEL, *_NAMING], dropna=False)
-        .agg(
-            boots=("extra", "size"),
-            unnamed=("unnamed", "median"),
-            unnamed_spread=("unnamed", _spread),
-            named=("named", "median"),
-            extra_per_vma=("extra", "median"),
-            extra_low=("extra", "min"),
-            extra_high=("extra", "max"),
-            percent=("percent", "median"),
-            percent_low=("percent", "min"),
-            percent_high=("percent", "max"),
-        )
+    keys = [*_CELL, *_KERNEL, *_NAMING]
+    boots = pairs.groupby([*keys, *_BOOT], dropna=False)[
+        ["named", "unnamed", "extra", "percent"]
+    ].median()
+    rows = [
+        {**dict(zip(keys, key, strict=True)), **_over_boots(cell, str(key[4]))}
+        for key, cell in boots.groupby(keys, dropna=False)
+    ]
+    columns = [*keys, *_over_boots(boots, "insns")] if rows else keys
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _by_process(frame: pd.DataFrame) -> pd.DataFrame:
+    keys = [*_CELL, *_KERNEL, *_NAMING, *_BOOT, "block"]
+    parts = [
+        forks.groupby(keys, dropna=False)["value"]
+        .quantile(QUANTILE[str(unit)], interpolation="nearest")
         .reset_index()
+        for unit, forks in usable(frame, "fork").groupby("unit")
+    ]
+    return pd.concat(parts) if parts else pd.DataFrame(columns=[*keys, "value"])
+
+
+def _over_boots(boots: pd.DataFrame, unit: str) -> dict[str, float]:
+    extra, percent = boots["extra"], boots["percent"]
+    extra_low, extra_high = _range_of(extra, unit)
+    percent_low, percent_high = _range_of(percent, unit)
+    return {
+        "boots": len(boots),
+        "unnamed": boots["unnamed"].median(),
+        "unnamed_spread": _spread(boots["unnamed"]),
+        "named": boots["named"].median(),
+        "extra_per_vma": extra.median(),
+        "extra_low": extra_low,
+        "extra_high": extra_high,
+        "percent": percent.median(),
+        "percent_low": percent_low,
+        "percent_high": percent_high,
+    }
+
+
+def _range_of(values: "pd.Series[float]", unit: str) -> tuple[float, float]:
+    if unit == "insns":
+        return float(values.min()), float(values.max())
+    resampled = np.random.default_rng(_SEED).choice(
+        values.to_numpy(), (_RESAMPLES, len(values))
     )
+    low, high = np.quantile(np.median(resampled, axis=1), (0.025, 0.975))
+    return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreEffect:
-    """What names cost in one store: median over boots, smallest and largest boot."""
+    """What names cost in one store: median over boots, ends of range or interval."""
 
     boots: int
     unnamed: float
@@ -93,6 +132,9 @@ class ForkRow:
     """
 
     base: str
+    target: str
+    machine: str
+    accelerator: str
     unit: str
     kernels: tuple[str, ...]
     vmas: int
@@ -112,7 +154,7 @@ def fork_table(frame: pd.DataFrame) -> list[ForkRow]:
     effects["family"] = [
         variant if stores[variant] > 1 else "" for variant in effects["variant"]
     ]
-    keys = ["base", "unit", "family", "written_pages", "vmas", "naming", "name_length"]
+    keys = [*_PLACE, "family", "written_pages", "vmas", "naming", "name_length"]
     rows = []
     for _, cells in effects.groupby(keys):
         first = cells.iloc[0]
@@ -120,6 +162,9 @@ def fork_table(frame: pd.DataFrame) -> list[ForkRow]:
         rows.append(
             ForkRow(
                 base=str(first["base"]),
+                target=str(first["target"]),
+                machine=str(first["machine"]),
+                accelerator=str(first["accelerator"]),
                 unit=str(first["unit"]),
                 kernels=tuple(sorted(set(cells["variant"]))),
                 vmas=int(first["vmas"]),
@@ -142,6 +187,8 @@ class UnnamedRow:
     """
 
     base: str
+    target: str
+    machine: str
     unit: str
     kernel: str
     vmas: int
@@ -154,15 +201,19 @@ class UnnamedRow:
 def unnamed_table(frame: pd.DataFrame) -> list[UnnamedRow]:
     """The kernels that have no named cell: those without names, above all."""
     check_poolable(frame)
-    forks = usable(frame, "fork")
-    named = set(forks.loc[forks["naming"] != "none", "variant"])
-    alone = forks[~forks["variant"].isin(named)]
+    processes = _by_process(frame)
+    places = [*_PLACE, *_KERNEL]
+    named = processes.loc[processes["naming"] != "none", places].drop_duplicates()
+    alone = processes.merge(named, on=places, how="left", indicator=True)
+    alone = alone[alone["_merge"] == "left_only"]
     by_boot = alone.groupby([*_CELL, *_KERNEL, *_BOOT], dropna=False)["value"].median()
     cells = by_boot.reset_index().groupby([*_CELL, *_KERNEL], dropna=False)["value"]
     summary = cells.agg(["size", "median", _spread]).reset_index()
     return [
         UnnamedRow(
             base=str(cell["base"]),
+            target=str(cell["target"]),
+            machine=str(cell["machine"]),
             unit=str(cell["unit"]),
             kernel=str(cell["variant"]),
             vmas=int(cell["vmas"]),
@@ -178,9 +229,12 @@ def unnamed_table(frame: pd.DataFrame) -> list[UnnamedRow]:
 def distrust(frame: pd.DataFrame) -> list[str]:
     """What a reader of the campaign's table should know against it, in words."""
     warnings = []
-    boots = frame.groupby("variant")[_BOOT].apply(lambda f: len(f.drop_duplicates()))
+    boots = frame.groupby(["variant", "target"])[_BOOT].apply(
+        lambda f: len(f.drop_duplicates())
+    )
     if single := sorted(boots[boots < 2].index):
-        warnings.append(f"one boot only, so no spread is known: {', '.join(single)}")
+        shown = ", ".join(f"{variant} ({target})" for variant, target in single)
+        warnings.append(f"one boot only, so no spread is known: {shown}")
     unfinished = frame.loc[~frame["run_valid"], "run"].nunique()
     if unfinished:
         warnings.append(f"{unfinished} runs did not end, or ended invalid: left out")
@@ -191,6 +245,11 @@ def distrust(frame: pd.DataFrame) -> list[str]:
     if loose:
         warnings.append(
             f"{loose} samples without SCHED_FIFO: others ran when they wanted"
+        )
+    if ((frame["target"] == "uml") & (frame["written_pages"] > 0)).any():
+        warnings.append(
+            "written pages of User-Mode Linux go through its own address-space code: "
+            "they do not stand for other machines"
         )
     return warnings
 

@@ -20,18 +20,21 @@ Other columns are those of harness.measure.records.Run, by the same names.
 """
 
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from harness.errors import RecordError, UsageError
-from harness.measure import Run, RunEnd, Sample, parse_record
+from harness.measure import Record, Run, RunEnd, Sample, parse_record
 
-# Facts that must be the same for two runs of one variant and base to be pooled.
+# A kernel, and where it runs on which clock; and the facts that must then be the
+# same for two runs to be pooled.
+KERNEL = ("variant", "base", "target", "machine", "accelerator", "unit")
 MUST_MATCH = (
-    "build_id", "config_sha256", "kernel_release", "target", "accelerator",
-    "machine", "cpu", "clock", "unit", "settle_ms", "settings", "harness", "python",
+    "build_id", "config_sha256", "kernel_release", "cpu", "clock", "settle_ms",
+    "settings", "harness", "python",
 )  # fmt: skip
 
 
@@ -71,50 +74,65 @@ def usable(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     return frame[keep]
 
 
-def check_poolable(frame: pd.DataFrame) -> None:
-    """Assert that the runs of each variant and base may be pooled.
+def check_poolable(*frames: pd.DataFrame) -> None:
+    """Assert that the runs of each kernel and place, in all frames, may be pooled.
 
     Raises UsageError, which names the first fact that differs, and its values.
     """
-    for (variant, base), runs in frame.groupby(["variant", "base"]):
+    facts = [frame[[*KERNEL, *MUST_MATCH]].drop_duplicates() for frame in frames]
+    for place, runs in pd.concat(facts).groupby([*KERNEL]):
         for fact in MUST_MATCH:
             values = runs[fact].drop_duplicates().tolist()
             if len(values) > 1:
                 raise UsageError(
-                    f"the runs of {variant} on {base} may not be pooled: "
+                    f"the runs of {' '.join(map(str, place))} may not be pooled: "
                     f"{fact} differs: {', '.join(map(repr, values))}"
                 )
 
 
-def _frame_of(path: Path) -> pd.DataFrame:
+def frame_of_records(records: Iterable[Record]) -> pd.DataFrame:
+    """Records as a frame like that of ``load``; a run stands before its samples.
+
+    Empty where there are no samples.
+    """
     runs: dict[str, Run] = {}
     ended: dict[str, bool] = {}
     samples: list[Sample] = []
+    for record in records:
+        match record:
+            case Run():
+                runs[record.run] = record
+            case Sample():
+                samples.append(record)
+            case RunEnd():
+                ended[record.run] = record.valid
+    facts = {name: asdict(run) for name, run in runs.items()}
+    return pd.DataFrame(
+        {**facts[s.run], **asdict(s), "run_valid": ended.get(s.run, False)}
+        for s in samples
+    )
+
+
+def _frame_of(path: Path) -> pd.DataFrame:
+    frame = frame_of_records(_records_of(path))
+    if frame.empty:
+        raise UsageError(f"{path} has no samples yet")
+    return frame
+
+
+def _records_of(path: Path) -> Iterator[Record]:
+    runs = set()
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines[:-1], 1):
         try:
             record = parse_record(line)
         except RecordError as error:
             raise RecordError(line, f"{path}:{number}: {error}") from None
-        match record:
-            case Run():
-                runs[record.run] = record
-            case Sample():
-                if record.run not in runs:
-                    raise RecordError(
-                        line, f"{path}:{number}: its run is not before it"
-                    )
-                samples.append(record)
-            case RunEnd():
-                ended[record.run] = record.valid
-    facts = {name: asdict(run) for name, run in runs.items()}
-    rows = [
-        {**facts[s.run], **asdict(s), "run_valid": ended.get(s.run, False)}
-        for s in samples
-    ]
-    if not rows:
-        raise UsageError(f"{path} has no samples yet")
-    return pd.DataFrame(rows)
+        if isinstance(record, Run):
+            runs.add(record.run)
+        if isinstance(record, Sample) and record.run not in runs:
+            raise RecordError(line, f"{path}:{number}: its run is not before it")
+        yield record
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -122,7 +140,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} is not Parquet: {error}") from None
-    if missing := {"metric", "value", "run_valid", *MUST_MATCH} - set(frame.columns):
+    if missing := {"metric", "value", "run_valid", *KERNEL, *MUST_MATCH} - set(
+        frame.columns
+    ):
         raise UsageError(
             f"{path} is not one of our campaigns: "
             f"it has no column {', '.join(sorted(missing))}"

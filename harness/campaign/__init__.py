@@ -1,23 +1,39 @@
 """Campaigns: a seeded plan of runs, its execution, and where its records go."""
 
-from harness.campaign.execute import Listener, Outcome, build_kernels, run_plan
+from harness.campaign.execute import Listener, Outcome, check_names, run_plan
 from harness.campaign.plan import Plan, read_plan
 from harness.campaign.results import (
     RECORDS,
     appended_records,
     campaign_folder,
     keep_plan,
+    remove_empty_campaign,
+)
+from harness.campaign.subjects import (
+    TARGETS,
+    Subject,
+    TargetChoice,
+    guest_target,
+    subjects_of,
+    variant_target,
 )
 
 __all__ = [
     "RECORDS",
+    "TARGETS",
     "Listener",
     "Outcome",
     "Plan",
+    "Subject",
+    "TargetChoice",
     "appended_records",
-    "build_kernels",
     "campaign_folder",
+    "check_names",
+    "guest_target",
     "keep_plan",
     "read_plan",
+    "remove_empty_campaign",
     "run_plan",
+    "subjects_of",
+    "variant_target",
 ]

@@ -1,27 +1,21 @@
 """Runs a plan: builds its kernels, boots its guests, appends their records."""
 
-import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.arch import Arch
+import psutil
+
 from harness.campaign.plan import Plan
-from harness.errors import CheckFailed, Stopped
-from harness.kbuild import BuiltKernel, build_kernel, variant_named
+from harness.campaign.subjects import Subject
+from harness.errors import CheckFailed, Stopped, UnsupportedError
 from harness.measure import Job, Record, Run, RunEnd, Unit
-from harness.target import (
-    ACCELERATOR,
-    SETTINGS,
-    SETTLE_MS,
-    Deadlines,
-    QemuTarget,
-    memory_mib,
-)
+from harness.target import memory_mib
+from harness.workload import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,50 +35,40 @@ class Listener:
     on_cell: Callable[[int, int, str], None]
 
 
-def build_kernels(plan: Plan, arch: Arch, listener: Listener) -> dict[str, BuiltKernel]:
-    """The kernel of each variant of the plan."""
-    return {
-        name: build_kernel(
-            variant_named(name), plan.base, arch, on_step=listener.on_step
-        )
-        for name in plan.variants
-    }
-
-
 def run_plan(
     plan: Plan,
-    kernels: dict[str, BuiltKernel],
+    subjects: Sequence[Subject],
     *,
     folder: Path,
     append: Callable[[Record], None],
     listener: Listener,
     parallel: int,
-    deadlines: Deadlines,
 ) -> Outcome:
     """Boot and measure all of a plan, up to ``parallel`` guests at a time.
 
-    Instructions do not care for the neighbours, so guests may share the host.
-    Raises the first GuestError, after the other guests have been stopped; what
-    was recorded by then stays recorded.
+    Instructions do not care for the neighbours, so guests that count them may
+    share the host; where time is taken there is one at a time. Raises the first
+    GuestError, after the other guests have been stopped; what was recorded by
+    then stays recorded.
     """
     stop = threading.Event()
     session = secrets.token_hex(4)
+    by_name = {subject.name: subject for subject in subjects}
     jobs = [
-        _job(plan, folder.name, session, boot, kernels[variant])
-        for boot, variant in plan.boots_in_order()
+        _job(plan, folder.name, session, boot, by_name[name])
+        for boot, name in plan.boots_in_order(list(by_name))
     ]
     tally = _Tally(sum(len(job.cells) for job in jobs), append, listener)
     fitting = max(1, _available_mib() // max(memory_mib(job) + 200 for job in jobs))
+    if any(job.conditions.unit is Unit.NS for job in jobs):
+        parallel = 1
 
     def boot(job: Job) -> None:
-        kernel = kernels[job.variant]
-        target = QemuTarget(
-            arch=kernel.arch, kernel=kernel.image, deadlines=deadlines, stop=stop
-        )
+        subject = by_name[job.variant]
         launched = datetime.now(UTC).isoformat(timespec="seconds")
         console = folder / f"console-{session}-{job.boot}.txt"
-        target.run_job(
-            replace(job, launched=launched), tally.listen_to(job, kernel), console
+        subject.target(stop).run_job(
+            replace(job, launched=launched), tally.listen_to(job, subject), console
         )
 
     with ThreadPoolExecutor(min(parallel, fitting, len(jobs))) as pool:
@@ -102,6 +86,23 @@ def run_plan(
     return tally.outcome()
 
 
+def check_names(plan: Plan, subjects: Sequence[Subject]) -> None:
+    """Raise UnsupportedError where a kernel of the user's is to keep names, but can't.
+
+    Variant none, which can't either, is measured unnamed: it is the baseline.
+    """
+    for subject in subjects:
+        if plan.names and subject.stores == (Store.ABSENT,) and not subject.built:
+            raise UnsupportedError(
+                f"{subject.title} names no memory: the probe gave a valid name to "
+                "fresh private memory and got EINVAL, so it was built without "
+                "CONFIG_ANON_VMA_NAME. To measure names, run a kernel that has them: "
+                "anonvma run --target uml (at this machine's speed), or anonvma run "
+                "(an ARM64 guest). What a fork costs without names can be measured on "
+                "this one: add --naming none"
+            )
+
+
 class _Tally:
     """Checks each record against the plan, appends it, and counts."""
 
@@ -115,14 +116,14 @@ class _Tally:
         self._ended = 0
         self._invalid: list[str] = []
 
-    def listen_to(self, job: Job, kernel: BuiltKernel) -> Callable[[Record], None]:
+    def listen_to(self, job: Job, subject: Subject) -> Callable[[Record], None]:
         """The function that takes the records of one boot."""
         running = ""
 
         def listen(record: Record) -> None:
             nonlocal running
             if isinstance(record, Run):
-                _check_kernel(record, kernel)
+                _check_kernel(record, subject)
                 running = job.cells[record.position].cell.label
             with self._lock:
                 self._append(record)
@@ -143,38 +144,33 @@ class _Tally:
         )
 
 
-def _job(
-    plan: Plan, campaign: str, session: str, boot: int, kernel: BuiltKernel
-) -> Job:
+def _job(plan: Plan, campaign: str, session: str, boot: int, subject: Subject) -> Job:
     return Job(
         campaign=campaign,
         session=session,
         boot=boot,
         seed=plan.seed,
-        variant=kernel.variant.name,
-        base=kernel.base,
-        stores=kernel.variant.stores,
-        target="qemu",
-        accelerator=ACCELERATOR,
-        unit=Unit.INSNS,
+        variant=subject.name,
+        base=subject.base,
+        stores=subject.stores,
+        conditions=subject.conditions,
         launched="",
-        settle_ms=SETTLE_MS,
-        settings=SETTINGS,
         warmups=plan.warmups,
         repetitions=plan.repetitions,
-        cells=plan.cells_of_boot(boot, kernel.variant.name),
+        cells=plan.cells_of_boot(boot, subject.stores),
     )
 
 
-def _check_kernel(run: Run, kernel: BuiltKernel) -> None:
-    expected = (kernel.config_sha256, kernel.variant.name)
-    seen = (run.config_sha256, run.kernel_release.rpartition("-")[2])
-    if seen != expected:
+def _check_kernel(run: Run, subject: Subject) -> None:
+    well = run.kernel_release.endswith(subject.release_end)
+    if not well or run.config_sha256 != subject.config_sha256:
         raise CheckFailed(
-            f"a guest of variant {run.variant} runs another kernel: expected "
-            f"configuration and release suffix {expected}, it says {seen}"
+            f"a guest of variant {run.variant} runs another kernel: expected a release "
+            f"that ends in {subject.release_end} and configuration "
+            f"{subject.config_sha256}, it says {run.kernel_release} and "
+            f"{run.config_sha256}"
         )
 
 
 def _available_mib() -> int:
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    return int(psutil.virtual_memory().available) >> 20

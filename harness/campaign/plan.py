@@ -2,20 +2,14 @@
 
 import random
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from harness.errors import UsageError
 from harness.kbuild import base_names, variant_named
 from harness.measure import PlannedCell
-from harness.workload import (
-    Cell,
-    NamingKind,
-    NamingScheme,
-    Store,
-    layout_of,
-    naming_from_label,
-)
+from harness.workload import Cell, NamingKind, Store, all_cells, interleaved
 
 # As the published experiment, and below it: names as long as then and as now.
 DEFAULT_VMAS = (1_000, 4_000, 16_000, 65_536)
@@ -26,9 +20,10 @@ DEFAULT_NAMING = ("distinct:63", "distinct:79")
 class Plan:
     """A campaign as data. The unnamed arm is always there: it is the baseline.
 
-    ``boots`` guests of each variant; in each, ``blocks`` rounds over all cells
-    in an order of their own; in each cell one process, which forks ``warmups``
-    + ``repetitions`` times. ``pages`` is what is written in each VMA.
+    ``boots`` guests of each kernel, or as many workers of the running one; in
+    each, ``blocks`` rounds over all cells in an order of their own; in each cell
+    one process, which forks ``warmups`` + ``repetitions`` times. ``pages`` is
+    what is written in each VMA.
 
     Raises UsageError for what cannot be run.
     """
@@ -60,48 +55,36 @@ class Plan:
             known = ", ".join(base_names())
             raise UsageError(f"no base is called {self.base!r}; known: {known}")
         for variant in self.variants:
-            self.cells(variant)
+            self.cells(variant_named(variant).stores)
 
-    def cells(self, variant: str) -> list[Cell]:
-        """Every cell of a variant, in no particular order.
+    @property
+    def names(self) -> bool:
+        """Whether any cell is named."""
+        return any(label != NamingKind.NONE.value for label in self.naming)
+
+    def cells(self, stores: Sequence[Store]) -> list[Cell]:
+        """Every cell of a kernel with these stores, in no particular order.
 
         Raises UsageError for a scheme that has too few names for its VMAs.
         """
-        stores = variant_named(variant).stores
-        schemes = [naming_from_label(label) for label in self.naming]
-        cells = []
-        for vmas in self.vmas:
-            for pages in self.pages:
-                layout = layout_of(vmas, pages)
-                unnamed = NamingScheme(NamingKind.NONE)
-                cells.append(Cell(store=stores[0], layout=layout, naming=unnamed))
-                for naming in schemes:
-                    naming.name_of(vmas - 1)
-                    cells += [
-                        Cell(store=store, layout=layout, naming=naming)
-                        for store in stores
-                        if naming.kind is not NamingKind.NONE
-                        and store is not Store.ABSENT
-                    ]
-        return cells
+        return all_cells(self.vmas, self.pages, self.naming, stores)
 
-    def boots_in_order(self) -> list[tuple[int, str]]:
-        """(number, variant) of every boot; in each round each variant once."""
+    def boots_in_order(self, kernels: Sequence[str]) -> list[tuple[int, str]]:
+        """(number, kernel) of every boot; in each round each kernel once."""
         chooser = random.Random(f"{self.seed} boots")
-        order = []
+        order: list[str] = []
         for _ in range(self.boots):
-            order += chooser.sample(self.variants, len(self.variants))
+            order += chooser.sample(kernels, len(kernels))
         return list(enumerate(order))
 
-    def cells_of_boot(self, boot: int, variant: str) -> tuple[PlannedCell, ...]:
+    def cells_of_boot(
+        self, boot: int, stores: Sequence[Store]
+    ) -> tuple[PlannedCell, ...]:
         """The cells of one boot in the order they are run, block after block."""
-        chooser = random.Random(f"{self.seed} boot {boot}")
-        cells = self.cells(variant)
-        return tuple(
-            PlannedCell(block=block, cell=cell)
-            for block in range(self.blocks)
-            for cell in chooser.sample(cells, len(cells))
+        order = interleaved(
+            self.cells(stores), blocks=self.blocks, seed=f"{self.seed} boot {boot}"
         )
+        return tuple(PlannedCell(block=block, cell=cell) for block, cell in order)
 
 
 _LEAST = {"boots": 1, "blocks": 1, "warmups": 0, "repetitions": 1, "seed": 0}

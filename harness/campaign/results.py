@@ -40,6 +40,13 @@ def campaign_folder(results: Path, name: str | None) -> Path:
         return folder
 
 
+def remove_empty_campaign(folder: Path) -> None:
+    """Remove a campaign that has a plan and nothing else; harmless otherwise."""
+    if [path.name for path in folder.iterdir()] == [_PLAN]:
+        (folder / _PLAN).unlink()
+        folder.rmdir()
+
+
 def keep_plan(folder: Path, plan: Plan, argv: Sequence[str]) -> None:
     """Write down the plan before anything is run.
 

@@ -3,23 +3,37 @@
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from rich import box
 from rich.table import Table
 
-from harness.arch import Arch
 from harness.campaign import (
+    RECORDS,
     Listener,
-    Plan,
+    Outcome,
+    TargetChoice,
     appended_records,
-    build_kernels,
     campaign_folder,
+    check_names,
+    guest_target,
     keep_plan,
+    remove_empty_campaign,
     run_plan,
+    subjects_of,
+    variant_target,
 )
 from harness.cli.progress import Progress
+from harness.cli.requests import (
+    BootRequest,
+    BuildRequest,
+    DoctorRequest,
+    ImageRequest,
+    ProbeRequest,
+    RunRequest,
+    ShowRequest,
+)
 from harness.cli.tables import (
     print_fork_tables,
     print_unnamed_table,
@@ -29,61 +43,21 @@ from harness.doctor import examine
 from harness.errors import HarnessError, UsageError
 from harness.kbuild import build_kernel, variant_named
 from harness.programs import printable
-from harness.target import Deadlines, QemuTarget, guest_root
+from harness.target import (
+    COMMAND_MIB,
+    Accelerator,
+    GuestTarget,
+    QemuTarget,
+    UmlTarget,
+    make_image,
+    read_image,
+    write_pyz,
+)
+
+# The packages of an image lie in memory twice while it boots.
+IMAGE_MIB = 3072
 
 DONE, UNCHECKED, ENVIRONMENT = 0, 1, 3
-
-
-@dataclass(frozen=True, slots=True)
-class DoctorRequest:
-    """What ``anonvma doctor`` was asked."""
-
-    arch: Arch
-
-
-@dataclass(frozen=True, slots=True)
-class BuildRequest:
-    """What ``anonvma build`` was asked."""
-
-    variants: tuple[str, ...]
-    bases: tuple[str, ...]
-    arch: Arch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BootRequest:
-    """What ``anonvma boot`` was asked; without a command, a shell."""
-
-    variant: str
-    base: str
-    arch: Arch
-    memory_mib: int
-    deadline_s: float
-    command: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
-    """What ``anonvma run`` was asked."""
-
-    plan: Plan
-    arch: Arch
-    results: Path
-    name: str | None
-    parallel: int
-    deadlines: Deadlines
-    argv: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ShowRequest:
-    """What ``anonvma show`` was asked; without a path, the newest campaign."""
-
-    path: Path | None
-    results: Path
-
-
-Request = DoctorRequest | BuildRequest | BootRequest | RunRequest | ShowRequest
 
 
 def doctor(request: DoctorRequest) -> int:
@@ -122,59 +96,113 @@ def boot(request: BootRequest) -> int:
     if not request.command and not sys.stdin.isatty():
         raise UsageError("a shell needs a terminal; give a command after --")
     with Progress() as progress:
-        kernel = build_kernel(
-            variant_named(request.variant), request.base, request.arch,
-            on_step=progress.step,
-        )  # fmt: skip
-        guest_root(request.arch)
-    limit = request.deadline_s
-    target = QemuTarget(
-        arch=request.arch,
-        kernel=kernel.image,
-        deadlines=Deadlines(boot_s=limit, silence_s=limit, total_s=limit),
-    )
+        target = _boot_target(request, progress)
+    mib = request.memory_mib or (IMAGE_MIB if request.image else COMMAND_MIB)
     with tempfile.TemporaryDirectory() as scratch:
         console = Path(scratch) / "console.txt"
         if not request.command:
-            return target.run_shell(console, mib=request.memory_mib)
+            return target.run_shell(console, mib=mib)
         return target.run_command(
             request.command,
             lambda chunk: _write_all(sys.stdout.fileno(), chunk),
             console,
-            mib=request.memory_mib,
+            mib=mib,
         )
 
 
+def _boot_target(request: BootRequest, progress: Progress) -> GuestTarget:
+    choice = request.choice
+    if request.image is not None:
+        image = read_image(request.image)
+        return QemuTarget(
+            arch=image.arch, kernel=image.kernel, root=image.root,
+            deadlines=choice.deadlines,
+            accelerator=choice.accelerator or Accelerator.ICOUNT,
+        )  # fmt: skip
+    if choice.kernel is not None:
+        target = guest_target(choice, choice.kernel, on_step=progress.step)
+    else:
+        target, _ = variant_target(
+            choice, request.variant, request.base, on_step=progress.step
+        )
+    if isinstance(target, UmlTarget):
+        return replace(target, share=request.share)
+    return target
+
+
 def run(request: RunRequest) -> int:
-    """Measure a plan and print its table; 1 when a cell failed its check."""
+    """Measure a plan on each target and print its table.
+
+    1 when a cell failed its check, or could not be measured here.
+    """
     folder = campaign_folder(request.results, request.name)
     keep_plan(folder, request.plan, request.argv)
+    outcomes = []
     with Progress() as progress:
-        listener = Listener(on_step=progress.step, on_cell=progress.cell)
-        kernels = build_kernels(request.plan, request.arch, listener)
-        progress.step("making the guest's root")
-        guest_root(request.arch)
-        progress.step(f"booting guests; records go to {folder}")
         try:
-            with appended_records(folder) as append:
-                outcome = run_plan(
-                    request.plan,
-                    kernels,
-                    folder=folder,
-                    append=append,
-                    listener=listener,
-                    parallel=request.parallel,
-                    deadlines=request.deadlines,
-                )
+            for choice in request.choices:
+                outcomes.append(_run_on(choice, request, folder, progress))
         except (HarnessError, KeyboardInterrupt):
-            progress.line(f"what was recorded before is kept: anonvma show {folder}")
+            if (folder / RECORDS).exists():
+                progress.line(
+                    f"what was recorded before is kept: anonvma show {folder}"
+                )
+            else:
+                remove_empty_campaign(folder)
             raise
-        progress.line(f"{outcome.ended} of {outcome.planned} cells measured")
-    for reason in outcome.invalid:
-        print(f"not measured, its check failed: {printable(reason)}", file=sys.stderr)
-    if outcome.ended > len(outcome.invalid):
+        ended = sum(outcome.ended for outcome in outcomes)
+        planned = sum(outcome.planned for outcome in outcomes)
+        progress.line(f"{ended} of {planned} cells measured")
+    invalid = [reason for outcome in outcomes for reason in outcome.invalid]
+    for reason in invalid:
+        print(f"not measured: {printable(reason)}", file=sys.stderr)
+    if ended > len(invalid):
         _show(folder)
-    return UNCHECKED if outcome.invalid else DONE
+    return UNCHECKED if invalid else DONE
+
+
+def _run_on(
+    choice: TargetChoice, request: RunRequest, folder: Path, progress: Progress
+) -> Outcome:
+    plan = request.plan
+    subjects = subjects_of(choice, plan.variants, plan.base, on_step=progress.step)
+    check_names(plan, subjects)
+    progress.step(f"measuring on {choice.kind}; records go to {folder}")
+    listener = Listener(on_step=progress.step, on_cell=progress.cell)
+    with appended_records(folder) as append:
+        return run_plan(
+            plan,
+            subjects,
+            folder=folder,
+            append=append,
+            listener=listener,
+            parallel=request.parallel,
+        )
+
+
+def image(request: ImageRequest) -> int:
+    """Make an image, and say how to boot it."""
+    with Progress() as progress:
+        kernel = build_kernel(
+            variant_named(request.variant), request.base, request.arch,
+            on_step=progress.step,
+        )  # fmt: skip
+        make_image(
+            request.out, kernel.image, request.arch, wheels=request.wheels,
+            on_step=progress.step,
+        )  # fmt: skip
+    print(f"made {request.out}; a shell in it: anonvma boot --image {request.out}")
+    return DONE
+
+
+def probe(request: ProbeRequest) -> int:
+    """Make the one file, and say how to use it."""
+    write_pyz(request.out)
+    print(
+        f"made {request.out}; where it is to measure: "
+        f"python3 {request.out.name} run --out records.jsonl"
+    )
+    return DONE
 
 
 def show(request: ShowRequest) -> int:

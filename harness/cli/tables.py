@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from harness.programs import printable
@@ -20,15 +20,25 @@ if TYPE_CHECKING:
     from harness.analysis import ForkRow, StoreEffect, UnnamedRow
 
 # Wide enough for every column; files and pipes have no width of their own.
-_PLAIN_WIDTH = 132
+_PLAIN_WIDTH = 176
 
 _NOTES = {
     "insns": (
         "insns: instructions of the whole guest between two clock reads, counted by "
-        "QEMU; exact, but blind to caches and memory. They are not time."
+        "QEMU; exact, but blind to caches and memory. They are not time. ±: how far "
+        "the furthest boot lies from the median."
     ),
-    "ns": "ns: nanoseconds of this machine's clock.",
+    "ns": (
+        "ns: nanoseconds of the clock of the machine that is named; a process stands "
+        "for its first decile of forks, as neighbours make forks slower, never faster. "
+        "[]: 95 % interval over boots."
+    ),
 }
+_PUBLISHED_NOTE = (
+    "extra: named - unnamed within one kernel, boot and block, median over boots. "
+    "ratio: strdup's extra over refcount's. 2021: percent of milliseconds on an "
+    "ARM64 device, linux 5.14, 64K VMAs, names of up to 63 bytes (cover letter of v8)."
+)
 
 
 class _Console(Console):
@@ -44,24 +54,20 @@ def stdout_console() -> Console:
 
 
 def print_fork_tables(rows: Sequence[ForkRow], console: Console) -> None:
-    """One table for each base, clock and set of kernels."""
-    groups: dict[tuple[str, str, tuple[str, ...]], list[ForkRow]] = {}
+    """One table for each place, clock and set of kernels: never two clocks in one."""
+    groups: dict[tuple[str, ...], list[ForkRow]] = {}
     for row in rows:
-        groups.setdefault((row.base, row.unit, row.kernels), []).append(row)
-    for (base, unit, kernels), members in groups.items():
+        place = f"{row.target} {row.machine} ({row.accelerator})"
+        key = (row.base, place, row.unit, " and ".join(row.kernels))
+        groups.setdefault(key, []).append(row)
+    for (base, place, unit, kernels), members in groups.items():
         console.print()
-        named = f"linux {base}, kernel {' and '.join(kernels)}"
-        console.print(f"What names cost at fork: {printable(named)}")
+        title = f"What names cost at fork: linux {base}, kernel {kernels}, {place}"
+        console.print(printable(title), soft_wrap=True)
         console.print(_fork_table(members, unit))
     for unit in sorted({row.unit for row in rows}):
         console.print(_NOTES[unit], soft_wrap=True)
-    console.print(
-        "extra: named - unnamed within one kernel and boot, median over boots; "
-        "±: how far the furthest boot lies from it. ratio: strdup's extra over "
-        "refcount's. 2021: percent of milliseconds on an ARM64 device, linux 5.14, "
-        "64K VMAs, names of up to 63 bytes (cover letter of v8).",
-        soft_wrap=True,
-    )
+    console.print(_PUBLISHED_NOTE, soft_wrap=True)
 
 
 def print_unnamed_table(rows: Sequence[UnnamedRow], console: Console) -> None:
@@ -69,6 +75,7 @@ def print_unnamed_table(rows: Sequence[UnnamedRow], console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("kernel")
     table.add_column("base")
+    table.add_column("where")
     for title in ("VMAs", "pages each", "boots", "unnamed fork"):
         table.add_column(title, justify="right")
     table.add_column("unit")
@@ -76,6 +83,7 @@ def print_unnamed_table(rows: Sequence[UnnamedRow], console: Console) -> None:
         table.add_row(
             printable(row.kernel),
             printable(row.base),
+            printable(f"{row.target} {row.machine}"),
             f"{row.vmas:,}",
             str(row.written_pages),
             str(row.boots),
@@ -94,7 +102,8 @@ def _fork_table(rows: Sequence[ForkRow], unit: str) -> Table:
         f"strdup: extra\n{unit} a VMA", "\npercent", "2021\npercent",
         f"refcount: extra\n{unit} a VMA", "\npercent", "2021\npercent", "\nratio",
     ):  # fmt: skip
-        table.add_column(title, justify="left" if title == "names" else "right")
+        justify: JustifyMethod = "left" if title == "names" else "right"
+        table.add_column(title, justify=justify, no_wrap=True)
     for row in rows:
         either = row.strdup or row.refcounted
         assert either is not None
@@ -105,9 +114,9 @@ def _fork_table(rows: Sequence[ForkRow], unit: str) -> Table:
             printable(row.naming),
             str(either.boots),
             _baseline(row),
-            *_effect(row.strdup),
+            *_effect(row.strdup, unit),
             _percent(published.get("strdup")),
-            *_effect(row.refcounted),
+            *_effect(row.refcounted, unit),
             _percent(published.get("refcounted")),
             "" if row.ratio is None else f"{row.ratio:.1f}",
         )
@@ -123,12 +132,18 @@ def _baseline(row: ForkRow) -> str:
     return "\n".join(values)
 
 
-def _effect(effect: StoreEffect | None) -> tuple[str, str]:
+def _effect(effect: StoreEffect | None, unit: str) -> tuple[str, str]:
     if effect is None:
         return "", ""
     middle, low, high = effect.extra
-    away = max(middle - low, high - middle)
-    return f"{middle:+.1f} ±{away:.1f}", f"{effect.percent[0]:+.2f}"
+    if unit == "insns":
+        away = max(middle - low, high - middle)
+        return f"{middle:+.1f} ±{away:.1f}", f"{effect.percent[0]:+.2f}"
+    _, least, most = effect.percent
+    return (
+        f"{middle:+.1f} [{low:.1f}, {high:.1f}]",
+        f"{effect.percent[0]:+.1f} [{least:.1f}, {most:.1f}]",
+    )
 
 
 def _percent(value: float | None) -> str:

@@ -66,7 +66,8 @@ class _Recipe:
     def key(self) -> str:
         parts = [
             self.package.version, self.arch.name, self.variant.name, self.compiler,
-            render_options(self.options), *(p.read_text() for p in self.patches),
+            render_options(dict(sorted(self.options.items()))),
+            *(p.read_text() for p in self.patches),
         ]  # fmt: skip
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
@@ -112,7 +113,7 @@ def _recipe(variant: Variant, base: str, arch: Arch) -> _Recipe:
         variant=variant,
         base=base,
         arch=arch,
-        patches=tuple(patch_paths(variant, base)),
+        patches=tuple(patch_paths(variant, base, arch)),
         package=find_source(base),
         options=merge_fragments(
             [kernels_dir() / "config" / f"{name}.config" for name in names]
@@ -133,8 +134,7 @@ def _compiler(arch: Arch) -> str:
         ).stdout.splitlines()[0]
     except FileNotFoundError:
         raise EnvironmentFault(
-            f"there is no {program}; as root: apt-get install "
-            + " ".join(arch.debian_packages)
+            f"there is no {program}; as root: apt-get install {arch.build_package}"
         ) from None
     for tool in ("make", "flex", "bison", "bc", "patch"):
         if shutil.which(tool) is None:
@@ -169,7 +169,7 @@ def _build(
     with tempfile.TemporaryDirectory(dir=trees, prefix="making-") as scratch:
         made = Path(scratch) / "kernel"
         made.mkdir()
-        shutil.copyfile(output / recipe.arch.image_path, made / "image")
+        shutil.copy(output / recipe.arch.image_path, made / "image")
         shutil.copyfile(output / "System.map", made / "System.map")
         (made / "config").write_text(config)
         facts = {

@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.arch import Arch
 from harness.errors import UsageError
 from harness.paths import kernels_dir
 from harness.workload import Store
@@ -32,7 +33,7 @@ def variant_names() -> list[str]:
 
 def base_names() -> list[str]:
     """Every base there are patches for, oldest first."""
-    bases = [path.name for path in (kernels_dir() / "patches").iterdir()]
+    bases = [path.name for path in (kernels_dir() / "patches").glob("[0-9]*.[0-9]*")]
     return sorted(bases, key=lambda base: [int(part) for part in base.split(".")])
 
 
@@ -55,6 +56,8 @@ def read_variant(path: Path) -> Variant:
         raise UsageError(
             f"{path}: the keys should be {sorted(wanted)}, they are {sorted(table)}"
         )
+    if not isinstance(table["description"], str):
+        raise UsageError(f"{path}: description should be a string")
     for key in ("config", "patches", "stores"):
         if not isinstance(table[key], list) or not all(
             isinstance(word, str) for word in table[key]
@@ -67,22 +70,23 @@ def read_variant(path: Path) -> Variant:
         raise UsageError(f"{path}: {error}; stores are {known}") from None
     return Variant(
         name=path.stem,
-        description=str(table["description"]),
+        description=table["description"],
         config=tuple(table["config"]),
         patches=tuple(table["patches"]),
         stores=stores,
     )
 
 
-def patch_paths(variant: Variant, base: str) -> list[Path]:
-    """The variant's patches for a base.
+def patch_paths(variant: Variant, base: str, arch: Arch) -> list[Path]:
+    """A machine's patches for a base, and the variant's own.
 
     Raises UsageError for an unknown base, or one that lacks a patch.
     """
     if base not in base_names():
         known = ", ".join(base_names())
         raise UsageError(f"no base is called {base!r}; known: {known}")
-    paths = [kernels_dir() / "patches" / base / name for name in variant.patches]
+    names = (*arch.patches, *variant.patches)
+    paths = [kernels_dir() / "patches" / base / name for name in names]
     for path in paths:
         if not path.exists():
             raise UsageError(f"{variant.name} cannot be built on {base}: no {path}")

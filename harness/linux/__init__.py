@@ -1,5 +1,6 @@
 """The running kernel: system calls by address, /proc, clocks and scheduling."""
 
+from harness.linux.clockkind import counts_instructions
 from harness.linux.clone import timed_fork, timed_wait
 from harness.linux.mman import (
     advise_memory,
@@ -38,6 +39,7 @@ __all__ = [
     "clock_step",
     "config_digest",
     "count_maps",
+    "counts_instructions",
     "cpu_name",
     "die_with_parent",
     "fifo_without_children",

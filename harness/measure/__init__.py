@@ -1,5 +1,6 @@
 """Takes samples of a kernel; standard library only, for it runs next to one."""
 
+from harness.measure.conditions import Conditions
 from harness.measure.job import Job, PlannedCell, parse_job, render_job
 from harness.measure.records import (
     SCHEMA,
@@ -16,6 +17,7 @@ from harness.measure.records import (
 
 __all__ = [
     "SCHEMA",
+    "Conditions",
     "Job",
     "Metric",
     "PlannedCell",

@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
 
 from harness.errors import CheckFailed
 from harness.linux import (
@@ -73,21 +72,14 @@ class Arena:
 
     def __init__(self, layout: Layout, *, seed: int) -> None:
         self.layout = layout
-        self.start = map_memory(
-            0,
-            layout.arena_pages * _PAGE,
-            PROT_NONE,
-            # Not accounted: else the writable half would differ from the other
-            # in what fork asks of the overcommit check.
-            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-        )
+        self.start = _reserve(layout.arena_pages * _PAGE)
         try:
             self._build(seed)
         except BaseException:
             self.unmap()
             raise
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Arena":
         return self
 
     def __exit__(
@@ -188,6 +180,18 @@ class Arena:
         if self.start:
             unmap_memory(self.start, self.length)
             self.start = 0
+
+
+def _reserve(length: int) -> int:
+    # Not accounted: else the writable half would differ from the other in what
+    # fork asks of the overcommit check.
+    flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+    # With a hole on each side: the C library's reserves have the same flags, and
+    # a guard that touched one would merge with it.
+    outer = map_memory(0, length + 2 * _PAGE, PROT_NONE, flags)
+    unmap_memory(outer, _PAGE)
+    unmap_memory(outer + _PAGE + length, _PAGE)
+    return outer + _PAGE
 
 
 def check_maps(expected: bytes, *, pid: int | None = None) -> None:

@@ -16,7 +16,8 @@ from harness.linux import (
     timed_wait,
 )
 from harness.measure.arena import CLOCK, Arena, check_maps, give_names
-from harness.measure.records import Metric, Record, Run, Sample, Unit
+from harness.measure.conditions import Conditions
+from harness.measure.records import Metric, Record, Run, Sample
 from harness.workload import Cell, Store
 
 _CHILD_CLOCKS = struct.Struct("=qq")
@@ -26,17 +27,15 @@ _CHILD_CLOCKS = struct.Struct("=qq")
 class CellRequest:
     """What a cell's process is told.
 
-    ``settle_s`` is how long to sleep before each fork, for what the exit of the
-    child before it set off to be over. ``describe`` makes the run record from
+    ``describe`` makes the run record from
     the number of lines in maps; ``current_store`` asks the kernel how it keeps
     names now.
     """
 
     cell: Cell
     run: str
-    unit: Unit
+    conditions: Conditions
     seed: int
-    settle_s: float
     warmups: int
     repetitions: int
     describe: Callable[[int], Run]
@@ -78,6 +77,7 @@ class _Recorder:
     ) -> None:
         request = self.request
         store = request.current_store()
+        reason = reason or request.conditions.unusable
         if not reason and store is not request.cell.store:
             reason = f"the kernel's store became {store.value}"
         request.emit(
@@ -86,7 +86,7 @@ class _Recorder:
                 order=self._order,
                 began=before,
                 metric=metric.value,
-                unit=request.unit.value,
+                unit=request.conditions.unit.value,
                 value=after - before,
                 store=store.value,
                 repetition=repetition,
@@ -117,7 +117,7 @@ def _take_forks(recorder: _Recorder) -> None:
         pack(page, 0, 0, 0)
         now, leave = time.clock_gettime_ns, os._exit
         for repetition in range(request.warmups + request.repetitions):
-            time.sleep(request.settle_s)
+            time.sleep(request.conditions.settle_ms / 1000)
             with fifo_without_children():
                 pid, before, after = timed_fork(CLOCK)
                 if pid == 0:

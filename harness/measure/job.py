@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.errors import RecordError, UsageError
+from harness.measure.conditions import Conditions
 from harness.measure.records import Unit
 from harness.workload import Cell, Layout, Store, naming_from_label
 
@@ -21,10 +22,8 @@ class PlannedCell:
 class Job:
     """One boot's worth of work; the cells are run in the order given.
 
-    ``warmups`` forks of each process are kept but not analysed; before each fork
-    the process sleeps ``settle_ms`` of its clock. ``settings`` are sysctls, by
-    dotted name, in force while it measures and put back after. What the worker
-    cannot know (variant, base, target, clock) is copied into its records.
+    ``warmups`` forks of each process are kept but not analysed. What the worker
+    cannot know (variant, base, conditions) is copied into its records.
     """
 
     campaign: str
@@ -34,12 +33,8 @@ class Job:
     variant: str
     base: str
     stores: tuple[Store, ...]
-    target: str
-    accelerator: str
-    unit: Unit
+    conditions: Conditions
     launched: str
-    settle_ms: int
-    settings: tuple[tuple[str, str], ...]
     warmups: int
     repetitions: int
     cells: tuple[PlannedCell, ...]
@@ -48,7 +43,7 @@ class Job:
 def render_job(job: Job) -> bytes:
     """The job as JSON."""
     document = asdict(job)
-    document["unit"] = job.unit.value
+    document["conditions"]["unit"] = job.conditions.unit.value
     document["stores"] = [store.value for store in job.stores]
     document["cells"] = [
         {
@@ -67,11 +62,8 @@ def parse_job(text: bytes) -> Job:
     try:
         # Any: checked by the constructors and by the tests of the inverse.
         document: Any = json.loads(text)
-        document["unit"] = Unit(document["unit"])
+        document["conditions"] = _conditions(document["conditions"])
         document["stores"] = tuple(Store(store) for store in document["stores"])
-        document["settings"] = tuple(
-            (str(name), str(value)) for name, value in document["settings"]
-        )
         document["cells"] = tuple(
             PlannedCell(
                 block=planned["block"],
@@ -86,3 +78,13 @@ def parse_job(text: bytes) -> Job:
         return Job(**document)
     except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise RecordError(text, f"not a job ({error!r})") from None
+
+
+def _conditions(found: dict[str, Any]) -> Conditions:
+    return Conditions(
+        **{
+            **found,
+            "unit": Unit(found["unit"]),
+            "settings": tuple((str(name), str(v)) for name, v in found["settings"]),
+        }
+    )

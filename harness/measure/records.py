@@ -115,11 +115,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
-    """A run is over; an invalid one was not timed, or not wholly, and says why."""
+    """A run is over; an invalid one was not timed, or not wholly, and says why.
+
+    ``seal`` is the SHA-256, in hex, of the run's lines before this one: a
+    changed, lost or added one shows wherever they are carried to.
+    """
 
     run: str
     valid: bool
     reason: str
+    seal: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

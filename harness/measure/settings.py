@@ -12,17 +12,18 @@ MAX_MAP_COUNT = "vm.max_map_count"
 
 
 @contextlib.contextmanager
-def map_count_of(needed: int) -> Iterator[int]:
-    """Run with vm.max_map_count at least ``needed``; yields what it is.
+def map_count_up_to(needed: int) -> Iterator[int]:
+    """Run with vm.max_map_count at ``needed`` or more, where it may be raised.
 
-    Raises EnvironmentFault, which names the setting, where it may not be raised.
+    Yields what it is: less than ``needed`` where it may not.
     """
     before = int(read_sysctl(MAX_MAP_COUNT))
-    if before >= needed:
+    with contextlib.ExitStack() as stack:
+        if before < needed:
+            with contextlib.suppress(EnvironmentFault):
+                stack.enter_context(settings_of({MAX_MAP_COUNT: str(needed)}))
+                before = needed
         yield before
-        return
-    with settings_of({MAX_MAP_COUNT: str(needed)}):
-        yield needed
 
 
 @contextlib.contextmanager

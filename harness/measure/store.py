@@ -11,6 +11,15 @@ _SWITCH = "vm.anon_name_copy"
 _SWITCH_VALUES = {Store.REFCOUNTED: "0", Store.STRDUP: "1"}
 
 
+def has_switch() -> bool:
+    """Whether the running kernel holds both stores and can be told which to use."""
+    try:
+        read_sysctl(_SWITCH)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 class StoreControl:
     """The store of the running kernel, asked from the kernel where it can tell.
 
@@ -24,13 +33,11 @@ class StoreControl:
         probe = probe_anon_name()
         self._fixed: Store | None = None
         wanted = " or ".join(store.value for store in stores)
-        try:
-            self.current()
-        except FileNotFoundError:
+        if not has_switch():
             if len(stores) != 1:
                 raise UnsupportedError(
                     f"the kernel should keep names as {wanted}, but has no {_SWITCH}"
-                ) from None
+                )
             self._fixed = stores[0]
         named = probe.support is AnonNameSupport.SUPPORTED
         if probe.support is AnonNameSupport.FAULTY or named == (Store.ABSENT in stores):

@@ -5,11 +5,13 @@ dearer. Runs next to the kernel, as ``python3 -m harness.measure.worker JOB FD``
 records go to file descriptor FD, words to standard error.
 """
 
+import hashlib
 import os
 import platform
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from time import clock_gettime_ns
 
@@ -18,6 +20,7 @@ from harness.errors import CheckFailed, HarnessError
 from harness.linux import (
     clock_step,
     config_digest,
+    count_maps,
     cpu_name,
     die_with_parent,
     fifo_without_children,
@@ -29,7 +32,7 @@ from harness.measure.arena import CLOCK
 from harness.measure.experiment import CellRequest, measure_cell
 from harness.measure.job import Job, PlannedCell, parse_job
 from harness.measure.records import SCHEMA, Record, Run, RunEnd, render_record
-from harness.measure.settings import map_count_of, settings_of
+from harness.measure.settings import MAX_MAP_COUNT, map_count_up_to, settings_of
 from harness.measure.store import StoreControl
 
 # What a cell's process exits with.
@@ -41,29 +44,62 @@ def run_job(job: Job, emit: Callable[[Record], None]) -> None:
 
     Raises UnsupportedError when the kernel is not what the job says,
     EnvironmentFault when a setting cannot be changed, and RuntimeError
-    when a cell's process dies.
+    when a cell's process dies. A cell of more VMAs than vm.max_map_count allows,
+    where that may not be raised, ends as an invalid run too.
     """
     stores = StoreControl(job.stores)
     describe = _describer(job, cpu=pin_to_one_cpu())
     needed = max(planned.cell.layout.map_count_needed for planned in job.cells)
-    with settings_of(dict(job.settings)), map_count_of(needed) as max_map_count:
+    with (
+        settings_of(dict(job.conditions.settings)),
+        map_count_up_to(needed) as max_map_count,
+    ):
         for position, planned in enumerate(job.cells):
             stores.choose(planned.cell.store)
             run = f"{job.session}-{job.boot}-{position}"
-            _run_cell_apart(
-                CellRequest(
-                    cell=planned.cell,
-                    run=run,
-                    unit=job.unit,
-                    seed=job.seed + position,
-                    settle_s=job.settle_ms / 1000,
-                    warmups=job.warmups,
-                    repetitions=job.repetitions,
-                    describe=describe(planned, run, position, max_map_count),
-                    current_store=stores.current,
-                    emit=emit,
-                )
+            request = CellRequest(
+                cell=planned.cell,
+                run=run,
+                conditions=job.conditions,
+                seed=job.seed + position,
+                warmups=job.warmups,
+                repetitions=job.repetitions,
+                describe=describe(planned, run, position, max_map_count),
+                current_store=stores.current,
+                emit=emit,
             )
+            if planned.cell.layout.map_count_needed > max_map_count:
+                _refuse_cell(request, max_map_count)
+            else:
+                _run_cell_apart(request)
+
+
+def _refuse_cell(request: CellRequest, max_map_count: int) -> None:
+    needed = request.cell.layout.map_count_needed
+    emit = _Sealing(request.emit)
+    emit(request.describe(count_maps()))
+    reason = (
+        f"{MAX_MAP_COUNT} is {max_map_count} and {needed} is needed, but it cannot "
+        f"be raised here; as root: sysctl {MAX_MAP_COUNT}={needed}"
+    )
+    emit.end(request.run, reason)
+
+
+class _Sealing:
+    """Emits the records of one run, and its end with the seal over them."""
+
+    def __init__(self, emit: Callable[[Record], None]) -> None:
+        self._emit = emit
+        self._digest = hashlib.sha256()
+
+    def __call__(self, record: Record) -> None:
+        self._digest.update(render_record(record))
+        self._emit(record)
+
+    def end(self, run: str, reason: str) -> None:
+        """End the run; it is valid where there is no reason why not."""
+        seal = self._digest.hexdigest()
+        self._emit(RunEnd(run=run, valid=not reason, reason=reason, seal=seal))
 
 
 def _run_cell_apart(request: CellRequest) -> None:
@@ -85,12 +121,13 @@ def _run_cell_apart(request: CellRequest) -> None:
 
 
 def _run_cell(request: CellRequest) -> int:
+    emit = _Sealing(request.emit)
     try:
-        measure_cell(request)
+        measure_cell(replace(request, emit=emit))
     except CheckFailed as error:
-        request.emit(RunEnd(run=request.run, valid=False, reason=str(error)))
+        emit.end(request.run, str(error))
         return _UNCHECKED
-    request.emit(RunEnd(run=request.run, valid=True, reason=""))
+    emit.end(request.run, "")
     return _DONE
 
 
@@ -98,6 +135,7 @@ def _describer(
     job: Job, *, cpu: int
 ) -> Callable[[PlannedCell, str, int, int], Callable[[int], Run]]:
     """What is the same for every run of the job, read once."""
+    conditions = job.conditions
     config = kernel_config()
     digest = None if config is None else config_digest(config)
     build_id = kernel_build_id()
@@ -128,10 +166,10 @@ def _describer(
             written_pages=cell.layout.written_pages,
             naming=cell.naming.kind.value,
             name_length=cell.naming.length,
-            target=job.target,
-            accelerator=job.accelerator,
+            target=conditions.target,
+            accelerator=conditions.accelerator,
             clock="CLOCK_MONOTONIC",
-            unit=job.unit.value,
+            unit=conditions.unit.value,
             clock_step=step,
             machine=platform.machine(),
             cpu=cpu_name(),
@@ -141,8 +179,8 @@ def _describer(
             kernel_version=platform.version(),
             build_id=build_id,
             config_sha256=digest,
-            settle_ms=job.settle_ms,
-            settings=" ".join(f"{name}={value}" for name, value in job.settings),
+            settle_ms=conditions.settle_ms,
+            settings=" ".join(f"{n}={value}" for n, value in conditions.settings),
             map_count=map_count,
             max_map_count=max_map_count,
             python=platform.python_version(),

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from harness.errors import (
     BadRecord,
@@ -62,6 +63,13 @@ def port() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
+class HasFileno(Protocol):
+    """A socket, or the reading end of a pipe."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """Takes what a guest says until it is gone."""
@@ -72,8 +80,8 @@ class Listener:
     console: Path
     stop: threading.Event
 
-    def listen(self, sockets: Mapping[str, socket.socket]) -> Status | None:
-        """Until every socket is closed: the status, None if none came.
+    def listen(self, ports: Mapping[str, HasFileno]) -> Status | None:
+        """Until every port is closed: the status, None if none came.
 
         Raises GuestHung, BadRecord, and Stopped when ``stop`` is set; whoever
         started the guest then ends it.
@@ -81,7 +89,7 @@ class Listener:
         started = heard = time.monotonic()
         lines = RecordLines(self.on_record, self.console)
         with selectors.DefaultSelector() as ready:
-            for name, ours in sockets.items():
+            for name, ours in ports.items():
                 ready.register(ours, selectors.EVENT_READ, name)
             while ready.get_map():
                 self._check_deadlines(started, heard)

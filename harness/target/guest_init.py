@@ -2,16 +2,28 @@
 """PID 1 of a guest: mounts, runs the one job it was given, says how it ended.
 
 Runs on its own, on a bare Python: it imports nothing of the package. The job
-is /job/init.json: {"argv": [...], "stdout": "records" | "output" | "console"}; for
-"records", a worker, the descriptor of its port is its last argument.
-Its status goes to the port harness.records as a record of kind "status"; a
-host that sees none knows that the guest was lost.
+is init.json beside this file:
+
+    argv     the command
+    stdout   "records" (a worker: the descriptor of its port is its last
+             argument), "output" or "console"
+    ports    "virtio", by name, or "serial": ttyS0 for records, ttyS1 for output
+    end      "reboot", which QEMU's -no-reboot takes for an end, or "poweroff"
+    env      the environment
+    cwd      where to run, if it exists
+    share    folders of the host to mount writable (User-Mode Linux only)
+
+Its status goes to the port of records as a record of kind "status"; a host
+that sees none knows that the guest was lost.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import termios
+import tty
 from pathlib import Path
 
 _MOUNTS = (
@@ -19,61 +31,89 @@ _MOUNTS = (
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
     ("devpts", "/dev/pts"),
-    ("tmpfs", "/tmp"),
+    ("tmpfs", "/dev/shm"),
 )
+_SERIAL = {"records": "/dev/ttyS0", "output": "/dev/ttyS1"}
+_POWER_OFF = 0x4321FEDC
 
 
-def _mount_all() -> None:
+def _mount(kind: str, where: str, *options: str) -> None:
+    Path(where).mkdir(parents=True, exist_ok=True)
+    mount = "/bin/busybox" if Path("/bin/busybox").exists() else "mount"
+    words = ["mount"] if mount == "/bin/busybox" else []
+    subprocess.run([mount, *words, *options, "-t", kind, kind, where], check=True)
+
+
+def _mount_all(shares: list[str]) -> None:
+    # The one folder that is writable. The job may lie where another mount will.
+    _mount("tmpfs", "/run")
+    Path("/run/tmp").mkdir(mode=0o1777)
+    shutil.copytree(Path(__file__).parent, "/run/job")
+    for share in shares:
+        _mount("hostfs", share, "-o", share)
     for kind, where in _MOUNTS:
-        Path(where).mkdir(parents=True, exist_ok=True)
-        subprocess.run(["/bin/busybox", "mount", "-t", kind, kind, where], check=True)
+        _mount(kind, where)
 
 
-def _open_port(name: str) -> int:
+def _open_port(kind: str, name: str) -> int:
+    if kind == "serial":
+        fd = os.open(_SERIAL[name], os.O_RDWR | os.O_NOCTTY)
+        tty.setraw(fd)
+        return fd
     for port in Path("/sys/class/virtio-ports").iterdir():
-        if (port / "name").read_text().strip() == name:
+        if (port / "name").read_text().strip() == f"harness.{name}":
             return os.open(f"/dev/{port.name}", os.O_WRONLY)
     raise FileNotFoundError(f"the host gave the guest no port called {name}")
 
 
 def _run(job: dict[str, object], records: int) -> int:
     argv = [str(word) for word in job["argv"]]  # type: ignore[attr-defined]
-    if job["stdout"] != "records":
-        subprocess.run(["/bin/busybox", "--install", "-s", "/bin"], check=True)
+    cwd = str(job["cwd"]) if Path(str(job["cwd"])).is_dir() else "/run/tmp"
     if job["stdout"] == "console":
-        return _run_on_console(argv)
+        return _run_on_console(argv, cwd)
     if job["stdout"] == "records":
         return subprocess.run(
-            [*argv, str(records)], pass_fds=(records,), cwd="/tmp"
+            [*argv, str(records)], pass_fds=(records,), cwd=cwd
         ).returncode
-    output = _open_port("harness.output")
-    return subprocess.run(
-        argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/tmp"
-    ).returncode
+    output = _open_port(str(job["ports"]), "output")
+    # Through a pipe: a serial line is a terminal to programs, which this is not.
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, cwd=cwd,
+    ) as process:  # fmt: skip
+        while chunk := os.read(process.stdout.fileno(), 1 << 16):  # type: ignore[union-attr]
+            while chunk:
+                chunk = chunk[os.write(output, chunk) :]
+    _drain(output)
+    return process.returncode
 
 
-def _run_on_console(argv: list[str]) -> int:
+def _run_on_console(argv: list[str], cwd: str) -> int:
     # A session of its own on a real terminal, which /dev/console is not, so that
     # the shell has job control and Ctrl-C.
     active = Path("/sys/class/tty/console/active").read_text().split()[-1]
     with open(f"/dev/{active}", "r+b", buffering=0) as terminal:
         return subprocess.run(
-            ["/bin/busybox", "setsid", "-c", *argv],
-            stdin=terminal, stdout=terminal, stderr=terminal, cwd="/tmp",
+            ["setsid", "-c", *argv],
+            stdin=terminal, stdout=terminal, stderr=terminal, cwd=cwd,
         ).returncode  # fmt: skip
+
+
+def _drain(fd: int) -> None:
+    if os.isatty(fd):
+        termios.tcdrain(fd)
 
 
 def main() -> None:
     """Run the job, report its status, and end the guest."""
-    os.environ.update(
-        PATH="/usr/bin:/bin:/usr/sbin:/sbin", HOME="/tmp", PYTHONHOME="/usr",
-        PYTHONHASHSEED="0",
-        PYTHONPATH="/harness", PYTHONDONTWRITEBYTECODE="1", LANG="C.UTF-8",
-        TERM=os.environ.get("TERM", "linux"),
-    )  # fmt: skip
-    _mount_all()
-    records = _open_port("harness.records")
-    job = json.loads(Path("/job/init.json").read_text())
+    job = json.loads((Path(__file__).parent / "init.json").read_text())
+    os.environ.clear()
+    os.environ.update(job["env"])
+    os.environ.update(TMPDIR="/run/tmp", HOME="/run/tmp")
+    if job["stdout"] != "records" and not Path("/bin/ls").exists():
+        subprocess.run(["/bin/busybox", "--install", "-s", "/bin"], check=True)
+    _mount_all(job["share"])
+    records = _open_port(job["ports"], "records")
     try:
         code = _run(job, records)
     except OSError as error:
@@ -81,7 +121,11 @@ def main() -> None:
         code = 127
     sys.stdout.flush()
     os.write(records, json.dumps({"kind": "status", "code": code}).encode() + b"\n")
-    # With QEMU's -no-reboot this ends the guest at once.
+    _drain(records)
+    if job["end"] == "poweroff":
+        import ctypes
+
+        ctypes.CDLL(None).reboot(_POWER_OFF)
     Path("/proc/sysrq-trigger").write_text("b")
 
 

@@ -1,4 +1,4 @@
-"""Guests under QEMU that count instructions: one job a boot.
+"""Guests under QEMU: counting instructions, or on silicon where KVM works.
 
 ``-icount shift=0,sleep=off`` makes one instruction one nanosecond of the
 guest's clock and skips idle time, so what is measured is the same on a busy
@@ -6,70 +6,69 @@ host. It takes one processor, without KVM.
 """
 
 import contextlib
-import json
 import os
-import subprocess
+import shutil
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 
 from harness.arch import Arch
-from harness.errors import JobFailed
-from harness.measure import Job, Record, Status, render_job
-from harness.programs import leashed, printable, tail_of
-from harness.target.channel import (
-    OUTPUT,
-    RECORDS,
-    Deadlines,
-    Listener,
-    RecordLines,
-    ended_without_status,
-    port,
-)
-from harness.target.rootfs import guest_root, harness_archive
+from harness.measure import Conditions
+from harness.measure.conditions import EMULATED, ICOUNT, SILICON_GUEST
+from harness.target.guest import GuestTarget, InitWords, Launch
+from harness.target.rootfs import PROJECT, guest_root, harness_archive, job_archive
 
-ACCELERATOR = "tcg icount shift=0"
-COMMAND_MIB = 1024
 
-# Idle time is skipped under icount, so rest is free: what the exit of the child
-# before set off (RCU, page lists) is over when the next fork begins.
-SETTLE_MS = 2_000
-# Since 6.7 the kernel fetches up to 2016 pages at a time for a CPU's page list
-# (mm/page_alloc.c nr_pcp_alloc()): 118 000 instructions, in one fork and not in
-# the next. With the lists at their least, each pays for the pages it takes.
-SETTINGS = (("vm.percpu_pagelist_high_fraction", "1000000"),)
+class Accelerator(Enum):
+    """What runs a guest's code, and so what its clock counts."""
+
+    ICOUNT = "icount"
+    KVM = "kvm"
+    TCG = "tcg"
+
+
+_CONDITIONS = {
+    Accelerator.ICOUNT: ICOUNT,
+    Accelerator.KVM: SILICON_GUEST,
+    Accelerator.TCG: EMULATED,
+}
+
+_ACCEL_OPTIONS = {
+    Accelerator.ICOUNT: ("-accel", "tcg", "-icount", "shift=0,sleep=off"),
+    Accelerator.KVM: ("-accel", "kvm"),
+    Accelerator.TCG: ("-accel", "tcg"),
+}
 
 # An idle guest gathers no entropy; Python wants some before its first line.
-_APPEND = "rdinit=/init panic=-1 quiet random.trust_bootloader=on random.trust_cpu=on"
+_APPEND = (
+    "rdinit=/job/init panic=-1 quiet random.trust_bootloader=on random.trust_cpu=on"
+)
 
-# What the guest needs for itself: kernel, root in memory, Python.
-_GUEST_MIB = 512
-# A VMA of a process costs its struct, its lock, its name and its share of the
-# tree, in the parent and in the child; then what maps and Python hold of it.
-_VMA_BYTES = 2 * 512 + 1024
-# A written page is held once, and has a page table entry in both processes.
-_PAGE_BYTES = 4096 + 2 * 16
-
-
-def memory_mib(job: Job) -> int:
-    """Guest memory that every cell of a job fits in, in MiB."""
-    most = max(
-        layout.vmas * (_VMA_BYTES + layout.written_pages * _PAGE_BYTES)
-        for layout in (planned.cell.layout for planned in job.cells)
-    )
-    return _GUEST_MIB + (most >> 20)
+_WORDS = InitWords(
+    ports="virtio",
+    end="reboot",
+    env={
+        "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
+        "PYTHONHOME": "/usr",
+        "PYTHONPATH": "/harness",
+    },
+    cwd="/run/tmp",
+    python=("/usr/bin/python3",),
+    job="/run/job",
+)
 
 
 def qemu_argv(
     arch: Arch,
+    accelerator: Accelerator,
     *,
     kernel: Path,
     initrd: Path,
     mib: int,
     console: str,
-    ports: dict[str, int],
+    ports: Mapping[str, int],
 ) -> list[str]:
     """QEMU's command line.
 
@@ -78,8 +77,8 @@ def qemu_argv(
     """
     argv = [
         f"qemu-system-{arch.name}", *arch.qemu_options,
-        "-accel", "tcg",
-        "-icount", "shift=0,sleep=off",
+        "-cpu", "host" if accelerator is Accelerator.KVM else "max",
+        *_ACCEL_OPTIONS[accelerator],
         "-smp", "1",
         "-m", f"{mib}M",
         "-nodefaults", "-display", "none", "-monitor", "none",
@@ -96,135 +95,73 @@ def qemu_argv(
     argv += [
         "-kernel", str(kernel),
         "-initrd", str(initrd),
-        "-append", f"console={arch.console} {_APPEND}",
+        "-append", f"{arch.append} {_APPEND}",
     ]  # fmt: skip
     return argv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QemuTarget:
-    """Boots a kernel for each job; its guests end with this process."""
+class QemuTarget(GuestTarget):
+    """Guests of a machine under QEMU, with Debian's Python as their root.
+
+    ``root`` is another initramfs, with the whole project in it (an image).
+    """
 
     arch: Arch
-    kernel: Path
-    deadlines: Deadlines = field(default_factory=Deadlines)
-    stop: threading.Event = field(default_factory=threading.Event)
+    accelerator: Accelerator = Accelerator.ICOUNT
+    root: Path | None = None
 
-    def run_job(
-        self, job: Job, on_record: Callable[[Record], None], console: Path
-    ) -> None:
-        """Run a worker's job; every record goes to ``on_record`` as it comes.
+    @property
+    def conditions(self) -> Conditions:
+        """Instructions or nanoseconds, by the accelerator."""
+        return _CONDITIONS[self.accelerator]
 
-        The guest's console is kept in ``console``. Raises GuestError's
-        subclasses; JobFailed when the worker's status is not 0.
-        """
-        argv = ["/usr/bin/python3", "-m", "harness.measure.worker", "/job/job.json"]
-        files = {**_init(argv, RECORDS), "job.json": render_job(job)}
-        status = self._boot(files, memory_mib(job), on_record, None, console)
-        if status.code:
-            how = (
-                f"signal {-status.code}"
-                if status.code < 0
-                else f"exit status {status.code}"
-            )
-            raise JobFailed(f"the worker ended with {how}", tail_of(console))
+    @property
+    def _words(self) -> InitWords:
+        if self.root is None:
+            return _WORDS
+        place = f"/{PROJECT}"
+        env = {
+            **_WORDS.env,
+            "PATH": f"{place}/bin:{_WORDS.env['PATH']}",
+            "PYTHONPATH": place,
+        }
+        return replace(_WORDS, env=env, cwd=place)
 
-    def run_command(
+    @contextlib.contextmanager
+    def _launch(
         self,
-        argv: Sequence[str],
-        on_output: Callable[[bytes], None],
-        console: Path,
+        files: Mapping[str, bytes],
         *,
-        mib: int = COMMAND_MIB,
-    ) -> int:
-        """Run one command; its output goes to ``on_output``. Its exit status.
-
-        128 + N when signal N ended it. Raises GuestError's subclasses.
-        """
-        files = _init(argv, OUTPUT)
-        status = self._boot(files, mib, lambda _: None, on_output, console)
-        return 128 - status.code if status.code < 0 else status.code
-
-    def run_shell(self, console: Path, *, mib: int = COMMAND_MIB) -> int:
-        """Give this terminal to a shell in the guest until it ends: its status.
-
-        ``console`` gets a copy of what was shown.
-        """
-        files = _init(["/bin/sh"], "console")
-        with _initrd(self.arch, files) as (fd, initrd), port() as (ours, theirs):
-            argv = qemu_argv(
-                self.arch, kernel=self.kernel, initrd=initrd, mib=mib,
-                console=f"stdio,signal=off,logfile={_escaped(console)}",
-                ports={RECORDS: theirs.fileno()},
-            )  # fmt: skip
-            # In the terminal's foreground, so not under the leash.
-            subprocess.run(
-                ["setpriv", "--pdeathsig", "KILL", "--", *argv],
-                pass_fds=(fd, theirs.fileno()),
-                check=False,
-            )
-            theirs.close()
-            lines = RecordLines(lambda _: None, console)
-            while chunk := ours.recv(1 << 16):
-                lines.feed(chunk)
-        if lines.status is None:
-            raise ended_without_status(console)
-        return lines.status.code
-
-    def _boot(
-        self,
-        files: dict[str, bytes],
         mib: int,
-        on_record: Callable[[Record], None],
-        on_output: Callable[[bytes], None] | None,
+        ports: Mapping[str, int],
         console: Path,
-    ) -> Status:
-        console.unlink(missing_ok=True)
-        with contextlib.ExitStack() as stack:
-            fd, initrd = stack.enter_context(_initrd(self.arch, files))
-            names = (RECORDS,) if on_output is None else (RECORDS, OUTPUT)
-            pairs = {name: stack.enter_context(port()) for name in names}
-            ports = {name: theirs.fileno() for name, (_, theirs) in pairs.items()}
+        interactive: bool,
+    ) -> Iterator[Launch]:
+        kept = _escaped(console)
+        shown = (
+            f"stdio,signal=off,logfile={kept}" if interactive else f"file,path={kept}"
+        )
+        # No name on disk that could stay.
+        with tempfile.TemporaryFile() as initrd:
+            if self.root is None:
+                initrd.write(guest_root(self.arch).read_bytes())
+                initrd.write(harness_archive())
+            else:
+                with open(self.root, "rb") as root:
+                    shutil.copyfileobj(root, initrd)
+            initrd.write(job_archive(files))
+            initrd.flush()
+            fd = initrd.fileno()
+            os.lseek(fd, 0, os.SEEK_SET)
             argv = qemu_argv(
-                self.arch, kernel=self.kernel, initrd=initrd, mib=mib,
-                console=f"file,path={_escaped(console)}", ports=ports,
+                self.arch, self.accelerator, kernel=self.kernel,
+                initrd=Path(f"/proc/self/fd/{fd}"), mib=mib, console=shown,
+                ports=ports,
             )  # fmt: skip
-            said = stack.enter_context(tempfile.TemporaryFile())
-            stack.enter_context(
-                leashed(argv, stderr=said.fileno(), pass_fds=(fd, *ports.values()))
-            )
-            for _, theirs in pairs.values():
-                theirs.close()
-            status = Listener(
-                on_record=on_record,
-                on_output=on_output or (lambda _: None),
-                deadlines=self.deadlines,
-                console=console,
-                stop=self.stop,
-            ).listen({name: ours for name, (ours, _) in pairs.items()})
-            if status is None:
-                said.seek(0)
-                words = printable(said.read(2000).decode(errors="replace").strip())
-                raise ended_without_status(console, runner_said=words)
-            return status
-
-
-def _init(argv: Sequence[str], stdout: str) -> dict[str, bytes]:
-    return {"init.json": json.dumps({"argv": list(argv), "stdout": stdout}).encode()}
+            yield Launch(argv=argv, pass_fds=(fd, *ports.values()))
 
 
 def _escaped(path: Path) -> str:
     # In an option of QEMU's a comma ends a value, and two are one.
     return str(path).replace(",", ",,")
-
-
-@contextlib.contextmanager
-def _initrd(arch: Arch, files: dict[str, bytes]) -> Iterator[tuple[int, Path]]:
-    """A descriptor to pass on and its path; no name on disk that could stay."""
-    with tempfile.TemporaryFile() as initrd:
-        initrd.write(guest_root(arch).read_bytes())
-        initrd.write(harness_archive(files))
-        initrd.flush()
-        fd = initrd.fileno()
-        os.lseek(fd, 0, os.SEEK_SET)
-        yield fd, Path(f"/proc/self/fd/{fd}")

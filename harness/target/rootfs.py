@@ -12,7 +12,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.arch import Arch
@@ -28,6 +28,10 @@ from harness.target.cpio import (
 )
 
 _PACKAGES = ("python3", "busybox-static")
+# What Python's binary wheels expect of any system besides the C library.
+WHEEL_PACKAGES = ("libstdc++6", "zlib1g")
+# Where an image keeps the project.
+PROJECT = "opt/anonvma"
 _DEADLINE_S = 600
 # Bumped when what is made from the same packages changes.
 _FORMAT = 1
@@ -38,22 +42,24 @@ _LEFT_OUT = re.compile(
     r"usr/share|var/|usr/bin/dpkg|lib/systemd|usr/lib/[^/]+/gconv|"
     r"usr/lib/python3[^/]*/(test|lib2to3|pydoc_data|distutils|idlelib|tkinter)/"
 )
-_STDLIB = re.compile(r"usr/lib/(python3\.\d+)/(.*)\.py")
+_PYTHON_SOURCE = re.compile(r"usr/lib/(python3\.\d+|python3)/(.*)\.py")
 
 # The rooms that run next to the kernel.
 _GUEST_ROOMS = ("__init__.py", "arch.py", "errors.py", "maps.py",
                 "linux", "measure", "workload")  # fmt: skip
 
 
-def guest_root(arch: Arch) -> Path:
+def guest_root(arch: Arch, extra: tuple[str, ...] = ()) -> Path:
     """The initramfs with Debian's Python for a machine, made on first use.
+
+    ``extra`` are more of Debian's packages.
 
     Raises EnvironmentFault when mmdebstrap is missing or fails.
     """
     suite = _debian_suite()
     key = hashlib.sha256(
         repr(
-            (_FORMAT, arch.debian_arch, suite, _PACKAGES, sys.version_info[:2])
+            (_FORMAT, arch.debian_arch, suite, _PACKAGES + extra, sys.version_info[:2])
         ).encode()
     ).hexdigest()[:12]
     room = cache_dir() / "rootfs"
@@ -61,29 +67,43 @@ def guest_root(arch: Arch) -> Path:
     root = room / f"{suite}-{arch.debian_arch}-{key}.cpio"
     with exclusive(room / "lock"):
         if not root.exists():
-            _make_root(arch, suite, root)
+            _make_root(arch, suite, _PACKAGES + extra, root)
     return root
 
 
-def harness_archive(files: dict[str, bytes]) -> bytes:
-    """A second archive: init, the rooms a guest needs, and the files of the job."""
-    entries = [
-        file_entry(
-            "init", (package_dir() / "target/guest_init.py").read_bytes(), mode=0o755
-        ),
-        folder_entry("job"),
-        *(file_entry(f"job/{name}", content) for name, content in files.items()),
-        folder_entry("harness"),
-        folder_entry("harness/harness"),
-    ]
+def job_archive(files: Mapping[str, bytes]) -> bytes:
+    """A second archive: the files of the job in /job."""
+    return render_cpio(
+        [
+            folder_entry("job"),
+            *(
+                file_entry(f"job/{name}", content, mode=0o755)
+                for name, content in files.items()
+            ),
+        ]
+    )
+
+
+def harness_archive() -> bytes:
+    """A third: the rooms that run next to the kernel, in /harness."""
+    entries = [folder_entry("harness"), folder_entry("harness/harness")]
+    folders = {package_dir()}
+    for source in guest_modules():
+        inside = source.relative_to(package_dir().parent)
+        if source.parent not in folders:
+            folders.add(source.parent)
+            entries.append(folder_entry(f"harness/{inside.parent}"))
+        entries.append(file_entry(f"harness/{inside}", source.read_bytes()))
+    return render_cpio(entries)
+
+
+def guest_modules() -> list[Path]:
+    """The sources of the rooms that run next to a kernel, room by room."""
+    sources = []
     for room in _GUEST_ROOMS:
         path = package_dir() / room
-        if path.is_dir():
-            entries.append(folder_entry(f"harness/harness/{room}"))
-        for source in sorted(path.glob("*.py")) if path.is_dir() else [path]:
-            inside = source.relative_to(package_dir().parent)
-            entries.append(file_entry(f"harness/{inside}", source.read_bytes()))
-    return render_cpio(entries)
+        sources += sorted(path.glob("*.py")) if path.is_dir() else [path]
+    return sources
 
 
 def _debian_suite() -> str:
@@ -94,7 +114,7 @@ def _debian_suite() -> str:
     return release.get("VERSION_CODENAME") or "bookworm"
 
 
-def _make_root(arch: Arch, suite: str, root: Path) -> None:
+def _make_root(arch: Arch, suite: str, packages: tuple[str, ...], root: Path) -> None:
     for stale in root.parent.glob("making-*"):
         shutil.rmtree(stale)
     with tempfile.TemporaryDirectory(dir=root.parent, prefix="making-") as scratch:
@@ -104,7 +124,7 @@ def _make_root(arch: Arch, suite: str, root: Path) -> None:
         status = run_logged(
             [
                 "mmdebstrap", "--mode=chrootless", "--variant=extract",
-                f"--arch={arch.debian_arch}", f"--include={','.join(_PACKAGES)}",
+                f"--arch={arch.debian_arch}", f"--include={','.join(packages)}",
                 suite, str(tarball),
             ],
             log,
@@ -117,8 +137,13 @@ def _make_root(arch: Arch, suite: str, root: Path) -> None:
                 f"the whole log is {log}, its end:\n{tail_of(log)}"
             )
         made = Path(scratch) / "root.cpio"
-        with tarfile.open(tarball) as tar:
-            made.write_bytes(render_cpio(_root_entries(tar, Path(scratch))))
+        try:
+            with tarfile.open(tarball) as tar:
+                made.write_bytes(render_cpio(_root_entries(tar, Path(scratch))))
+        except tarfile.TarError as error:
+            raise EnvironmentFault(
+                f"mmdebstrap left no whole archive: {error}; its log is {log}"
+            ) from None
         made.replace(root)
 
 
@@ -136,16 +161,19 @@ def _root_entries(tar: tarfile.TarFile, scratch: Path) -> Iterator[CpioEntry]:
             assert file is not None
             content = file.read()
             yield file_entry(path, content, mode=member.mode & 0o777)
-            yield from _compiled(path, content, scratch)
+            yield from compiled_entries(path, content, scratch)
     yield link_entry("bin/sh", "busybox")
 
 
-def _compiled(path: str, content: bytes, scratch: Path) -> Iterator[CpioEntry]:
-    # A guest under emulation takes seconds to compile what it imports. Only
-    # an interpreter of the same version writes what the guest's can read.
-    match = _STDLIB.fullmatch(path)
+def compiled_entries(path: str, content: bytes, scratch: Path) -> Iterator[CpioEntry]:
+    """The bytecode of a module of the root's Python; nothing for other files.
+
+    A guest under emulation takes seconds to compile what it imports. Only an
+    interpreter of the same version writes what the guest's can read.
+    """
+    match = _PYTHON_SOURCE.fullmatch(path)
     here = f"python3.{sys.version_info.minor}"
-    if match is None or match[1] != here:
+    if match is None or match[1] not in ("python3", here):
         return
     source, made = scratch / "source.py", scratch / "made.pyc"
     source.write_bytes(content)

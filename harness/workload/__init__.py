@@ -1,6 +1,7 @@
 """What is done to the kernel, as data: layouts, naming schemes and cells."""
 
 from harness.workload.cell import Cell, Store
+from harness.workload.cells import all_cells, interleaved
 from harness.workload.layout import GUARD_PAGES, OTHER_VMAS, Layout, layout_of
 from harness.workload.naming import (
     MAX_NAME,
@@ -18,6 +19,8 @@ __all__ = [
     "NamingKind",
     "NamingScheme",
     "Store",
+    "all_cells",
+    "interleaved",
     "layout_of",
     "naming_from_label",
 ]

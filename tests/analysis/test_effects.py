@@ -76,7 +76,9 @@ def test_effects_are_medians_over_boots_of_differences_within_a_boot(
 
     assert effects.to_dict("records") == [
         {
-            "base": "6.12", "unit": "insns", "vmas": 1000, "vma_pages": 1,
+            "base": "6.12", "target": "qemu", "machine": "aarch64",
+            "accelerator": "tcg icount shift=0", "unit": "insns", "vmas": 1000,
+            "vma_pages": 1,
             "written_pages": 0, "variant": "switch", "build_id": "id of switch 6.12",
             "naming": "distinct", "name_length": 79, "store": store, "boots": 3,
             "unnamed": 200_000, "unnamed_spread": 300_000, "named": named,
@@ -92,12 +94,66 @@ def test_effects_are_medians_over_boots_of_differences_within_a_boot(
     ]  # fmt: skip
 
 
+def ns_records(naming: str, costs: list[int]) -> list[Record]:
+    """Boots on silicon: two blocks each, ten forks of which eight were disturbed."""
+    records: list[Record] = []
+    for boot, cost in enumerate(costs):
+        for block in range(2):
+            run = run_of(
+                run=f"{naming}-{boot}-{block}", boot=boot, block=block, unit="ns",
+                target="uml", naming=naming,
+            )  # fmt: skip
+            disturbed = [cost + 10_000 * (n + 1) for n in range(8)]
+            records += whole_run(run, [*disturbed, cost, cost + block])
+    return records
+
+
+def test_of_time_a_process_stands_for_its_first_decile(campaign: Path) -> None:
+    frame = frame_of(
+        campaign,
+        ns_records("none", [100_000] * 5),
+        ns_records(NAMES, [150_000, 152_000, 151_000, 149_000, 160_000]),
+    )
+
+    (effect,) = fork_effects(frame).to_dict("records")
+
+    assert effect["unnamed"] == pytest.approx(100_000, abs=1)
+    assert effect["extra_per_vma"] == pytest.approx(51.0)
+    # Resampled boots: as wide as the boots, never wider.
+    assert 49.0 <= effect["extra_low"] < 51.0 < effect["extra_high"] <= 60.0
+    assert effect["percent_low"] < effect["percent"] == pytest.approx(51.0, abs=0.1)
+
+
+def test_an_interval_is_the_same_each_time(campaign: Path) -> None:
+    frame = frame_of(
+        campaign, ns_records("none", [100] * 4), ns_records(NAMES, [200, 220, 210, 230])
+    )
+
+    assert fork_effects(frame).equals(fork_effects(frame))
+
+
+def test_two_clocks_in_one_campaign_stay_apart(campaign: Path) -> None:
+    frame = frame_of(
+        campaign,
+        switch_records(),
+        ns_records("none", [100] * 4),
+        ns_records(NAMES, [200] * 4),
+    )
+
+    assert [(row.target, row.unit) for row in fork_table(frame)] == [
+        ("qemu", "insns"),
+        ("uml", "ns"),
+    ]
+
+
 def test_a_row_has_both_stores_of_the_kernel_that_holds_both(campaign: Path) -> None:
     frame = frame_of(campaign, switch_records())
 
     assert fork_table(frame) == [
         ForkRow(
-            base="6.12", unit="insns", kernels=("switch",), vmas=1000,
+            base="6.12", target="qemu", machine="aarch64",
+            accelerator="tcg icount shift=0", unit="insns", kernels=("switch",),
+            vmas=1000,
             written_pages=0, naming=NAMES, strdup=COPIED, refcounted=SHARED,
             ratio=10.0, published=None,
         )
@@ -240,7 +296,8 @@ def test_kernels_measured_unnamed_only_have_a_table_of_their_own(
 
     assert unnamed_table(frame) == [
         UnnamedRow(
-            base="6.12", unit="insns", kernel="none", vmas=1000, written_pages=1,
+            base="6.12", target="qemu", machine="aarch64", unit="insns", kernel="none",
+            vmas=1000, written_pages=1,
             boots=3, unnamed=200.0, spread=400.0,
         )
     ]  # fmt: skip
@@ -265,7 +322,7 @@ def test_what_speaks_against_a_campaign_is_told(campaign: Path) -> None:
     unfinished = whole_run(run_of(run="u"), [1])[:-1]
     failed = [
         *whole_run(run_of(run="f"), [1])[:-1],
-        RunEnd(run="f", valid=False, reason="not as built"),
+        RunEnd(run="f", valid=False, reason="not as built", seal=""),
     ]
     early = [
         replace(r, valid=False, reason="the child ran")
@@ -283,7 +340,7 @@ def test_what_speaks_against_a_campaign_is_told(campaign: Path) -> None:
     )
 
     assert distrust(frame) == [
-        "one boot only, so no spread is known: none, strdup",
+        "one boot only, so no spread is known: none (qemu), strdup (qemu)",
         "2 runs did not end, or ended invalid: left out",
         "3 samples left out: the child ran",
         "5 samples without SCHED_FIFO: others ran when they wanted",

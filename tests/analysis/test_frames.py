@@ -153,7 +153,9 @@ def test_somebody_else_s_parquet_is_told_by_what_it_lacks(tmp_path: Path) -> Non
     path = tmp_path / "records.parquet"
     pd.DataFrame({"metric": ["fork"], "value": [1]}).to_parquet(path)
 
-    with pytest.raises(UsageError, match="it has no column accelerator, build_id"):
+    with pytest.raises(
+        UsageError, match="it has no column accelerator, base, build_id"
+    ):
         load(path)
 
 
@@ -217,13 +219,19 @@ def test_samples_that_may_not_be_analysed_are_kept_but_not_usable(
     assert list(usable(frame, "fork")["value"]) == [1, 2]
 
 
+def test_what_must_match_is_what_makes_a_kernel_and_a_clock() -> None:
+    assert {
+        "build_id", "config_sha256", "kernel_release", "cpu", "clock", "settings",
+    } < {*MUST_MATCH}  # fmt: skip
+
+
 @pytest.mark.parametrize("fact", MUST_MATCH)
 def test_a_fact_that_must_match_is_named_where_it_differs(
     tmp_path: Path, fact: str
 ) -> None:
     run = run_of(run="a")
     before = getattr(run, fact)
-    after = {"settle_ms": 5, "unit": "ns"}.get(fact, "other")
+    after = {"settle_ms": 5}.get(fact, "other")
     other = replace(run, run="b", **{fact: after})  # type: ignore[arg-type]
     same = [*whole_run(run, [1]), *whole_run(replace(run, run="c"), [1])]
     check_poolable(load(write_records(tmp_path, same)))
@@ -233,7 +241,8 @@ def test_a_fact_that_must_match_is_named_where_it_differs(
         check_poolable(frame)
 
     assert str(raised.value) == (
-        f"the runs of switch on 6.12 may not be pooled: "
+        "the runs of switch 6.12 qemu aarch64 tcg icount shift=0 insns "
+        "may not be pooled: "
         f"{fact} differs: {before!r}, {after!r}"
     )
 

@@ -4,17 +4,23 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from harness.arch import Arch, arch_named
-from harness.campaign import Listener, Outcome, Plan, execute, run_plan
-from harness.errors import CheckFailed, GuestHung, Stopped
-from harness.kbuild import BuiltKernel, variant_named
-from harness.measure import Job, Record, Run, RunEnd
-from harness.target import Deadlines
+from harness.campaign import (
+    Listener,
+    Outcome,
+    Plan,
+    Subject,
+    check_names,
+    execute,
+    run_plan,
+)
+from harness.errors import CheckFailed, GuestHung, Stopped, UnsupportedError
+from harness.kbuild import variant_named
+from harness.measure import Conditions, Job, Record, Run, RunEnd
+from harness.measure.conditions import ICOUNT, SILICON_GUEST
 from tests.synthetic import run_of, whole_run
 
 Emit = Callable[[Record], None]
@@ -28,16 +34,31 @@ LONG_S = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptedTarget:
-    """In place of QemuTarget."""
+    """In place of a guest's target."""
 
     guest: Guest
-    arch: Arch
-    kernel: Path
-    deadlines: Deadlines
     stop: threading.Event
+    conditions: Conditions = ICOUNT
 
     def run_job(self, job: Job, on_record: Emit, console: Path) -> None:
         self.guest(job, on_record, self.stop)
+
+
+def subject_of(
+    name: str, guest: Guest, conditions: Conditions = ICOUNT, built: bool = True
+) -> Subject:
+    return Subject(
+        name=name,
+        title=f"variant {name}",
+        built=built,
+        base="6.12",
+        stores=variant_named(name).stores,
+        config_sha256=f"sha of {name} 6.12",
+        release_end=f"-{name}",
+        target=lambda stop: ScriptedTarget(
+            guest=guest, stop=stop, conditions=conditions
+        ),
+    )
 
 
 def records_of(job: Job) -> list[list[Record]]:
@@ -70,14 +91,16 @@ class Campaign:
     monkeypatch: pytest.MonkeyPatch
     recorded: list[Record] = field(default_factory=list)
     told: list[tuple[int, int, str]] = field(default_factory=list)
+    conditions: Conditions = ICOUNT
+    built: bool = True
 
     def run(self, guest: Guest, *, plan: Plan = PLAN, parallel: int = 2) -> Outcome:
-        self.monkeypatch.setattr(
-            execute, "QemuTarget", partial(ScriptedTarget, guest=guest)
-        )
         return run_plan(
             plan,
-            {name: kernel_of(name) for name in plan.variants},
+            [
+                subject_of(name, guest, self.conditions, self.built)
+                for name in plan.variants
+            ],
             folder=self.folder,
             append=self.recorded.append,
             listener=Listener(
@@ -85,7 +108,6 @@ class Campaign:
                 on_cell=lambda *cell: self.told.append(cell),
             ),
             parallel=parallel,
-            deadlines=Deadlines(),
         )
 
 
@@ -94,17 +116,6 @@ def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
     """A campaign on a machine with room for every guest."""
     monkeypatch.setattr(execute, "_available_mib", lambda: 1 << 20)
     return Campaign(tmp_path, monkeypatch)
-
-
-def kernel_of(variant: str) -> BuiltKernel:
-    return BuiltKernel(
-        image=Path("image"),
-        variant=variant_named(variant),
-        base="6.12",
-        arch=arch_named("aarch64"),
-        source_version="6.12.1",
-        config_sha256=f"sha of {variant} 6.12",
-    )
 
 
 def test_every_boot_of_the_plan_gets_its_job(campaign: Campaign) -> None:
@@ -117,9 +128,11 @@ def test_every_boot_of_the_plan_gets_its_job(campaign: Campaign) -> None:
     campaign.run(guest, plan=plan)
 
     jobs.sort(key=lambda job: job.boot)
-    assert [(job.boot, job.variant) for job in jobs] == plan.boots_in_order()
+    assert [(job.boot, job.variant) for job in jobs] == plan.boots_in_order(
+        plan.variants
+    )
     for job in jobs:
-        assert job.cells == plan.cells_of_boot(job.boot, job.variant)
+        assert job.cells == plan.cells_of_boot(job.boot, job.stores)
         assert job.stores == variant_named(job.variant).stores
         assert (job.campaign, job.seed) == (campaign.folder.name, 5)
         assert (job.warmups, job.repetitions) == (plan.warmups, plan.repetitions)
@@ -193,7 +206,8 @@ def test_a_guest_that_is_hung_stops_the_others_and_is_the_error(
     (run, *_, end) = campaign.recorded
     assert isinstance(run, Run)
     assert run.boot == 1
-    assert end == RunEnd(run=run.run, valid=True, reason="")
+    assert isinstance(end, RunEnd)
+    assert (end.run, end.valid) == (run.run, True)
 
 
 def test_boots_that_had_not_begun_do_not_begin_after_an_error(
@@ -272,6 +286,30 @@ def test_guests_run_at_the_same_time(campaign: Campaign) -> None:
     outcome = campaign.run(guest, parallel=3)
 
     assert outcome.ended == outcome.planned
+
+
+def test_where_time_is_taken_there_is_one_guest_at_a_time(campaign: Campaign) -> None:
+    running = threading.Semaphore(1)
+
+    def guest(job: Job, emit: Emit, stop: threading.Event) -> None:
+        assert running.acquire(blocking=False)
+        play_well(job, emit, stop)
+        running.release()
+
+    campaign.conditions = SILICON_GUEST
+    outcome = campaign.run(guest, parallel=8)
+
+    assert outcome.ended == outcome.planned
+
+
+def test_names_on_a_kernel_of_the_user_s_that_keeps_none_are_not_supported() -> None:
+    mine = subject_of("none", play_well, built=False)
+
+    with pytest.raises(UnsupportedError, match=r"names no memory.*--target uml"):
+        check_names(PLAN, [mine])
+    check_names(replace(PLAN, naming=("none",)), [mine])
+    # Ours is the baseline of the others.
+    check_names(PLAN, [replace(mine, built=True)])
 
 
 @pytest.mark.parametrize(

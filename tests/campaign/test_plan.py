@@ -5,7 +5,7 @@ import pytest
 
 from harness.campaign import Plan, read_plan
 from harness.errors import UsageError
-from harness.kbuild import base_names, variant_names
+from harness.kbuild import base_names, variant_named, variant_names
 from harness.measure import PlannedCell
 from harness.workload import Cell, Store, layout_of, naming_from_label
 
@@ -65,7 +65,7 @@ def test_a_plan_that_cannot_be_run_is_refused(
 def test_each_layout_has_one_unnamed_cell_and_each_scheme_once_a_store() -> None:
     plan = Plan(vmas=(10, 20), pages=(0, 3), naming=("shared:9", "distinct:9"))
 
-    cells = plan.cells("switch")
+    cells = plan.cells(BOTH)
 
     layouts = [layout_of(vmas, pages) for vmas in (10, 20) for pages in (0, 3)]
     unnamed = [(Store.REFCOUNTED, layout, "none") for layout in layouts]
@@ -82,7 +82,7 @@ def test_each_layout_has_one_unnamed_cell_and_each_scheme_once_a_store() -> None
 
 
 def test_naming_none_asks_for_no_more_than_the_unnamed_cells() -> None:
-    (cell,) = Plan(vmas=(10,), naming=("none",)).cells("switch")
+    (cell,) = Plan(vmas=(10,), naming=("none",)).cells(BOTH)
 
     assert not cell.named
 
@@ -94,14 +94,14 @@ def test_naming_none_asks_for_no_more_than_the_unnamed_cells() -> None:
 def test_names_are_measured_in_the_stores_that_the_variant_has(
     variant: str, stores: set[Store]
 ) -> None:
-    cells = Plan(variants=(variant,)).cells(variant)
+    cells = Plan(variants=(variant,)).cells(variant_named(variant).stores)
 
     assert {cell.store for cell in cells if cell.named} == stores
     assert {cell.store for cell in cells} == stores
 
 
 def test_the_variant_without_names_is_measured_unnamed_only() -> None:
-    cells = Plan(variants=("none",), vmas=(10, 20)).cells("none")
+    cells = Plan(variants=("none",), vmas=(10, 20)).cells((Store.ABSENT,))
 
     assert [cell.label for cell in cells] == [
         "absent, 10 VMAs of 1 pages (0 written), naming none",
@@ -118,7 +118,7 @@ VARIANTS = ("none", "refcount", "strdup", "switch")
 
 
 def test_in_each_round_of_boots_each_variant_is_booted_once() -> None:
-    order = Plan(variants=VARIANTS, boots=5).boots_in_order()
+    order = Plan(boots=5).boots_in_order(VARIANTS)
 
     assert [number for number, _ in order] == list(range(20))
     rounds = [[v for _, v in order[at : at + 4]] for at in range(0, 20, 4)]
@@ -129,9 +129,9 @@ def test_in_each_round_of_boots_each_variant_is_booted_once() -> None:
 def test_in_each_block_of_a_boot_each_cell_is_run_once() -> None:
     plan = Plan(blocks=3)
 
-    planned = plan.cells_of_boot(2, "switch")
+    planned = plan.cells_of_boot(2, BOTH)
 
-    cells = plan.cells("switch")
+    cells = plan.cells(BOTH)
     count = len(cells)
     assert [p.block for p in planned] == [0] * count + [1] * count + [2] * count
     blocks = [[p.cell for p in planned if p.block == block] for block in range(3)]
@@ -141,8 +141,8 @@ def test_in_each_block_of_a_boot_each_cell_is_run_once() -> None:
 
 def test_the_order_is_the_seed_s() -> None:
     def order(seed: int) -> tuple[list[tuple[int, str]], tuple[PlannedCell, ...]]:
-        plan = Plan(variants=VARIANTS, boots=5, seed=seed)
-        return plan.boots_in_order(), plan.cells_of_boot(0, "switch")
+        plan = Plan(boots=5, seed=seed)
+        return plan.boots_in_order(VARIANTS), plan.cells_of_boot(0, BOTH)
 
     assert order(7) == order(7)
     assert order(7)[0] != order(8)[0]
@@ -152,7 +152,7 @@ def test_the_order_is_the_seed_s() -> None:
 def test_every_boot_has_an_order_of_its_own() -> None:
     plan = Plan()
 
-    assert plan.cells_of_boot(0, "switch") != plan.cells_of_boot(1, "switch")
+    assert plan.cells_of_boot(0, BOTH) != plan.cells_of_boot(1, BOTH)
 
 
 def test_a_plan_file_gives_the_fields_that_it_names(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from harness.campaign import (
 from harness.errors import EnvironmentFault, UsageError
 from harness.measure import RunEnd, parse_record, render_record
 
-END = RunEnd(run="a", valid=True, reason="")
+END = RunEnd(run="a", valid=True, reason="", seal="")
 
 
 def test_a_campaign_has_the_folder_of_its_name_again_and_again(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ from harness.measure import RunEnd
 with appended_records(Path(sys.argv[1])) as append:
     number = 0
     while True:
-        append(RunEnd(run=str(number), valid=True, reason=""))
+        append(RunEnd(run=str(number), valid=True, reason="", seal=""))
         print(number, flush=True)
         number += 1
 """
@@ -149,7 +149,8 @@ def test_kill_9_loses_no_record_that_was_acknowledged(tmp_path: Path) -> None:
     lines = (tmp_path / RECORDS).read_bytes().splitlines(keepends=True)
     assert len(lines) in (acknowledged, acknowledged + 1)
     assert [parse_record(line) for line in lines] == [
-        RunEnd(run=str(number), valid=True, reason="") for number in range(len(lines))
+        RunEnd(run=str(number), valid=True, reason="", seal="")
+        for number in range(len(lines))
     ]
     with appended_records(tmp_path) as append:
         append(END)

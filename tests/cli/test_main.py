@@ -3,23 +3,26 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.arch import arch_named
-from harness.campaign import Plan
-from harness.cli import main
-from harness.cli.commands import (
+from harness.campaign import Plan, TargetChoice
+from harness.cli import commands, main
+from harness.cli.main import parse_arguments
+from harness.cli.requests import (
     BootRequest,
     BuildRequest,
     DoctorRequest,
+    ImageRequest,
+    ImportRequest,
     Request,
     RunRequest,
     ShowRequest,
+    TuneRequest,
 )
-from harness.cli.main import parse_arguments
 from harness.errors import (
     BuildFailed,
     CheckFailed,
@@ -29,12 +32,12 @@ from harness.errors import (
     UsageError,
 )
 from harness.kbuild import base_names, variant_names
-from harness.target import Deadlines
+from harness.target import Accelerator, Deadlines
 
-# harness.cli.main is the function; this is the module that it is in.
-MAIN = import_module("harness.cli.main")
 ARM64 = arch_named("aarch64")
-COMMANDS = ("doctor", "build", "boot", "run", "show")
+COMMANDS = ("doctor", "build", "boot", "run", "show", "import", "image", "tune")
+HOUR = Deadlines(boot_s=3600, silence_s=3600, total_s=3600)
+SHORT = Deadlines(boot_s=1.5, silence_s=1.5, total_s=1.5)
 
 
 @pytest.fixture(autouse=True)
@@ -74,17 +77,50 @@ def run_request(*arguments: str) -> RunRequest:
         (
             "boot",
             BootRequest(
-                variant="switch", base="6.12", arch=ARM64, memory_mib=1024,
-                deadline_s=3600.0, command=(),
+                choice=TargetChoice(kind="qemu", deadlines=HOUR), variant="switch",
+                base="6.12", image=None, share=(), memory_mib=None, command=(),
             ),
         ),
         (
             "boot --variant none --base 6.1 --memory 512 --deadline 1.5 -- ls -l --x",
             BootRequest(
-                variant="none", base="6.1", arch=ARM64, memory_mib=512,
-                deadline_s=1.5, command=("ls", "-l", "--x"),
+                choice=TargetChoice(kind="qemu", deadlines=SHORT), variant="none",
+                base="6.1", image=None, share=(), memory_mib=512,
+                command=("ls", "-l", "--x"),
             ),
         ),
+        (
+            "boot --target uml --share a --share b -- true",
+            BootRequest(
+                choice=TargetChoice(kind="uml", deadlines=HOUR), variant="switch",
+                base="6.12", image=None, share=(Path("a"), Path("b")),
+                memory_mib=None, command=("true",),
+            ),
+        ),
+        (
+            "boot --image i --accel tcg",
+            BootRequest(
+                choice=TargetChoice(
+                    kind="qemu", accelerator=Accelerator.TCG, deadlines=HOUR
+                ),
+                variant="switch", base="6.12", image=Path("i"), share=(),
+                memory_mib=None, command=(),
+            ),
+        ),
+        (
+            "import r.jsonl --name n",
+            ImportRequest(records=Path("r.jsonl"), results=Path("results"), name="n"),
+        ),
+        (
+            "image --out o --wheels w",
+            ImageRequest(
+                out=Path("o"), variant="switch", base="6.12", arch=ARM64,
+                wheels=Path("w"),
+            ),
+        ),
+        ("tune", TuneRequest(action="show")),
+        ("tune --apply", TuneRequest(action="apply")),
+        ("tune --undo", TuneRequest(action="undo")),
         ("show", ShowRequest(None, Path("results"))),
         ("show a/b --results c", ShowRequest(Path("a/b"), Path("c"))),
     ],
@@ -96,11 +132,10 @@ def test_arguments_make_a_request(arguments: str, request_: Request) -> None:
 def test_run_without_arguments_is_the_plan_of_the_table() -> None:
     assert run_request() == RunRequest(
         plan=Plan(),
-        arch=ARM64,
+        choices=(TargetChoice(kind="qemu"),),
         results=Path("results"),
         name=None,
         parallel=len(os.sched_getaffinity(0)),
-        deadlines=Deadlines(),
         argv=("anonvma", "run"),
     )
 
@@ -109,12 +144,14 @@ EVERY_OPTION = """
     --variant none,switch --base 6.1 --vmas 10,1_000 --pages 0,3
     --naming shared:5,distinct:9 --boots 2 --blocks 3 --repetitions 4 --warmups 0
     --seed 0 --name n --jobs 5 --boot-deadline 6 --silence-deadline 7.5
-    --deadline 8 --results r --arch aarch64
+    --deadline 8 --results r --target uml,qemu --arch aarch64,x86_64 --accel icount
 """
 
 
 def test_every_option_of_run_is_in_its_request() -> None:
     arguments = EVERY_OPTION.split()
+    limits = Deadlines(boot_s=6, silence_s=7.5, total_s=8)
+    choice = TargetChoice(kind="uml", accelerator=Accelerator.ICOUNT, deadlines=limits)
 
     assert run_request(*arguments) == RunRequest(
         plan=Plan(
@@ -122,11 +159,14 @@ def test_every_option_of_run_is_in_its_request() -> None:
             naming=("shared:5", "distinct:9"), boots=2, blocks=3, repetitions=4,
             warmups=0, seed=0,
         ),
-        arch=ARM64,
+        choices=(
+            replace(choice, kind="uml"),
+            replace(choice, kind="qemu"),
+            replace(choice, kind="qemu", arch="x86_64"),
+        ),
         results=Path("r"),
         name="n",
         parallel=5,
-        deadlines=Deadlines(boot_s=6, silence_s=7.5, total_s=8),
         argv=("anonvma", "run", *arguments),
     )  # fmt: skip
 
@@ -230,7 +270,7 @@ def test_an_error_is_one_message_and_its_status(
     def fail(request: ShowRequest) -> int:
         raise error
 
-    monkeypatch.setattr(MAIN, "show", fail)
+    monkeypatch.setattr(commands, "show", fail)
 
     assert main(["show"]) == status
     assert capsys.readouterr() == ("", f"anonvma: {error}\n")
@@ -242,7 +282,7 @@ def test_an_error_s_words_do_not_steer_the_terminal(
     def fail(request: ShowRequest) -> int:
         raise UsageError("a\x1b[2Jb\n  kept")
 
-    monkeypatch.setattr(MAIN, "show", fail)
+    monkeypatch.setattr(commands, "show", fail)
     main(["show"])
 
     assert capsys.readouterr().err == "anonvma: a\\x1b[2Jb\n  kept\n"
@@ -258,7 +298,7 @@ def test_ctrl_c_and_terminate_are_status_130(
         signal.raise_signal(number)
         return 0
 
-    monkeypatch.setattr(MAIN, "show", interrupt)
+    monkeypatch.setattr(commands, "show", interrupt)
 
     assert main(["show"]) == 130
     assert capsys.readouterr() == ("", "anonvma: stopped\n")

@@ -17,14 +17,23 @@ COPIED = StoreEffect(
 )  # fmt: skip
 SHARED = replace(COPIED, extra=(-0.06, -2.0, 1.0), percent=(-1.72, -2.0, 0.0))
 ROW = ForkRow(
-    base="6.12", unit="insns", kernels=("switch",), vmas=65_536, written_pages=10,
+    base="6.12", target="qemu", machine="aarch64",
+            accelerator="tcg icount shift=0", unit="insns", kernels=("switch",),
+            vmas=65_536, written_pages=10,
     naming="distinct:79", strdup=COPIED, refcounted=SHARED, ratio=15.66,
     published={"strdup": 14.13, "refcounted": 5.39},
 )  # fmt: skip
 UNNAMED = UnnamedRow(
-    base="6.1", unit="ns", kernel="none", vmas=1_000, written_pages=1, boots=3,
+    base="6.1", target="qemu", machine="aarch64", unit="ns", kernel="none", vmas=1_000,
+    written_pages=1, boots=3,
     unnamed=200_000.4, spread=500.0,
 )  # fmt: skip
+
+
+TITLE = (
+    "What names cost at fork: linux 6.12, kernel switch, "
+    "qemu aarch64 (tcg icount shift=0)"
+)
 
 
 @pytest.fixture
@@ -54,7 +63,7 @@ def fork_lines(printed: Printed, rows: Sequence[ForkRow]) -> list[str]:
 def test_a_fork_table_says_what_each_column_is(printed: Printed) -> None:
     lines = printed(lambda console: print_fork_tables([ROW], console))
 
-    assert lines[:2] == ["", "What names cost at fork: linux 6.12, kernel switch"]
+    assert lines[:2] == ["", TITLE]
     assert lines[3:5] == [
         "pages unnamed strdup: extra 2021 refcount: extra 2021",
         "VMAs each names boots fork, insns insns a VMA percent percent "
@@ -65,7 +74,16 @@ def test_a_fork_table_says_what_each_column_is(printed: Printed) -> None:
         "+204.3 ±1.3 +26.89 +14.13 -0.1 ±1.9 -1.72 +5.39 15.7"
     )
     assert lines[8].startswith("insns: instructions of the whole guest")
-    assert lines[9].startswith("extra: named - unnamed within one kernel and boot")
+    assert lines[9].startswith(
+        "extra: named - unnamed within one kernel, boot and block"
+    )
+
+
+def test_time_is_shown_with_its_interval(printed: Printed) -> None:
+    assert fork_lines(printed, [replace(ROW, unit="ns", refcounted=None)]) == [
+        "65,536 10 distinct:79 4 1,234,567 ±0.10% +204.3 [203.0, 204.5] "
+        "+26.9 [26.0, 27.0] +14.13 +5.39 15.7"
+    ]
 
 
 def test_a_cell_is_blank_where_nothing_is_known(printed: Printed) -> None:
@@ -100,7 +118,7 @@ def test_two_kernels_show_both_of_their_baselines(printed: Printed) -> None:
 
     lines = printed(lambda console: print_fork_tables([row], console))
 
-    assert "What names cost at fork: linux 6.12, kernel refcount and strdup" in lines
+    assert TITLE.replace("switch", "refcount and strdup") in lines
     assert "1,000,000 ±0.00%" in lines
 
 
@@ -110,15 +128,17 @@ def test_each_base_and_kernel_has_a_table_and_the_notes_stand_once(
     rows = [
         ROW, replace(ROW, vmas=5), replace(ROW, base="6.1"),
         replace(ROW, kernels=("strdup",)), replace(ROW, unit="ns"),
+        replace(ROW, target="uml"),
     ]  # fmt: skip
 
     lines = printed(lambda console: print_fork_tables(rows, console))
 
     assert [line for line in lines if line.startswith("What names")] == [
-        "What names cost at fork: linux 6.12, kernel switch",
-        "What names cost at fork: linux 6.1, kernel switch",
-        "What names cost at fork: linux 6.12, kernel strdup",
-        "What names cost at fork: linux 6.12, kernel switch",
+        TITLE,
+        TITLE.replace("6.12", "6.1"),
+        TITLE.replace("switch", "strdup"),
+        TITLE,
+        TITLE.replace("qemu", "uml"),
     ]
     for note in ("insns: ", "ns: ", "extra: "):
         assert len([line for line in lines if line.startswith(note)]) == 1
@@ -135,10 +155,10 @@ def test_an_unnamed_table_has_a_row_a_kernel(printed: Printed) -> None:
         "",
         "What fork costs without names, on kernels measured only so",
     ]
-    assert lines[3] == "kernel base VMAs pages each boots unnamed fork unit"
+    assert lines[3] == "kernel base where VMAs pages each boots unnamed fork unit"
     assert lines[5:7] == [
-        "none 6.1 1,000 1 3 200,000 ±0.25% ns",
-        "none 6.1 1,000 1 3 200,000 ±0.00% ns",
+        "none 6.1 qemu aarch64 1,000 1 3 200,000 ±0.25% ns",
+        "none 6.1 qemu aarch64 1,000 1 3 200,000 ±0.00% ns",
     ]
 
 
@@ -154,12 +174,17 @@ def test_an_unnamed_table_has_a_row_a_kernel(printed: Printed) -> None:
 def test_words_from_records_neither_style_nor_steer(
     printed: Printed, hostile: str, shown: str
 ) -> None:
-    row = replace(ROW, base=hostile, kernels=(hostile,), naming=hostile)
-    unnamed = replace(UNNAMED, base=hostile, kernel=hostile)
+    row = replace(
+        ROW, base=hostile, kernels=(hostile,), naming=hostile, target=hostile,
+        machine=hostile, accelerator=hostile,
+    )  # fmt: skip
+    unnamed = replace(UNNAMED, base=hostile, kernel=hostile, target=hostile)
 
     forks = printed(lambda console: print_fork_tables([row], console))
     without = printed(lambda console: print_unnamed_table([unnamed], console))
 
-    assert forks[1] == f"What names cost at fork: linux {shown}, kernel {shown}"
+    place = f"{shown} {shown} ({shown})"
+    title = f"What names cost at fork: linux {shown}, kernel {shown}, {place}"
+    assert forks[1] == title
     assert f"65,536 10 {shown} 4" in "\n".join(forks)
-    assert f"{shown} {shown} 1,000" in "\n".join(without)
+    assert f"{shown} {shown} {shown} aarch64 1,000" in "\n".join(without)

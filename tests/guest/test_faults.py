@@ -9,10 +9,10 @@ import pytest
 
 from harness.errors import GuestHung, GuestLost, GuestPanicked, JobFailed
 from harness.measure import Record, Run
-from harness.target import Deadlines, QemuTarget, qemu
-from harness.target.cpio import file_entry, render_cpio
+from harness.target import Deadlines, QemuTarget, guest, qemu
+from harness.target.cpio import file_entry, folder_entry, render_cpio
 from harness.workload import Store
-from tests.guest.jobs import job_of
+from tests.jobs import job_of
 
 pytestmark = pytest.mark.guest
 
@@ -45,8 +45,10 @@ def test_a_panic_is_told_with_the_kernel_s_own_words(
 def test_an_init_that_dies_is_a_panic(
     boot_target: Boot, console: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    init = file_entry("init", b"#!/bin/sh\nexit 5\n", mode=0o755)
-    monkeypatch.setattr(qemu, "harness_archive", lambda files: render_cpio([init]))
+    init = file_entry("job/init", b"#!/bin/sh\nexit 5\n", mode=0o755)
+    monkeypatch.setattr(
+        qemu, "job_archive", lambda files: render_cpio([folder_entry("job"), init])
+    )
 
     with pytest.raises(GuestPanicked, match="Attempted to kill init"):
         run_shell_line(boot_target(), "true", console)
@@ -86,7 +88,7 @@ def test_a_worker_whose_process_dies_is_a_failed_job(
     boot_target: Boot, console: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel kills it for want of memory; the records so far have come."""
-    monkeypatch.setattr(qemu, "memory_mib", lambda job: 256)
+    monkeypatch.setattr(guest, "memory_mib", lambda job: 256)
     records: list[Record] = []
     job = job_of([(Store.REFCOUNTED, 100, 0, "none"), (Store.STRDUP, 65536, 1, "none")])
 

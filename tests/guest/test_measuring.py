@@ -9,7 +9,7 @@ import pytest
 from harness.measure import Record, Run, RunEnd, Sample
 from harness.target import QemuTarget
 from harness.workload import Store
-from tests.guest.jobs import job_of
+from tests.jobs import job_of
 
 pytestmark = pytest.mark.guest
 
@@ -125,7 +125,8 @@ def test_every_metric_is_recorded_in_order_with_the_facts_of_the_run(
     samples = [r for r in between if isinstance(r, Sample)]
     assert samples == between
     assert isinstance(run, Run)
-    assert end == RunEnd(run=run.run, valid=True, reason="")
+    assert isinstance(end, RunEnd)
+    assert (end.run, end.valid, end.reason) == (run.run, True, "")
     assert [(s.order, s.metric, s.repetition, s.warmup) for s in samples] == [
         (0, "name", 0, False),
         (1, "fork", 0, True),

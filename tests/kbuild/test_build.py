@@ -263,7 +263,7 @@ def test_a_patch_that_does_not_apply_is_named_and_make_is_not_run(
 @pytest.mark.parametrize(
     ("tool", "package"),
     [
-        (f"{ARM64.cross_compile}gcc", "gcc-aarch64-linux-gnu qemu-system-arm"),
+        (f"{ARM64.cross_compile}gcc", ARM64.build_package),
         ("flex", "flex"),
         ("make", "make"),
     ],

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.arch import ARCHES
+from harness.arch import ARCHES, UM, arch_named
 from harness.errors import UsageError
 from harness.kbuild import Variant, base_names, variant, variant_named, variant_names
 from harness.kbuild.config import merge_fragments
@@ -71,6 +71,11 @@ def test_what_is_not_a_list_of_strings_is_refused(
         read_variant(write(tmp_path, {**GOOD, key: value}))
 
 
+def test_a_description_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"mine\.toml: description should be a string"):
+        read_variant(write(tmp_path, {**GOOD, "description": "5"}))
+
+
 def test_a_store_that_there_is_not_is_refused_with_those_there_are(
     tmp_path: Path,
 ) -> None:
@@ -91,19 +96,21 @@ def test_a_base_that_there_is_not_is_refused_with_those_there_are() -> None:
     known = re.escape(", ".join(base_names()))
 
     with pytest.raises(UsageError, match=rf"called '2\.4'; known: {known}$"):
-        patch_paths(variant_named("refcount"), "2.4")
+        patch_paths(variant_named("refcount"), "2.4", UM)
 
 
 def test_a_base_that_lacks_a_patch_of_the_variant_is_refused(tmp_path: Path) -> None:
     mine = read_variant(write(tmp_path, GOOD))
 
     with pytest.raises(UsageError, match=r"mine .* on 6\.1: no .*/6\.1/a\.patch$"):
-        patch_paths(mine, "6.1")
+        patch_paths(mine, "6.1", arch_named("aarch64"))
 
 
 def test_bases_are_in_the_order_of_their_age(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "patches").mkdir()
+    (tmp_path / "patches" / "README").touch()
     for base in ("6.12", "5.18", "6.1"):
         (tmp_path / "patches" / base).mkdir(parents=True)
     monkeypatch.setattr(variant, "kernels_dir", lambda: tmp_path)
@@ -128,7 +135,7 @@ def test_a_shipped_variant_loads_and_its_fragments_agree_with_the_machine_s(
 @pytest.mark.parametrize("base", base_names())
 @pytest.mark.parametrize("name", variant_names())
 def test_a_shipped_variant_has_its_patches_for_every_base(name: str, base: str) -> None:
-    for path in patch_paths(variant_named(name), base):
+    for path in patch_paths(variant_named(name), base, UM):
         assert touched_files(path.read_text())
 
 
@@ -139,4 +146,5 @@ def test_no_shipped_patch_or_fragment_is_one_that_no_variant_names() -> None:
     fragments = {path.stem for path in (kernels_dir() / "config").iterdir()}
     patches = {path.name for path in (kernels_dir() / "patches").glob("*/*")}
     assert fragments == {f for v in variants for f in v.config} | machines
-    assert patches == {p for v in variants for p in v.patches}
+    of_machines = {p for arch in ARCHES.values() for p in arch.patches}
+    assert patches == {p for v in variants for p in v.patches} | of_machines

@@ -4,7 +4,7 @@ import mmap
 import pytest
 
 from harness.errors import CheckFailed
-from harness.linux import protect_memory, read_maps
+from harness.linux import map_memory, protect_memory, read_maps, unmap_memory
 from harness.maps import MapsEntry, parse_maps
 from harness.measure.arena import Arena, check_maps
 from harness.workload import Layout, layout_of, naming_from_label
@@ -65,6 +65,17 @@ def test_just_the_pages_that_should_be_written_are(
     for page in layout.first_pages():
         expected[page : page + written] = [True] * written
     assert present == expected
+
+
+def test_an_arena_beside_a_reserve_of_the_same_kind_does_not_merge_with_it() -> None:
+    """The C library keeps such reserves; memory is given out from the top down."""
+    reserves = [map_memory(0, 8 * PAGE, 0, 0x4022) for _ in range(20)]
+    try:
+        with Arena(layout_of(5, 0), seed=1) as arena:
+            check_maps(arena.expected_text(NONE))
+    finally:
+        for reserve in reserves:
+            unmap_memory(reserve, 8 * PAGE)
 
 
 def test_nothing_stays_mapped() -> None:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import RecordError
-from harness.measure import Job, PlannedCell, Unit, parse_job, render_job
+from harness.measure import Conditions, Job, PlannedCell, Unit, parse_job, render_job
+from harness.measure.conditions import ICOUNT
 from harness.workload import (
     MAX_NAME,
     Cell,
@@ -40,13 +41,17 @@ schemes = st.one_of(
     ),
 )
 cells = st.builds(Cell, store=stores, layout=layouts(), naming=schemes)
+conditions = st.builds(
+    Conditions,
+    target=texts, accelerator=texts, unit=st.sampled_from(Unit), settle_ms=counts,
+    settings=st.lists(st.tuples(texts, texts), max_size=3).map(tuple),
+    unusable=texts,
+)  # fmt: skip
 jobs = st.builds(
     Job,
     campaign=texts, session=texts, boot=counts, seed=counts, variant=texts,
-    base=texts, stores=st.lists(stores, max_size=3).map(tuple), target=texts,
-    accelerator=texts, unit=st.sampled_from(Unit), launched=texts, settle_ms=counts,
-    settings=st.lists(st.tuples(texts, texts), max_size=3).map(tuple),
-    warmups=counts, repetitions=counts,
+    base=texts, stores=st.lists(stores, max_size=3).map(tuple),
+    conditions=conditions, launched=texts, warmups=counts, repetitions=counts,
     cells=st.lists(
         st.builds(PlannedCell, block=counts, cell=cells), max_size=5
     ).map(tuple),
@@ -60,8 +65,8 @@ def test_what_is_rendered_parses_back(job: Job) -> None:
 
 JOB = Job(
     campaign="c", session="s", boot=0, seed=1, variant="switch", base="6.12",
-    stores=(Store.STRDUP,), target="qemu", accelerator="tcg", unit=Unit.INSNS,
-    launched="", settle_ms=0, settings=(("vm.x", "1"),), warmups=1, repetitions=1,
+    stores=(Store.STRDUP,), conditions=ICOUNT,
+    launched="", warmups=1, repetitions=1,
     cells=(
         PlannedCell(
             block=0,

@@ -153,4 +153,9 @@ def test_records_of_schema_1_are_read_as_they_were_written() -> None:
         value=1_180_032, store="refcounted", repetition=0, warmup=True, valid=True,
         reason="",
     )  # fmt: skip
-    assert end == RunEnd(run=run.run, valid=True, reason="")
+    assert end == RunEnd(
+        run=run.run,
+        valid=True,
+        reason="",
+        seal="fec11374caf38dc2ff9d97760ab5c45a443fd0a09034bcb1707632d0a881fe76",
+    )

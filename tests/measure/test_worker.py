@@ -1,25 +1,20 @@
 """The worker on this very kernel: what needs no names works on any."""
 
+import hashlib
 import itertools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.linux import AnonNameSupport, probe_anon_name
-from harness.measure import (
-    Job,
-    PlannedCell,
-    Run,
-    RunEnd,
-    Sample,
-    Unit,
-    parse_record,
-    render_job,
-)
-from harness.workload import Cell, Store, layout_of, naming_from_label
+from harness.measure import Job, Run, RunEnd, Sample, parse_record, render_job
+from harness.measure.conditions import EMULATED, SILICON_HOST
+from harness.workload import Store
+from tests.jobs import job_of
 
 
 @pytest.fixture
@@ -31,15 +26,14 @@ def here() -> Store:
     return Store.ABSENT
 
 
-def job_of(store: Store, naming: str, *, stores: tuple[Store, ...]) -> Job:
-    """One cell of 40 VMAs, two forks."""
-    cell = Cell(store=store, layout=layout_of(40, 1), naming=naming_from_label(naming))
-    return Job(
-        campaign="c", session="s", boot=3, seed=9, variant="here", base="any",
-        stores=stores, target="host", accelerator="none", unit=Unit.NS,
-        launched="now", settle_ms=0, settings=(), warmups=1, repetitions=1,
-        cells=(PlannedCell(block=2, cell=cell),),
-    )  # fmt: skip
+def one_cell(store: Store, *, vmas: int = 40, stores: tuple[Store, ...] = ()) -> Job:
+    """One unnamed cell, two forks, on this very kernel."""
+    return job_of(
+        [(store, vmas, 1, "none")],
+        stores=stores or (store,),
+        conditions=replace(SILICON_HOST, settle_ms=0),
+        repetitions=1,
+    )
 
 
 def run_worker(job: Job, folder: Path) -> tuple[int, bytes, str]:
@@ -60,15 +54,17 @@ def run_worker(job: Job, folder: Path) -> tuple[int, bytes, str]:
 
 @pytest.mark.slow
 def test_an_unnamed_cell_is_measured_on_any_kernel(here: Store, tmp_path: Path) -> None:
-    status, text, words = run_worker(job_of(here, "none", stores=(here,)), tmp_path)
+    status, text, words = run_worker(one_cell(here), tmp_path)
 
     assert status == 0, words
     run, *between, end = (parse_record(line) for line in text.splitlines())
     samples = [r for r in between if isinstance(r, Sample)]
     assert isinstance(run, Run)
-    assert (run.boot, run.block, run.vmas, run.written_pages) == (3, 2, 40, 1)
+    assert (run.boot, run.block, run.vmas, run.written_pages) == (0, 0, 40, 1)
     assert (run.unit, run.store) == ("ns", here.value)
-    assert end == RunEnd(run=run.run, valid=True, reason="")
+    *sealed, _ = text.splitlines(keepends=True)
+    seal = hashlib.sha256(b"".join(sealed)).hexdigest()
+    assert end == RunEnd(run=run.run, valid=True, reason="", seal=seal)
     assert [s.metric for s in samples] == ["fork", "exit_reap"] * 2 + ["munmap"]
     assert [s.order for s in samples] == list(range(5))
     assert all(s.value > 0 for s in samples)
@@ -81,7 +77,7 @@ def test_a_kernel_that_is_not_what_the_job_says_ends_with_status_4(
 ) -> None:
     other = Store.REFCOUNTED if here is Store.ABSENT else Store.ABSENT
 
-    status, text, words = run_worker(job_of(other, "none", stores=(other,)), tmp_path)
+    status, text, words = run_worker(one_cell(other), tmp_path)
 
     assert (status, text) == (4, b"")
     assert "the probe says" in words
@@ -94,7 +90,7 @@ def test_a_switch_that_is_not_there_ends_with_status_4(
     stores = (Store.REFCOUNTED, Store.STRDUP)
 
     status, text, words = run_worker(
-        job_of(Store.REFCOUNTED, "none", stores=stores), tmp_path
+        one_cell(Store.REFCOUNTED, stores=stores), tmp_path
     )
 
     assert (status, text) == (4, b"")
@@ -112,3 +108,32 @@ def test_a_job_that_cannot_be_read_is_an_error_of_one_line(tmp_path: Path) -> No
 
     assert done.returncode == 3
     assert done.stderr.startswith("worker: not a record: not a job")
+
+
+@pytest.mark.slow
+def test_more_vmas_than_may_be_had_end_as_an_invalid_run_that_names_the_setting(
+    here: Store, tmp_path: Path
+) -> None:
+    """Nobody may raise vm.max_map_count past what an int holds."""
+    status, text, words = run_worker(one_cell(here, vmas=2**31), tmp_path)
+
+    assert status == 0, words
+    run, end = (parse_record(line) for line in text.splitlines())
+    assert isinstance(run, Run)
+    assert isinstance(end, RunEnd)
+    assert not end.valid
+    assert f"as root: sysctl vm.max_map_count={2**31 + 502}" in end.reason
+
+
+@pytest.mark.slow
+def test_samples_of_an_emulator_without_a_clock_are_kept_as_invalid(
+    here: Store, tmp_path: Path
+) -> None:
+    job = replace(one_cell(here), conditions=replace(EMULATED, settings=()))
+
+    _, text, _ = run_worker(job, tmp_path)
+
+    records = [parse_record(line) for line in text.splitlines()]
+    samples = [record for record in records if isinstance(record, Sample)]
+    assert samples
+    assert {(s.valid, s.reason) for s in samples} == {(False, EMULATED.unusable)}

@@ -82,7 +82,7 @@ def test_a_line_that_is_no_record_is_shown_with_the_console_s_end(
 
 def test_records_before_a_bad_line_are_taken() -> None:
     taken: list[Record] = []
-    end = RunEnd(run="r", valid=True, reason="")
+    end = RunEnd(run="r", valid=True, reason="", seal="")
 
     with pytest.raises(BadRecord):
         RecordLines(taken.append, NOWHERE).feed(render_record(end) + b"oops\n")
@@ -151,7 +151,7 @@ def guest(monkeypatch: pytest.MonkeyPatch) -> Iterator[Guest]:
 def test_all_that_a_guest_said_is_taken_and_its_status_is_returned(
     guest: Guest,
 ) -> None:
-    end = RunEnd(run="r", valid=False, reason="why")
+    end = RunEnd(run="r", valid=False, reason="why", seal="")
     guest.say(RECORDS, render_record(end) + render_record(Status(code=-9)))
     guest.say(OUTPUT, b"words\xff")
     guest.end()

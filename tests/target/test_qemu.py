@@ -18,9 +18,9 @@ from harness.errors import (
 )
 from harness.measure import Record, RunEnd, parse_job
 from harness.target import Deadlines, QemuTarget, channel, memory_mib, qemu
-from harness.target.qemu import qemu_argv
+from harness.target.qemu import Accelerator, qemu_argv
 from harness.workload import Store
-from tests.guest.jobs import job_of
+from tests.jobs import job_of
 from tests.target.test_cpio import read_cpio
 
 ARM64 = arch_named("aarch64")
@@ -30,6 +30,7 @@ ROOT = b"the root, sixteen"[:16]
 def argv_of(console: str = "stdio") -> list[str]:
     return qemu_argv(
         ARM64,
+        Accelerator.ICOUNT,
         kernel=Path("/k/image"),
         initrd=Path("/proc/self/fd/9"),
         mib=700,
@@ -55,7 +56,7 @@ def test_the_guest_boots_the_kernel_and_ends_when_it_panics() -> None:
     options = dict(itertools.pairwise(argv))
     assert options["-kernel"] == "/k/image"
     assert options["-initrd"] == "/proc/self/fd/9"
-    assert {"console=ttyAMA0", "rdinit=/init", "panic=-1"} <= {
+    assert {"console=ttyAMA0", "rdinit=/job/init", "panic=-1"} <= {
         *options["-append"].split()
     }
     assert "-no-reboot" in argv
@@ -157,12 +158,12 @@ def test_a_job_s_records_are_handed_on(folder: Path, console: Path) -> None:
     target = target_of(
         folder,
         'say(\'records\', \'{"kind":"end","run":"r","valid":true,'
-        '"reason":""}\\n\'); end(0)',
+        '"reason":"","seal":""}\\n\'); end(0)',
     )
 
     target.run_job(job_of([CELL]), records.append, console)
 
-    assert records == [RunEnd(run="r", valid=True, reason="")]
+    assert records == [RunEnd(run="r", valid=True, reason="", seal="")]
 
 
 @pytest.mark.parametrize(("code", "how"), [(4, "exit status 4"), (-11, "signal 11")])

@@ -14,7 +14,7 @@ from harness.arch import arch_named
 from harness.errors import EnvironmentFault
 from harness.paths import package_dir
 from harness.target import guest_root
-from harness.target.rootfs import harness_archive
+from harness.target.rootfs import harness_archive, job_archive
 from tests.target.test_cpio import Member, read_cpio
 
 ARM64 = arch_named("aarch64")
@@ -25,19 +25,16 @@ def by_path(archive: bytes) -> dict[str, Member]:
     return {member.path: member for member in read_cpio(archive)}
 
 
-def test_the_archive_holds_init_and_the_files_of_the_job() -> None:
-    inside = by_path(harness_archive({"job.json": b"{}", "init.json": b"[]"}))
+def test_the_job_s_archive_holds_init_and_the_files_of_the_job() -> None:
+    inside = by_path(job_archive({"init": b"#!", "job.json": b"{}"}))
 
-    assert (
-        inside["init"].content == (package_dir() / "target/guest_init.py").read_bytes()
-    )
-    assert inside["init"].fields["mode"] == stat.S_IFREG | 0o755
+    assert inside["job/init"].fields["mode"] == stat.S_IFREG | 0o755
+    assert inside["job/init"].content == b"#!"
     assert inside["job/job.json"].content == b"{}"
-    assert inside["job/init.json"].content == b"[]"
 
 
 def test_the_archive_holds_the_rooms_that_a_guest_needs_and_no_other() -> None:
-    paths = [member.path for member in read_cpio(harness_archive({}))]
+    paths = [member.path for member in read_cpio(harness_archive())]
 
     rooms = {p.split("/")[2] for p in paths if p.startswith("harness/harness/")}
     assert rooms == {
@@ -53,7 +50,7 @@ def test_the_archive_holds_the_rooms_that_a_guest_needs_and_no_other() -> None:
 def test_a_folder_comes_before_what_is_in_it() -> None:
     seen = {""}
 
-    for member in read_cpio(harness_archive({"job.json": b""})):
+    for member in read_cpio(harness_archive()):
         assert member.path.rpartition("/")[0] in seen
         if stat.S_ISDIR(member.fields["mode"]):
             seen.add(member.path)
@@ -72,7 +69,7 @@ def imports_of(source: bytes) -> set[str]:
 
 
 def test_what_is_in_the_archive_imports_nothing_that_is_not_in_the_guest() -> None:
-    inside = by_path(harness_archive({}))
+    inside = by_path(harness_archive())
     sources = [m.content for m in inside.values() if stat.S_ISREG(m.fields["mode"])]
 
     named = set().union(*(imports_of(source) for source in sources))
@@ -196,7 +193,7 @@ def test_a_root_that_cannot_be_made_is_told_with_the_log_and_leaves_nothing(
 def test_a_tar_that_is_broken_leaves_no_root(mmdebstrap: Path, tmp_path: Path) -> None:
     (tmp_path / "root.tar").write_bytes(b"no tar")
 
-    with pytest.raises(tarfile.ReadError):
+    with pytest.raises(EnvironmentFault, match="left no whole archive"):
         guest_root(ARM64)
 
     assert kept(tmp_path) == ["", ".log"]

@@ -1,9 +1,9 @@
-"""Small jobs for guests."""
+"""Small jobs for workers."""
 
 from collections.abc import Sequence
 
-from harness.measure import Job, PlannedCell, Unit
-from harness.target import ACCELERATOR, SETTINGS, SETTLE_MS
+from harness.measure import Conditions, Job, PlannedCell
+from harness.measure.conditions import ICOUNT
 from harness.workload import Cell, Store, layout_of, naming_from_label
 
 BOTH = (Store.REFCOUNTED, Store.STRDUP)
@@ -15,6 +15,7 @@ def job_of(
     stores: tuple[Store, ...] = BOTH,
     variant: str = "switch",
     base: str = "6.12",
+    conditions: Conditions = ICOUNT,
     repetitions: int = 2,
 ) -> Job:
     """A job of cells given as (store, VMAs, pages written, naming)."""
@@ -26,12 +27,8 @@ def job_of(
         variant=variant,
         base=base,
         stores=stores,
-        target="qemu",
-        accelerator=ACCELERATOR,
-        unit=Unit.INSNS,
+        conditions=conditions,
         launched="",
-        settle_ms=SETTLE_MS,
-        settings=SETTINGS,
         warmups=1,
         repetitions=repetitions,
         cells=tuple(

@@ -1,0 +1,70 @@
+"""Records that were taken elsewhere, brought into a campaign or refused whole."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.analysis import check_poolable, frame_of_records, load
+from harness.campaign.results import RECORDS
+from harness.errors import RecordError, UsageError
+from harness.measure import Record, Run, RunEnd, parse_record
+
+
+def read_foreign_records(path: Path) -> list[Record]:
+    """Every record of a file, its seals checked; a half-written end is left out.
+
+    A run without an end was cut off: its samples are kept, and never analysed.
+    Raises RecordError, with the line's number, for a line that is no record, a
+    run whose lines are not those that were sealed, or a sample of no run.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    records: list[Record] = []
+    digests = {}
+    seen = set()
+    for number, line in enumerate(lines, 1):
+        where = f"{path}:{number}"
+        try:
+            record = parse_record(line)
+        except RecordError as error:
+            raise RecordError(line, f"{where}: {error}") from None
+        run = getattr(record, "run", None)
+        if isinstance(record, Run):
+            if run in seen:
+                raise RecordError(line, f"{where}: a run of that name began before")
+            digests[run] = hashlib.sha256()
+            seen.add(run)
+        if run not in digests:
+            raise RecordError(line, f"{where}: its run is not before it")
+        if isinstance(record, RunEnd):
+            if digests[run].hexdigest() != record.seal:
+                raise RecordError(
+                    line,
+                    f"{where}: the lines of run {run} are not those that its seal was "
+                    "made of: something in them was changed, lost or added",
+                )
+            del digests[run]
+        else:
+            digests[run].update(line + b"\n")
+        records.append(record)
+    if not any(isinstance(record, Run) for record in records):
+        raise UsageError(f"{path} has no runs")
+    return records
+
+
+def check_fits(records: Sequence[Record], folder: Path) -> None:
+    """Assert that foreign records may stand beside a campaign's own.
+
+    Raises UsageError: a run that is there already, or what differs between runs
+    that would be pooled.
+    """
+    new = frame_of_records(records)
+    check_poolable(new)
+    if not (folder / RECORDS).exists():
+        return
+    old = load(folder)
+    if known := sorted(set(new["run"]) & set(old["run"])):
+        raise UsageError(f"{folder} has these runs already: {', '.join(known[:3])}")
+    check_poolable(old, new)

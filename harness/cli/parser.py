@@ -1,0 +1,356 @@
+"""The options of every command."""
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import harness
+from harness.arch import ARCHES, QEMU_ARCHES
+from harness.campaign import TARGETS
+from harness.cli.words import (
+    count,
+    count_from_0,
+    counts,
+    counts_from_0,
+    seconds,
+    words,
+)
+from harness.kbuild import base_names, variant_names
+from harness.target import Accelerator, Deadlines
+
+_STATUS = """\
+exit status: 0 done; 1 measured, but a check failed; 2 wrong usage; 3 something in
+the environment is missing or failed; 4 not supported by this kernel; 130 stopped
+"""
+
+_EXAMPLES = {
+    None: """\
+examples:
+  anonvma doctor                          what is missing on this machine
+  anonvma run                             the table of README, in a few minutes
+  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
+  anonvma show                            the newest campaign's table again
+  anonvma run --target uml                the same at this machine's speed
+  anonvma boot -- python3 -c 'print(1)'   one command in a guest
+""",
+    "build": """\
+examples:
+  anonvma build                           the kernel of run
+  anonvma build --variant all --base all  every kernel there is
+""",
+    "boot": """\
+examples:
+  anonvma boot                            a shell; leave it with exit or Ctrl-D
+  anonvma boot --variant none --base 6.1 -- uname -a
+  anonvma boot --target uml --share out -- cp /proc/config.gz out/
+  anonvma boot --image image              the whole harness in an ARM64 guest
+""",
+    "run": """\
+examples:
+  anonvma run
+  anonvma run --vmas 1000,4000 --naming distinct:79,shared:79 --boots 2
+  anonvma run --variant strdup,refcount --vmas 65536
+  anonvma run --plan plan.toml --name nightly
+  anonvma run --target uml,qemu --arch aarch64,x86_64 --name everywhere
+  anonvma run --kernel ~/linux/arch/arm64/boot/Image
+  anonvma run --target host --naming none
+
+A plan file gives any of these options by its long name, in the plural where it
+takes a list: vmas = [1000, 65536], variants = ["switch"], boots = 4.
+Options on the command line win.
+""",
+    "import": """\
+examples:
+  anonvma import records.jsonl --name phones
+of what was taken elsewhere with: python3 anonvma.pyz run --out records.jsonl
+""",
+    "image": """\
+examples:
+  anonvma image                           into image/, for anonvma boot --image image
+""",
+    "probe": """\
+examples:
+  anonvma probe
+and over there:
+  python3 anonvma.pyz doctor
+  python3 anonvma.pyz run --vmas 65536 --out records.jsonl
+""",
+    "tune": """\
+examples:
+  anonvma tune                            what disturbs measurements here
+  anonvma tune --apply                    change what can be changed
+  anonvma tune --undo                     and back, after a crash too
+""",
+    "show": """\
+examples:
+  anonvma show
+  anonvma show results/nightly
+""",
+}  # fmt: skip
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser; what it parses has the command's name as ``request``."""
+    parser = _described(
+        argparse.ArgumentParser, None, prog="anonvma",
+        description="What a named anonymous VMA costs, on kernels built for it.",
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=harness.__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, help_: str) -> argparse.ArgumentParser:
+        sub = _described(
+            commands.add_parser, name, name=name, help=help_, description=help_
+        )
+        sub.set_defaults(request=name)
+        return sub
+
+    sub = command("doctor", "Tell what this machine can run and what is missing.")
+    _add_arch(sub, QEMU_ARCHES)
+    _add_build(command("build", "Build kernels, or find them built before."))
+    _add_boot(command("boot", "Boot a guest: a shell in it, or one command."))
+    _add_run(command("run", "Measure: build, boot, name, check, fork; then the table."))
+    sub = command("show", "Print the table of a campaign.")
+    sub.add_argument(
+        "path",
+        nargs="?",
+        type=Path,
+        help="its folder, name, records or Parquet (default: the newest)",
+    )
+    _add_results(sub)
+    sub = command("import", "Bring records taken elsewhere into a campaign.")
+    sub.add_argument("records", type=Path, metavar="RECORDS", help="records.jsonl")
+    sub.add_argument("--name", help="of the campaign (default: a new one)")
+    _add_results(sub)
+    _add_image(command("image", "Make an image that boots to the whole harness."))
+    sub = command("probe", "Make anonvma.pyz: one file that measures any machine.")
+    sub.add_argument(
+        "--out", type=Path, default=Path("anonvma.pyz"), metavar="FILE",
+        help="where to (default: anonvma.pyz)",
+    )  # fmt: skip
+    sub = command("tune", "Show what disturbs measurements on this machine.")
+    action = sub.add_mutually_exclusive_group()
+    action.add_argument(
+        "--apply", action="store_const", dest="action", const="apply",
+        help="change what can be changed, saying what",
+    )  # fmt: skip
+    action.add_argument(
+        "--undo", action="store_const", dest="action", const="undo",
+        help="put back what --apply changed",
+    )  # fmt: skip
+    sub.set_defaults(action="show")
+    return parser
+
+
+def _add_build(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--variant",
+        type=words,
+        default=("switch",),
+        metavar="NAMES",
+        help=f"{', '.join(variant_names())}, or all (default: switch)",
+    )
+    sub.add_argument(
+        "--base",
+        type=words,
+        default=("6.12",),
+        metavar="VERSIONS",
+        help=f"{', '.join(base_names())}, or all (default: 6.12)",
+    )
+    _add_arch(sub, sorted(ARCHES))
+
+
+def _add_boot(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--variant", default="switch", choices=variant_names())
+    sub.add_argument("--base", default="6.12", choices=base_names())
+    _add_target(sub, "of guest: qemu (default) or uml", single=True)
+    sub.add_argument(
+        "--image", type=Path, metavar="DIR", help="what anonvma image made, instead"
+    )
+    sub.add_argument(
+        "--share",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a folder that the guest may write to (uml)",
+    )
+    sub.add_argument("--memory", type=count, metavar="MIB", help="default: 1024")
+    sub.add_argument(
+        "--deadline",
+        type=seconds,
+        default=3600.0,
+        metavar="S",
+        help="seconds until a command is taken for hung (default: 3600)",
+    )
+    sub.add_argument(
+        "command",
+        nargs="*",
+        metavar="-- COMMAND",
+        help="its exit status is this command's",
+    )
+
+
+def _add_run(sub: argparse.ArgumentParser) -> None:
+    _add_plan(sub.add_argument_group("plan (defaults: those of README's table)"))
+    where = sub.add_argument_group("where")
+    _add_target(where, f"of kernel: {', '.join(TARGETS)} (default: qemu)", single=False)
+    how = sub.add_argument_group("how")
+    how.add_argument("--name", help="of the campaign; an existing one gets more boots")
+    how.add_argument(
+        "--jobs",
+        type=count,
+        default=len(os.sched_getaffinity(0)),
+        metavar="N",
+        help="guests at a time (default: one a processor); one, where time is taken",
+    )
+    how.add_argument(
+        "--boot-deadline",
+        type=seconds,
+        default=Deadlines().boot_s,
+        metavar="S",
+        help="until the first record (default: %(default)g)",
+    )
+    how.add_argument(
+        "--silence-deadline",
+        type=seconds,
+        default=Deadlines().silence_s,
+        metavar="S",
+        help="between records (default: %(default)g)",
+    )
+    how.add_argument(
+        "--deadline",
+        type=seconds,
+        default=Deadlines().total_s,
+        metavar="S",
+        help="for a guest (default: %(default)g)",
+    )
+    _add_results(how)
+
+
+def _add_plan(plan: argparse._ArgumentGroup) -> None:
+    plan.add_argument("--plan", type=Path, metavar="FILE", help="a plan in TOML")
+    plan.add_argument(
+        "--variant",
+        dest="variants",
+        type=words,
+        metavar="NAMES",
+        help=f"kernels: {', '.join(variant_names())}",
+    )
+    plan.add_argument(
+        "--base", metavar="VERSION", help=f"of linux: {', '.join(base_names())}"
+    )
+    plan.add_argument("--vmas", type=counts, metavar="N,N", help="how many named VMAs")
+    plan.add_argument(
+        "--pages",
+        type=counts_from_0,
+        metavar="N,N",
+        help="pages written in each VMA: 0, 1, 10",
+    )
+    plan.add_argument(
+        "--naming",
+        type=words,
+        metavar="SCHEME:LENGTH,...",
+        help="shared:79 (one struct), distinct:79 (a struct each), "
+        "distinct-same-text:79, none",
+    )
+    plan.add_argument("--boots", type=count, metavar="N", help="guests of each variant")
+    plan.add_argument(
+        "--blocks",
+        type=count,
+        metavar="N",
+        help="rounds over all cells within a guest",
+    )
+    plan.add_argument(
+        "--repetitions", type=count, metavar="N", help="timed forks of each process"
+    )
+    plan.add_argument(
+        "--warmups",
+        type=count_from_0,
+        metavar="N",
+        help="forks before them, kept but not analysed",
+    )
+    plan.add_argument(
+        "--seed",
+        type=count_from_0,
+        metavar="N",
+        help="of the order and of what is written",
+    )
+
+
+def _add_target(
+    parser: argparse._ActionsContainer, help_: str, *, single: bool
+) -> None:
+    parser.add_argument(
+        "--target", type=words, metavar="KIND" if single else "KINDS", help=help_
+    )
+    parser.add_argument(
+        "--arch",
+        type=words,
+        metavar="NAME" if single else "NAMES",
+        help=f"of QEMU's guests: {', '.join(QEMU_ARCHES)} (default: aarch64)",
+    )
+    parser.add_argument(
+        "--accel",
+        default="auto",
+        choices=["auto", *(accelerator.value for accelerator in Accelerator)],
+        help="of QEMU: icount counts instructions, kvm takes time, tcg neither; auto "
+        "is kvm where it works, else icount",
+    )
+    parser.add_argument(
+        "--kernel",
+        type=Path,
+        metavar="IMAGE",
+        help="a kernel of your own: arm64 Image, x86-64 bzImage or UML's linux",
+    )
+
+
+def _add_image(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--out",
+        type=Path,
+        default=Path("image"),
+        metavar="DIR",
+        help="where to (default: image)",
+    )
+    sub.add_argument("--variant", default="switch", choices=variant_names())
+    sub.add_argument("--base", default="6.12", choices=base_names())
+    sub.add_argument(
+        "--wheels",
+        type=Path,
+        metavar="DIR",
+        help="take Python's packages from here instead of the package index",
+    )
+    _add_arch(sub, QEMU_ARCHES)
+
+
+def _described(
+    make: Callable[..., argparse.ArgumentParser], examples: str | None, **options: str
+) -> argparse.ArgumentParser:
+    return make(
+        **options,
+        epilog=f"{_EXAMPLES.get(examples, '')}\n{_STATUS}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_arch(
+    parser: argparse._ActionsContainer, known: list[str] | tuple[str, ...]
+) -> None:
+    parser.add_argument(
+        "--arch",
+        default="aarch64",
+        choices=known,
+        help="the machine (default: aarch64)",
+    )
+
+
+def _add_results(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="where campaigns are kept (default: results)",
+    )

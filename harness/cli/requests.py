@@ -1,0 +1,107 @@
+"""What each command was asked, as frozen values."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.arch import Arch
+from harness.campaign import Plan, TargetChoice
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorRequest:
+    """What ``anonvma doctor`` was asked."""
+
+    arch: Arch
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What ``anonvma build`` was asked."""
+
+    variants: tuple[str, ...]
+    bases: tuple[str, ...]
+    arch: Arch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootRequest:
+    """What ``anonvma boot`` was asked; without a command, a shell.
+
+    ``image`` is one of ``anonvma image``, with a kernel of its own; ``share``
+    are folders that a UML guest may write to; without ``memory_mib`` it is enough.
+    """
+
+    choice: TargetChoice
+    variant: str
+    base: str
+    image: Path | None
+    share: tuple[Path, ...]
+    memory_mib: int | None
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What ``anonvma run`` was asked; each of ``choices`` runs the whole plan."""
+
+    plan: Plan
+    choices: tuple[TargetChoice, ...]
+    results: Path
+    name: str | None
+    parallel: int
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShowRequest:
+    """What ``anonvma show`` was asked; without a path, the newest campaign."""
+
+    path: Path | None
+    results: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRequest:
+    """What ``anonvma import`` was asked."""
+
+    records: Path
+    results: Path
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneRequest:
+    """What ``anonvma tune`` was asked: ``action`` is show, apply or undo."""
+
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRequest:
+    """What ``anonvma image`` was asked: where to, of which kernel and machine."""
+
+    out: Path
+    variant: str
+    base: str
+    arch: Arch
+    wheels: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """What ``anonvma probe`` was asked."""
+
+    out: Path
+
+
+Request = (
+    DoctorRequest
+    | BuildRequest
+    | BootRequest
+    | RunRequest
+    | ShowRequest
+    | ImportRequest
+    | TuneRequest
+    | ImageRequest
+    | ProbeRequest
+)

@@ -1,0 +1,59 @@
+"""How targets measure: what their clocks count, and what is set while they do."""
+
+from dataclasses import dataclass, replace
+
+from harness.measure.records import Unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """How a target measures, which its records must say.
+
+    ``target`` is host, uml or qemu; ``accelerator`` what runs its code; ``unit``
+    what its clock counts. Before each fork a process sleeps ``settle_ms`` of its
+    clock. ``settings`` are sysctls, by dotted name, in force while it measures
+    and put back after. Where ``unusable`` is not empty it is the reason why
+    every sample is marked invalid.
+    """
+
+    target: str
+    accelerator: str
+    unit: Unit
+    settle_ms: int
+    settings: tuple[tuple[str, str], ...] = ()
+    unusable: str = ""
+
+
+# Since 6.7 the kernel fetches up to 2016 pages at a time for a CPU's page list
+# (mm/page_alloc.c nr_pcp_alloc()): 118 000 instructions, in one fork and not in
+# the next. With the lists at their least, each pays for the pages it takes.
+_SMALL_PAGE_LISTS = (("vm.percpu_pagelist_high_fraction", "1000000"),)
+
+# Under QEMU, counting instructions. Idle time is skipped, so rest is free: what
+# the exit of the child before set off (RCU, page lists) is over when the next
+# fork begins.
+ICOUNT = Conditions(
+    target="qemu",
+    accelerator="tcg icount shift=0",
+    unit=Unit.INSNS,
+    settle_ms=2_000,
+    settings=_SMALL_PAGE_LISTS,
+)
+
+# On silicon, in a guest of ours. What the exit before set off is mostly over.
+SILICON_GUEST = Conditions(
+    target="qemu",
+    accelerator="kvm",
+    unit=Unit.NS,
+    settle_ms=20,
+    settings=_SMALL_PAGE_LISTS,
+)
+
+# On silicon, on somebody's machine: no setting of theirs is touched for it.
+SILICON_HOST = replace(SILICON_GUEST, target="host", accelerator="native", settings=())
+
+EMULATED = replace(
+    SILICON_GUEST,
+    accelerator="tcg",
+    unusable="wall-clock under emulation is neither time nor instructions",
+)

@@ -1,0 +1,163 @@
+"""The harness in one file, for machines that are not ours: anonvma.pyz.
+
+Standard library only, Python 3.10 or newer. It measures the kernel it runs on;
+``anonvma import`` brings its records into a campaign.
+"""
+
+import argparse
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from harness.errors import EnvironmentFault, HarnessError, UnsupportedError, UsageError
+from harness.linux import fifo_without_children, read_sysctl
+from harness.measure.facts import KernelFacts, kernel_facts
+from harness.measure.job import Job, PlannedCell
+from harness.measure.records import Record, RunEnd, parse_record, render_record
+from harness.measure.settings import MAX_MAP_COUNT
+from harness.measure.worker import run_job
+from harness.workload import all_cells, interleaved
+
+_INTERRUPTED = 130
+_EXAMPLES = """\
+examples:
+  python3 anonvma.pyz doctor
+  python3 anonvma.pyz run --vmas 1000,65536 --out records.jsonl
+then, where the harness is:
+  anonvma import records.jsonl
+
+exit status: 0 done; 1 measured, but a cell could not be; 2 wrong usage; 3 something
+in the environment is missing or failed; 4 not supported by this kernel; 130 stopped
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command of the one file."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "doctor":
+            return _doctor()
+        return _run(options)
+    except HarnessError as error:
+        print(f"anonvma.pyz: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print("anonvma.pyz: stopped", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="anonvma.pyz",
+        description="What a named anonymous VMA costs on this kernel.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, dest="command")
+    commands.add_parser("doctor", help="what this kernel and this user can do")
+    run = commands.add_parser("run", help="measure, and write records")
+    run.add_argument("--out", type=Path, required=True, metavar="RECORDS.jsonl")
+    run.add_argument("--vmas", type=_numbers, default=(1000, 4000, 16000, 65536))
+    run.add_argument("--pages", type=_numbers, default=(0,))
+    run.add_argument("--naming", type=_words, default=("distinct:63", "distinct:79"))
+    run.add_argument("--blocks", type=int, default=3)
+    run.add_argument("--repetitions", type=int, default=10)
+    run.add_argument("--seed", type=int, default=1)
+    return parser
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(word) for word in _words(text))
+
+
+def _doctor() -> int:
+    facts = kernel_facts()
+    with fifo_without_children() as fifo:
+        pass
+    limit = read_sysctl(MAX_MAP_COUNT)
+    raisable = os.access("/proc/sys/vm/max_map_count", os.W_OK)
+    conditions = facts.conditions("host")
+    print(f"kernel         linux {facts.release} on {facts.machine}, {facts.cpu}")
+    print(f"names          {facts.support}: {facts.reason}")
+    print(f"store          {' and '.join(store.value for store in facts.stores)}")
+    print(f"clock          {conditions.unit.value} ({conditions.accelerator})")
+    if conditions.unusable:
+        print(f"               not usable: {conditions.unusable}")
+    print(f"max_map_count  {limit}{'' if raisable else ', only root may raise it'}")
+    print(f"SCHED_FIFO     {'yes' if fifo else 'no: as root others could not disturb'}")
+    return 0 if facts.named else UnsupportedError.status
+
+
+def _run(options: argparse.Namespace) -> int:
+    if min(*options.vmas, options.blocks, options.repetitions, 1) < 1:
+        raise UsageError("--vmas, --blocks and --repetitions are at least 1")
+    facts = kernel_facts()
+    if not facts.named and options.naming != ("none",):
+        raise UnsupportedError(
+            f"linux {facts.release} names no memory: {facts.reason}. What a fork costs "
+            "without names can be measured: add --naming none"
+        )
+    job = _job(options, facts)
+    fd = _create(options.out)
+
+    def emit(record: Record) -> None:
+        line = render_record(record)
+        if os.write(fd, line) != len(line):
+            raise EnvironmentFault(f"{options.out}: the disk is full")
+        if isinstance(record, RunEnd):
+            _tell(record, job)
+
+    try:
+        run_job(job, emit)
+    finally:
+        os.close(fd)
+    # Cells run in processes of their own: how they ended is in the file.
+    records = [parse_record(line) for line in options.out.read_bytes().splitlines()]
+    ends = [record for record in records if isinstance(record, RunEnd)]
+    well = sum(end.valid for end in ends)
+    print(f"{well} of {len(job.cells)} cells measured: {options.out}", file=sys.stderr)
+    return 0 if well == len(job.cells) else 1
+
+
+def _tell(end: RunEnd, job: Job) -> None:
+    position = int(end.run.rpartition("-")[2])
+    label = job.cells[position].cell.label
+    said = "measured" if end.valid else f"not measured: {end.reason}"
+    print(f"{position + 1} of {len(job.cells)}: {label}: {said}", file=sys.stderr)
+
+
+def _create(path: Path) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+    except FileExistsError:
+        raise UsageError(f"{path} is there already; choose another name") from None
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _job(options: argparse.Namespace, facts: KernelFacts) -> Job:
+    cells = all_cells(options.vmas, options.pages, options.naming, facts.stores)
+    order = interleaved(cells, blocks=options.blocks, seed=str(options.seed))
+    # ``datetime.UTC`` came with Python 3.11.
+    launched = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return Job(
+        campaign="probe",
+        session=secrets.token_hex(4),
+        boot=0,
+        seed=options.seed,
+        variant="host",
+        base=facts.base,
+        stores=facts.stores,
+        conditions=facts.conditions("host"),
+        launched=launched,
+        warmups=1,
+        repetitions=options.repetitions,
+        cells=tuple(PlannedCell(block=block, cell=cell) for block, cell in order),
+    )

@@ -1,0 +1,214 @@
+"""Images that boot to the whole harness: a kernel of ours, Debian's Python, and
+pandas, psutil, python-ptrace and pytest from their wheels for that machine.
+
+An image is a folder: kernel, root.cpio (an initramfs) and image.json.
+"""
+
+import importlib.metadata
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.arch import Arch, arch_named
+from harness.errors import EnvironmentFault, UsageError
+from harness.paths import kernels_dir, package_dir
+from harness.target.cpio import CpioEntry, file_entry, folder_entry, render_cpio
+from harness.target.rootfs import PROJECT, WHEEL_PACKAGES, compiled_entries, guest_root
+
+# What the image installs to run the project and to test it.
+_PACKAGES_FOLDER = "usr/lib/python3/dist-packages"
+_NEEDED = (
+    "pandas", "psutil", "pyarrow", "rich", "python-ptrace",
+    "pytest", "pytest-timeout", "hypothesis",
+)  # fmt: skip
+# Of a wheel: tests, headers and static libraries, which nobody runs in there.
+_LEFT_OUT = re.compile(
+    r".*\.(h|hpp|pxd|pyx|pyi|a|cmake|pc)|pyarrow/(include|src|tests)/.*|"
+    r"(pandas|numpy)/(.*/)?tests/.*|.*\.dist-info/(licenses|sboms)/.*"
+)
+_DEADLINE_S = 600
+_ANONVMA = b"""#!/usr/bin/python3
+import sys
+from harness.cli import main
+sys.exit(main())
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image on disk."""
+
+    kernel: Path
+    root: Path
+    arch: Arch
+
+
+def read_image(folder: Path) -> Image:
+    """An image that ``make_image`` made; UsageError for anything else."""
+    try:
+        facts = json.loads((folder / "image.json").read_text())
+        arch = arch_named(str(facts["arch"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UsageError(
+            f"{folder} is not an image; anonvma image --out {folder} makes one"
+        ) from None
+    return Image(kernel=folder / "kernel", root=folder / "root.cpio", arch=arch)
+
+
+def make_image(
+    out: Path,
+    kernel: Path,
+    arch: Arch,
+    *,
+    wheels: Path | None,
+    on_step: Callable[[str], None],
+) -> Image:
+    """Make an image in a folder, whole or not at all.
+
+    ``wheels`` is a folder to take Python's packages from instead of the index.
+    Raises EnvironmentFault when something cannot be had.
+    """
+    on_step("making the root with Debian's Python")
+    root = guest_root(arch, WHEEL_PACKAGES)
+    pins = pinned_packages()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".image-") as scratch:
+        folder = Path(scratch) / "image"
+        folder.mkdir()
+        on_step(f"fetching {len(pins)} packages for {arch.name}")
+        fetched = _fetch_wheels(pins, arch, Path(scratch) / "wheels", wheels)
+        on_step("packing the image")
+        with open(folder / "root.cpio", "wb") as file:
+            file.write(root.read_bytes())
+            file.write(render_cpio(_wheel_entries(fetched, Path(scratch))))
+            file.write(render_cpio(_project_entries()))
+        shutil.copyfile(kernel, folder / "kernel")
+        facts = {"arch": arch.name, "packages": pins}
+        (folder / "image.json").write_text(json.dumps(facts, indent=1) + "\n")
+        if out.exists():
+            # Ours, or nothing that may be replaced.
+            read_image(out)
+            shutil.rmtree(out)
+        folder.rename(out)
+    return read_image(out)
+
+
+def pinned_packages() -> list[str]:
+    """``name==version`` of what the image needs, in the versions installed here."""
+    found: dict[str, str] = {}
+    waiting = list(_NEEDED)
+    while waiting:
+        name = waiting.pop()
+        key = re.sub(r"[-_.]+", "-", name).lower()
+        if key in found:
+            continue
+        try:
+            distribution = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            if name in _NEEDED:
+                raise EnvironmentFault(
+                    f"the package {name} is not installed here, so which version an "
+                    f"image should have is not known; pip install {name}"
+                ) from None
+            # A dependency of other systems only.
+            continue
+        found[key] = distribution.version
+        for requirement in distribution.requires or ():
+            if "extra ==" not in requirement:
+                match = re.match(r"[A-Za-z0-9._-]+", requirement)
+                assert match is not None
+                waiting.append(match[0])
+    return [f"{name}=={version}" for name, version in sorted(found.items())]
+
+
+def _fetch_wheels(
+    pins: Sequence[str], arch: Arch, folder: Path, source: Path | None
+) -> list[Path]:
+    minor = sys.version_info.minor
+    place = [] if source is None else ["--no-index", f"--find-links={source.resolve()}"]
+    common = ["--no-deps", "--quiet", "--disable-pip-version-check", *place]
+    platforms = [
+        f"--platform=manylinux_2_{glibc}_{arch.name}" for glibc in (36, 34, 28, 27, 17)
+    ] + [f"--platform=manylinux2014_{arch.name}"]
+    foreign = [
+        "--only-binary=:all:", *platforms, f"--python-version=3.{minor}",
+        "--implementation=cp",
+    ]  # fmt: skip
+    folder.mkdir()
+    for pin in pins:
+        said = _pip("download", *common, *foreign, f"--dest={folder}", pin)
+        if said:
+            # Published as source only: pure Python is the same on any machine.
+            said = _pip("wheel", *common, f"--wheel-dir={folder}", pin)
+        if said:
+            raise EnvironmentFault(f"{pin} cannot be had for {arch.name}:\n{said}")
+    return sorted(folder.glob("*.whl"))
+
+
+def _pip(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", *arguments],
+            capture_output=True, text=True, check=False, timeout=_DEADLINE_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"pip took longer than {_DEADLINE_S} s"
+    return "" if done.returncode == 0 else done.stderr.strip() or "pip failed"
+
+
+def _wheel_entries(wheels: Sequence[Path], scratch: Path) -> Iterator[CpioEntry]:
+    made: set[str] = set()
+    for wheel in wheels:
+        if not wheel.name.endswith("-any.whl") and "manylinux" not in wheel.name:
+            raise EnvironmentFault(f"{wheel.name} was built for this machine only")
+        with zipfile.ZipFile(wheel) as archive:
+            for info in archive.infolist():
+                name = re.sub(r"^[^/]+\.data/(purelib|platlib)/", "", info.filename)
+                if info.is_dir() or ".data/" in name or _LEFT_OUT.fullmatch(name):
+                    continue
+                path = f"{_PACKAGES_FOLDER}/{name}"
+                content = archive.read(info)
+                yield from _with_folders(path, content, scratch, made)
+
+
+def _with_folders(
+    path: str, content: bytes, scratch: Path, made: set[str]
+) -> Iterator[CpioEntry]:
+    for entry in [
+        file_entry(path, content), *compiled_entries(path, content, scratch),
+    ]:  # fmt: skip
+        parts = entry.path.split("/")
+        for depth in range(1, len(parts)):
+            folder = "/".join(parts[:depth])
+            if folder not in made:
+                made.add(folder)
+                yield folder_entry(folder)
+        yield entry
+
+
+def _project_entries() -> Iterator[CpioEntry]:
+    made: set[str] = set()
+    checkout = package_dir().parent
+    sources = [
+        (package_dir(), f"{PROJECT}/harness"),
+        (kernels_dir(), f"{PROJECT}/kernels"),
+    ]
+    # A checkout has tests; an installed package has not.
+    if (checkout / "pyproject.toml").exists():
+        sources.append((checkout / "tests", f"{PROJECT}/tests"))
+        content = (checkout / "pyproject.toml").read_bytes()
+        yield from _with_folders(f"{PROJECT}/pyproject.toml", content, checkout, made)
+    for source, place in sources:
+        for path in sorted(source.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                name = f"{place}/{path.relative_to(source)}"
+                yield from _with_folders(name, path.read_bytes(), checkout, made)
+    yield folder_entry(f"{PROJECT}/bin")
+    yield file_entry(f"{PROJECT}/bin/anonvma", _ANONVMA, mode=0o755)

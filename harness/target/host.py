@@ -1,0 +1,113 @@
+"""The running kernel: a worker as a child of ours, on this machine's clock."""
+
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import GuestLost, JobFailed, RecordError
+from harness.measure import Conditions, Job, Record, render_job
+from harness.measure.facts import KernelFacts, parse_facts
+from harness.paths import package_dir
+from harness.programs import leashed, printable, tail_of
+from harness.target.channel import RECORDS, Deadlines, Listener
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostTarget:
+    """Runs workers on the kernel that runs us.
+
+    ``conditions`` are those of the kernel's facts: time on silicon, instructions
+    in a guest that counts them.
+    """
+
+    conditions: Conditions
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def run_job(
+        self, job: Job, on_record: Callable[[Record], None], console: Path
+    ) -> None:
+        """Run a worker's job; every record goes to ``on_record`` as it comes.
+
+        What the worker says is kept in ``console``. Raises GuestHung, BadRecord,
+        and JobFailed when the worker's status is not 0.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "job.json"
+            path.write_bytes(render_job(job))
+            code = self._run("worker", [str(path)], on_record, console)
+        if code:
+            raise JobFailed(
+                f"the worker ended with exit status {code}", tail_of(console)
+            )
+
+    def _run(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        on_record: Callable[[Record], None],
+        console: Path,
+    ) -> int:
+        with contextlib.ExitStack() as stack:
+            # A pipe, as small kernels have no sockets.
+            reading, writing = os.pipe()
+            ours = stack.enter_context(open(reading, "rb", buffering=0))
+            theirs = stack.enter_context(open(writing, "wb", buffering=0))
+            said = stack.enter_context(open(console, "wb"))
+            process = stack.enter_context(
+                leashed(
+                    [*_python(module), *arguments, str(theirs.fileno())],
+                    stdout=said.fileno(), stderr=said.fileno(),
+                    pass_fds=(theirs.fileno(),), env=_environment(),
+                )
+            )  # fmt: skip
+            theirs.close()
+            Listener(
+                on_record=on_record,
+                on_output=lambda _: None,
+                deadlines=self.deadlines,
+                console=console,
+                stop=self.stop,
+            ).listen({RECORDS: ours})
+            return process.wait()
+
+
+def host_facts() -> KernelFacts:
+    """What the running kernel is, asked by a process of its own."""
+    with tempfile.TemporaryFile() as out:
+        with leashed(
+            [*_python("facts"), str(out.fileno())],
+            pass_fds=(out.fileno(),), env=_environment(),
+        ) as process:  # fmt: skip
+            code = process.wait()
+        out.seek(0)
+        line = out.read()
+    try:
+        return parse_facts(line)
+    except RecordError:
+        words = printable(line.decode(errors="replace"))
+        raise GuestLost(
+            f"this kernel could not be asked what it is: status {code}", words
+        ) from None
+
+
+def _python(module: str) -> list[str]:
+    # Without site: what an environment adds to a start is not measured.
+    return [
+        os.path.realpath(sys.executable), "-S", "-m", f"harness.measure.{module}",
+    ]  # fmt: skip
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "PYTHONPATH": str(package_dir().parent),
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LANG": "C.UTF-8",
+    }

@@ -1,0 +1,38 @@
+"""Kernel images of others: what they are, seen in their first bytes.
+
+Sources: Documentation/arch/arm64/booting.rst, Documentation/arch/x86/boot.rst,
+elf(5).
+"""
+
+from pathlib import Path
+
+from harness.errors import UsageError
+
+_ARM64_MAGIC, _ARM64_AT = b"ARM\x64", 0x38
+_X86_MAGIC, _X86_AT = b"HdrS", 0x202
+# A 64-bit little-endian ELF file for x86-64: a UML binary, not a vmlinux.
+_ELF, _X86_64_MACHINE, _MACHINE_AT = b"\x7fELF\x02\x01", b"\x3e\x00", 18
+_UML_WORD = b"User Mode Linux"
+
+
+def arch_of_image(path: Path) -> str:
+    """The name in harness.arch.ARCHES of what a kernel image is for.
+
+    Raises UsageError for a file that is none of the three kinds, or none at all.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(0x300)
+            is_elf = head.startswith(_ELF) and head[_MACHINE_AT:][:2] == _X86_64_MACHINE
+            if is_elf and _UML_WORD in head + file.read():
+                return "um"
+    except OSError as error:
+        raise UsageError(f"cannot read the kernel {path}: {error.strerror}") from None
+    if head[_ARM64_AT:].startswith(_ARM64_MAGIC):
+        return "aarch64"
+    if head[_X86_AT:].startswith(_X86_MAGIC):
+        return "x86_64"
+    raise UsageError(
+        f"{path} is not a kernel that can be booted here; expected an arm64 Image, an "
+        "x86-64 bzImage or a binary of User-Mode Linux (make ARCH=um)"
+    )
