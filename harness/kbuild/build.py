@@ -212,12 +212,20 @@ def _make_argv(recipe: _Recipe, source: Path, output: Path, *targets: str) -> li
     ]  # fmt: skip
 
 
+def _environment() -> dict[str, str]:
+    # A make that we run under has nothing to say to this one: not its flags, not
+    # the descriptors of its job server, which are closed here.
+    theirs = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
+    return {name: value for name, value in os.environ.items() if name not in theirs}
+
+
 def _configure(recipe: _Recipe, source: Path, output: Path, log: Path) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         asked, made = Path(scratch) / "asked", Path(scratch) / "made"
         asked.write_text(render_options(recipe.options))
         env = {
-            **os.environ, "KCONFIG_ALLCONFIG": str(asked), "KCONFIG_CONFIG": str(made),
+            **_environment(), "KCONFIG_ALLCONFIG": str(asked),
+            "KCONFIG_CONFIG": str(made),
         }  # fmt: skip
         # allnoconfig with a file: olddefconfig, but new options default to off.
         status = run_logged(
@@ -256,6 +264,7 @@ def _make_image(
         _make_argv(recipe, source, output, f"--jobs={jobs}", recipe.arch.image_target),
         log,
         deadline_s=_MAKE_DEADLINE_S,
+        env=_environment(),
         on_line=watch,
     )
     if status != 0:

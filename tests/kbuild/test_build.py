@@ -237,6 +237,17 @@ def test_a_make_that_fails_is_told_with_the_end_of_its_log(bench: Bench) -> None
     assert list((bench.cache / "kernels").iterdir()) == []
 
 
+def test_a_make_that_we_run_under_does_not_reach_the_kernel_s(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAKEFLAGS", "n -j --jobserver-auth=98,99")
+    monkeypatch.setenv("MAKELEVEL", "1")
+
+    kernel, _ = bench.build()
+
+    assert kernel.image.exists()
+
+
 def test_what_failed_is_built_once_it_is_mended(bench: Bench) -> None:
     (bench.fake / "broken").touch()
     with pytest.raises(BuildFailed):
