@@ -39,7 +39,8 @@ def run_of(
         cpu="0x00 0x051", pinned_cpu=0, fifo=True,
         kernel_release=f"{base}.1-{variant}", kernel_version="#1 SMP 1970-01-01",
         build_id=f"id of {variant} {base}", config_sha256=f"sha of {variant} {base}",
-        settle_ms=2000, settings="vm.x=1", map_count=64 + vmas, max_map_count=65530,
+        settle_ms=2000, rest_ms=50, settings="vm.x=1",
+        map_count=64 + vmas, max_map_count=65530,
         python="3.11.2", harness="0.1.0", launched="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
 

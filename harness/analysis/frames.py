@@ -33,8 +33,8 @@ from harness.measure import Record, Run, RunEnd, Sample, parse_record
 # same for two runs to be pooled.
 KERNEL = ("variant", "base", "target", "machine", "accelerator", "unit")
 MUST_MATCH = (
-    "build_id", "config_sha256", "kernel_release", "cpu", "clock", "settle_ms",
-    "settings", "harness", "python",
+    "build_id", "config_sha256", "kernel_release", "cpu", "clock",
+    "settle_ms", "rest_ms", "settings", "harness", "python",
 )  # fmt: skip
 
 

@@ -38,6 +38,8 @@ CLOCK = time.CLOCK_MONOTONIC
 
 _PAGE = mmap.PAGESIZE
 _RANDOM_BYTES = 1 << 20
+# VMAs; even, as every other one is touched.
+_REST_EVERY = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +69,13 @@ def give_names(loop: NamingLoop, clock: int) -> tuple[int, int]:
 class Arena:
     """The VMAs of a layout in this process, unmapped on exit.
 
-    Raises OSError from the kernel: ENOMEM at vm.max_map_count or out of memory.
+    While they are made it sleeps ``rest_s`` seconds now and then. Raises OSError
+    from the kernel: ENOMEM at vm.max_map_count or out of memory.
     """
 
-    def __init__(self, layout: Layout, *, seed: int) -> None:
+    def __init__(self, layout: Layout, *, seed: int, rest_s: float = 0) -> None:
         self.layout = layout
+        self._rest_s = rest_s
         self.start = _reserve(layout.arena_pages * _PAGE)
         try:
             self._build(seed)
@@ -104,6 +108,8 @@ class Arena:
             self._write(seed)
         for index in range(1, layout.vmas, 2):
             protect_memory(first + index * vma_bytes, vma_bytes, PROT_READ)
+            if self._rest_s and index % _REST_EVERY == 1:
+                time.sleep(self._rest_s)
 
     def _write(self, seed: int) -> None:
         # Random data: no page is zero, and none equals its neighbour.

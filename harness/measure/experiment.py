@@ -50,7 +50,8 @@ def measure_cell(request: CellRequest) -> None:
     VMA with the name it should have, here or in a child.
     """
     gc.disable()
-    with Arena(request.cell.layout, seed=request.seed) as arena:
+    rest_s = request.conditions.rest_ms / 1000
+    with Arena(request.cell.layout, seed=request.seed, rest_s=rest_s) as arena:
         recorder = _Recorder(request)
         request.emit(request.describe(count_maps()))
         _take_naming(arena, recorder)

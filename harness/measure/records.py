@@ -47,7 +47,8 @@ class Run:
     ``clock_step`` is what the clock was seen to advance by, in ``unit``.
     ``map_count`` is the number of lines of the process's maps before naming.
     ``build_id`` and ``config_sha256`` were read from the running kernel.
-    ``settle_ms`` is the sleep before each fork, in milliseconds of the clock;
+    ``settle_ms`` is the sleep before each fork, ``rest_ms`` that while VMAs are
+    made, in milliseconds of the clock;
     ``settings`` the sysctls that were changed for it.
     ``launched`` is the host's time (UTC, ISO 8601) when the guest was started.
     """
@@ -83,6 +84,7 @@ class Run:
     build_id: str | None
     config_sha256: str | None
     settle_ms: int
+    rest_ms: int
     settings: str
     map_count: int
     max_map_count: int

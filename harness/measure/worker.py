@@ -180,6 +180,7 @@ def _describer(
             build_id=build_id,
             config_sha256=digest,
             settle_ms=conditions.settle_ms,
+            rest_ms=conditions.rest_ms,
             settings=" ".join(f"{n}={value}" for n, value in conditions.settings),
             map_count=map_count,
             max_map_count=max_map_count,

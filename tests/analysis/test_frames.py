@@ -231,7 +231,7 @@ def test_a_fact_that_must_match_is_named_where_it_differs(
 ) -> None:
     run = run_of(run="a")
     before = getattr(run, fact)
-    after = {"settle_ms": 5}.get(fact, "other")
+    after = {"settle_ms": 5, "rest_ms": 5}.get(fact, "other")
     other = replace(run, run="b", **{fact: after})  # type: ignore[arg-type]
     same = [*whole_run(run, [1]), *whole_run(replace(run, run="c"), [1])]
     check_poolable(load(write_records(tmp_path, same)))

@@ -1,5 +1,6 @@
 import ctypes
 import mmap
+import time
 
 import pytest
 
@@ -76,6 +77,18 @@ def test_an_arena_beside_a_reserve_of_the_same_kind_does_not_merge_with_it() -> 
     finally:
         for reserve in reserves:
             unmap_memory(reserve, 8 * PAGE)
+
+
+def test_building_rests_as_often_whatever_the_kernel_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(time, "sleep", rests.append)
+
+    Arena(layout_of(2000, 0), seed=1, rest_s=0.05).unmap()
+    Arena(layout_of(2000, 0), seed=1).unmap()
+
+    assert rests == [0.05] * 4
 
 
 def test_nothing_stays_mapped() -> None:

@@ -44,6 +44,7 @@ cells = st.builds(Cell, store=stores, layout=layouts(), naming=schemes)
 conditions = st.builds(
     Conditions,
     target=texts, accelerator=texts, unit=st.sampled_from(Unit), settle_ms=counts,
+    rest_ms=counts,
     settings=st.lists(st.tuples(texts, texts), max_size=3).map(tuple),
     unusable=texts,
 )  # fmt: skip

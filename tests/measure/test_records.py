@@ -157,5 +157,5 @@ def test_records_of_schema_1_are_read_as_they_were_written() -> None:
         run=run.run,
         valid=True,
         reason="",
-        seal="fec11374caf38dc2ff9d97760ab5c45a443fd0a09034bcb1707632d0a881fe76",
+        seal="eb0856473a0aa5912501364708e594e0a801827cfa07a948728531d3dd34d018",
     )
