@@ -21,7 +21,7 @@ Other columns are those of harness.measure.records.Run, by the same names.
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pandas as pd
@@ -107,10 +107,12 @@ def frame_of_records(records: Iterable[Record]) -> pd.DataFrame:
             case RunEnd():
                 ended[record.run] = record.valid
     facts = {name: asdict(run) for name, run in runs.items()}
-    return pd.DataFrame(
+    rows = [
         {**facts[s.run], **asdict(s), "run_valid": ended.get(s.run, False)}
         for s in samples
-    )
+    ]
+    names = [field.name for kind in (Run, Sample) for field in fields(kind)]
+    return pd.DataFrame(rows, columns=[*dict.fromkeys(names), "run_valid"])
 
 
 def _frame_of(path: Path) -> pd.DataFrame:

@@ -1,0 +1,163 @@
+"""Records from elsewhere: taken whole, or refused with the reason."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.analysis import load
+from harness.campaign.importing import check_fits, read_foreign_records
+from harness.cli import main
+from harness.errors import RecordError, UsageError
+from harness.measure import Record, Run, render_record
+from tests.synthetic import run_of, samples_of, sealed, whole_run, write_records
+
+
+def written(path: Path, records: Sequence[Record]) -> Path:
+    path.write_bytes(b"".join(render_record(record) for record in records))
+    return path
+
+
+def run_elsewhere(name: str, **facts: object) -> Run:
+    return replace(run_of(run=name), variant="host", **facts)  # type: ignore[arg-type]
+
+
+def test_a_file_of_whole_runs_is_read_as_it_is(tmp_path: Path) -> None:
+    records = [*whole_run(run_elsewhere("a"), [1]), *whole_run(run_elsewhere("b"), [2])]
+
+    assert read_foreign_records(written(tmp_path / "r", records)) == records
+
+
+def test_a_run_that_was_cut_off_keeps_its_samples_and_is_not_analysed(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path / "r", whole_run(run_elsewhere("a"), [1, 2])[:-2])
+    with open(path, "ab") as file:
+        file.write(b'{"kind":"sam')
+
+    assert main(["import", str(path), "--name", "n", "--results", str(tmp_path)]) == 0
+    frame = load(tmp_path / "n")
+    assert len(frame) == 6
+    assert not frame["run_valid"].any()
+
+
+def change_a_value(lines: list[bytes]) -> list[bytes]:
+    return [line.replace(b'"value":5,', b'"value":4,') for line in lines]
+
+
+def lose_a_sample(lines: list[bytes]) -> list[bytes]:
+    return [lines[0], *lines[2:]]
+
+
+def add_a_sample(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:2], lines[1], *lines[2:]]
+
+
+def change_the_kernel(lines: list[bytes]) -> list[bytes]:
+    return [line.replace(b'"cpu":"0x00', b'"cpu":"0x41') for line in lines]
+
+
+@pytest.mark.parametrize(
+    "change", [change_a_value, lose_a_sample, add_a_sample, change_the_kernel]
+)
+def test_a_run_whose_lines_are_not_those_that_were_sealed_is_refused(
+    tmp_path: Path, change: object
+) -> None:
+    path = written(tmp_path / "r", whole_run(run_elsewhere("a"), [5, 6]))
+    assert callable(change)
+    lines = change(path.read_bytes().splitlines(keepends=True))
+    path.write_bytes(b"".join(lines))
+
+    with pytest.raises(RecordError, match=r"r:\d+: the lines of run a are not those"):
+        read_foreign_records(path)
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        (whole_run(run_elsewhere("a"), [1])[1:], "its run is not before it"),
+        (whole_run(run_elsewhere("a"), [1]) * 2, "a run of that name began before"),
+    ],
+    ids=["no run", "twice"],
+)
+def test_lines_out_of_place_are_refused(
+    tmp_path: Path, records: list[Record], words: str
+) -> None:
+    with pytest.raises(RecordError, match=words):
+        read_foreign_records(written(tmp_path / "r", records))
+
+
+@pytest.mark.parametrize("text", [b"", b"no newline"])
+def test_a_file_without_runs_is_refused(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "r").write_bytes(text)
+
+    with pytest.raises(UsageError, match="has no runs"):
+        read_foreign_records(tmp_path / "r")
+
+
+def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read"):
+        read_foreign_records(tmp_path / "r")
+
+
+def test_what_is_no_record_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "r").write_bytes(b"{}\n")
+
+    with pytest.raises(RecordError, match=r"r:1: .*its kind is none of"):
+        read_foreign_records(tmp_path / "r")
+
+
+def test_runs_of_another_machine_stand_beside_those_that_are_there(
+    tmp_path: Path,
+) -> None:
+    folder = write_records(tmp_path / "c", whole_run(run_of(run="here"), [1]))
+
+    check_fits(whole_run(run_elsewhere("there"), [1]), folder)
+    check_fits(whole_run(run_elsewhere("there"), [1]), tmp_path / "new")
+
+
+def test_what_may_not_be_pooled_is_refused_with_what_differs(tmp_path: Path) -> None:
+    folder = write_records(tmp_path / "c", whole_run(run_elsewhere("here"), [1]))
+    other = run_elsewhere("there", cpu="0x41 0xd40")
+
+    with pytest.raises(UsageError, match=r"may not be pooled: cpu differs: .*0xd40"):
+        check_fits(whole_run(other, [1]), folder)
+    with pytest.raises(UsageError, match="may not be pooled: cpu differs"):
+        check_fits(
+            [*whole_run(other, [1]), *whole_run(run_elsewhere("a"), [1])],
+            tmp_path / "new",
+        )
+
+
+def test_a_run_that_is_there_already_is_refused(tmp_path: Path) -> None:
+    records = whole_run(run_elsewhere("a"), [1])
+
+    with pytest.raises(UsageError, match="has these runs already: a"):
+        check_fits(records, write_records(tmp_path / "c", records))
+
+
+def test_a_run_that_was_refused_whole_is_imported_without_samples(
+    tmp_path: Path,
+) -> None:
+    """A machine that may not raise vm.max_map_count sends such runs."""
+    path = written(tmp_path / "r", sealed([run_elsewhere("a")]))
+
+    assert main(["import", str(path), "--name", "n", "--results", str(tmp_path)]) == 0
+    assert (tmp_path / "n" / "records.jsonl").read_bytes() == path.read_bytes()
+
+
+def test_refused_records_leave_no_campaign_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_elsewhere("a")
+    mixed = [
+        *sealed([run, *samples_of(run, [1])]),
+        *whole_run(replace(run, run="b", build_id="other"), [1]),
+    ]
+
+    path = written(tmp_path / "r", mixed)
+    assert main(["import", str(path), "--results", str(tmp_path / "results")]) == 2
+
+    assert "build_id differs" in capsys.readouterr().err
+    assert list((tmp_path / "results").iterdir()) == []
