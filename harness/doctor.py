@@ -88,7 +88,7 @@ def _this_kernel() -> Iterator[Finding]:
     yield Finding(
         subject="names here",
         found=f"linux {platform.release()}: {probe.support.value} ({probe.reason}); "
-        "guests bring their own kernel",
+        "guests bring their own kernel; anonvma run --target uml is the fastest",
     )
     yield Finding(
         subject="vm.max_map_count",

@@ -24,10 +24,8 @@ from harness.target.rootfs import PROJECT, WHEEL_PACKAGES, compiled_entries, gue
 
 # What the image installs to run the project and to test it.
 _PACKAGES_FOLDER = "usr/lib/python3/dist-packages"
-_NEEDED = (
-    "pandas", "psutil", "pyarrow", "rich", "python-ptrace",
-    "pytest", "pytest-timeout", "hypothesis",
-)  # fmt: skip
+_NEEDED = ("numpy", "pandas", "psutil", "pyarrow", "python-ptrace", "rich")
+_FOR_TESTS = ("pytest", "pytest-timeout", "hypothesis")
 # Of a wheel: tests, headers and static libraries, which nobody runs in there.
 _LEFT_OUT = re.compile(
     r".*\.(h|hpp|pxd|pyx|pyi|a|cmake|pc)|pyarrow/(include|src|tests)/.*|"
@@ -103,7 +101,8 @@ def make_image(
 def pinned_packages() -> list[str]:
     """``name==version`` of what the image needs, in the versions installed here."""
     found: dict[str, str] = {}
-    waiting = list(_NEEDED)
+    needed = (*_NEEDED, *(_FOR_TESTS if _in_checkout() else ()))
+    waiting = list(needed)
     while waiting:
         name = waiting.pop()
         key = re.sub(r"[-_.]+", "-", name).lower()
@@ -112,7 +111,7 @@ def pinned_packages() -> list[str]:
         try:
             distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
-            if name in _NEEDED:
+            if name in needed:
                 raise EnvironmentFault(
                     f"the package {name} is not installed here, so which version an "
                     f"image should have is not known; pip install {name}"
@@ -126,6 +125,10 @@ def pinned_packages() -> list[str]:
                 assert match is not None
                 waiting.append(match[0])
     return [f"{name}=={version}" for name, version in sorted(found.items())]
+
+
+def _in_checkout() -> bool:
+    return (package_dir().parent / "pyproject.toml").exists()
 
 
 def _fetch_wheels(
@@ -201,7 +204,7 @@ def _project_entries() -> Iterator[CpioEntry]:
         (kernels_dir(), f"{PROJECT}/kernels"),
     ]
     # A checkout has tests; an installed package has not.
-    if (checkout / "pyproject.toml").exists():
+    if _in_checkout():
         sources.append((checkout / "tests", f"{PROJECT}/tests"))
         content = (checkout / "pyproject.toml").read_bytes()
         yield from _with_folders(f"{PROJECT}/pyproject.toml", content, checkout, made)
