@@ -133,7 +133,9 @@ def parse_facts(line: bytes) -> KernelFacts:
         if not stores or not all(isinstance(v, str) for v in texts.values()):
             raise ValueError("a fact has the wrong type")
         return KernelFacts(stores=stores, counts=counts, **found)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError, KeyError, TypeError, AttributeError, RecursionError,
+    ) as error:  # fmt: skip
         raise RecordError(line, f"not a kernel's facts ({error!r})") from None
 
 

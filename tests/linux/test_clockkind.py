@@ -1,0 +1,58 @@
+import platform
+import time
+
+import pytest
+
+from harness.linux import clockkind, counts_instructions
+
+CLOCK = time.CLOCK_MONOTONIC
+
+
+@pytest.mark.skipif(platform.machine() not in clockkind._LOOPS, reason="no loops")
+def test_the_chain_takes_longer_than_the_countdown() -> None:
+    """The code runs as it should here; guests' tests say what it tells."""
+    (few, _), (many, _) = clockkind._LOOPS[platform.machine()]
+
+    countdown, chain = (
+        clockkind._nanoseconds_a_turn(code, CLOCK) for code in (few, many)
+    )
+
+    assert 0 < countdown < chain
+
+
+@pytest.mark.parametrize(
+    ("countdown", "chain", "counts"),
+    [
+        (2.0, 6.0, True),
+        (2.01, 5.99, True),
+        # A processor of 1 GHz that does an instruction a cycle, and no faster.
+        (2.0, 14.0, False),
+        (0.24, 2.9, False),
+        (0.24, 6.0, False),
+    ],
+)
+def test_both_loops_take_a_nanosecond_an_instruction_or_it_is_time(
+    monkeypatch: pytest.MonkeyPatch, countdown: float, chain: float, counts: bool
+) -> None:
+    costs = iter([countdown, chain])
+    monkeypatch.setattr(clockkind, "_nanoseconds_a_turn", lambda *_: next(costs))
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+
+    assert counts_instructions(CLOCK) is counts
+
+
+def test_on_other_machines_it_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+
+    assert not counts_instructions(CLOCK)
+
+
+def test_where_memory_may_not_be_executed_it_cannot_be_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(code: bytes, clock: int) -> float:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(clockkind, "_nanoseconds_a_turn", refuse)
+
+    assert not counts_instructions(CLOCK)
