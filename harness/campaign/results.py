@@ -40,11 +40,15 @@ def campaign_folder(results: Path, name: str | None) -> Path:
         return folder
 
 
-def remove_empty_campaign(folder: Path) -> None:
-    """Remove a campaign that has a plan and nothing else; harmless otherwise."""
-    if [path.name for path in folder.iterdir()] == [_PLAN]:
-        (folder / _PLAN).unlink()
-        folder.rmdir()
+def remove_empty_campaign(folder: Path) -> bool:
+    """Remove a campaign that has a plan and nothing else; whether it had."""
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    if sizes.keys() - {_PLAN, RECORDS} or sizes.get(RECORDS):
+        return False
+    for name in sizes:
+        (folder / name).unlink()
+    folder.rmdir()
+    return True
 
 
 def keep_plan(folder: Path, plan: Plan, argv: Sequence[str]) -> None:

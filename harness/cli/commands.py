@@ -10,7 +10,6 @@ from rich import box
 from rich.table import Table
 
 from harness.campaign import (
-    RECORDS,
     Listener,
     Outcome,
     TargetChoice,
@@ -143,12 +142,10 @@ def run(request: RunRequest) -> int:
             for choice in request.choices:
                 outcomes.append(_run_on(choice, request, folder, progress))
         except (HarnessError, KeyboardInterrupt):
-            if (folder / RECORDS).exists():
+            if not remove_empty_campaign(folder):
                 progress.line(
                     f"what was recorded before is kept: anonvma show {folder}"
                 )
-            else:
-                remove_empty_campaign(folder)
             raise
         ended = sum(outcome.ended for outcome in outcomes)
         planned = sum(outcome.planned for outcome in outcomes)

@@ -13,6 +13,7 @@ from harness.campaign import (
     appended_records,
     campaign_folder,
     keep_plan,
+    remove_empty_campaign,
 )
 from harness.errors import EnvironmentFault, UsageError
 from harness.measure import RunEnd, parse_record, render_record
@@ -154,3 +155,24 @@ def test_kill_9_loses_no_record_that_was_acknowledged(tmp_path: Path) -> None:
     ]
     with appended_records(tmp_path) as append:
         append(END)
+
+
+def test_a_campaign_of_which_nothing_came_is_removed(tmp_path: Path) -> None:
+    folder = campaign_folder(tmp_path, "n")
+    keep_plan(folder, Plan(), ["anonvma"])
+    with appended_records(folder):
+        pass
+
+    assert remove_empty_campaign(folder)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["records.jsonl", "console-1.txt"])
+def test_a_campaign_with_anything_in_it_is_kept(tmp_path: Path, name: str) -> None:
+    folder = campaign_folder(tmp_path, "n")
+    keep_plan(folder, Plan(), ["anonvma"])
+    (folder / name).write_text("x")
+
+    assert not remove_empty_campaign(folder)
+    assert (folder / name).read_text() == "x"
+    assert (folder / "plan.json").exists()
