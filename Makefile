@@ -12,7 +12,8 @@ BIN := $(VENV)/bin
 ANONVMA := $(BIN)/anonvma
 
 # Nothing of the checkout can be written in there.
-TEST_KERNEL := python3 -m pytest -m kernel --require-names --color=no \
+TEST_KERNEL := env HYPOTHESIS_STORAGE_DIRECTORY=/run/tmp/hypothesis \
+               python3 -m pytest -m kernel --require-names --color=no \
                -p no:cacheprovider
 
 # What building kernels for arm64 and running them takes.

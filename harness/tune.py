@@ -153,7 +153,8 @@ def undo(root: Path = Path("/")) -> Iterator[tuple[Path, str]]:
     """
     with _locked():
         before = _remembered(root)
-        for name, value in list(before.items()):
+        # The last change first: what was reachable when it was made is again.
+        for name, value in reversed(list(before.items())):
             yield Path(name), value
             _write(Path(name), value)
             del before[name]

@@ -129,8 +129,8 @@ def parse_facts(line: bytes) -> KernelFacts:
         found: Any = json.loads(line)
         stores = tuple(Store(store) for store in found.pop("stores"))
         counts = Unit(found.pop("counts"))
-        texts = {key: value for key, value in found.items() if value is not None}
-        if not stores or not all(isinstance(v, str) for v in texts.values()):
+        texts = [v for k, v in found.items() if k != "config_sha256" or v is not None]
+        if not stores or not all(isinstance(text, str) for text in texts):
             raise ValueError("a fact has the wrong type")
         return KernelFacts(stores=stores, counts=counts, **found)
     except (

@@ -85,7 +85,7 @@ def make_image(
         on_step("packing the image")
         with open(folder / "root.cpio", "wb") as file:
             file.write(root.read_bytes())
-            file.write(render_cpio(_wheel_entries(fetched, Path(scratch))))
+            file.write(render_cpio(_wheel_entries(fetched, arch, Path(scratch))))
             file.write(render_cpio(_project_entries()))
         shutil.copyfile(kernel, folder / "kernel")
         facts = {"arch": arch.name, "packages": pins}
@@ -166,11 +166,13 @@ def _pip(*arguments: str) -> str:
     return "" if done.returncode == 0 else done.stderr.strip() or "pip failed"
 
 
-def _wheel_entries(wheels: Sequence[Path], scratch: Path) -> Iterator[CpioEntry]:
+def _wheel_entries(
+    wheels: Sequence[Path], arch: Arch, scratch: Path
+) -> Iterator[CpioEntry]:
     made: set[str] = set()
     for wheel in wheels:
-        if not wheel.name.endswith("-any.whl") and "manylinux" not in wheel.name:
-            raise EnvironmentFault(f"{wheel.name} was built for this machine only")
+        if not wheel.name.endswith(("-any.whl", f"_{arch.name}.whl")):
+            raise EnvironmentFault(f"{wheel.name} is not for {arch.name}")
         with zipfile.ZipFile(wheel) as archive:
             for info in archive.infolist():
                 name = re.sub(r"^[^/]+\.data/(purelib|platlib)/", "", info.filename)

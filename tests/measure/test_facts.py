@@ -30,6 +30,7 @@ def test_what_is_rendered_parses_back(known: KernelFacts) -> None:
         render_facts(FACTS).replace(b'"insns"', b'"seconds"'),
         render_facts(FACTS).replace(b'"aarch64"', b"5"),
         render_facts(replace(FACTS, stores=())),
+        render_facts(FACTS).replace(b'"aarch64"', b"null"),
     ],
 )  # fmt: skip
 def test_what_is_not_facts_is_a_record_error(line: bytes) -> None:
