@@ -135,9 +135,9 @@ def subjects_of(
 
         return [_asked_subject(HOST, facts, on_host)]
     if choice.kernel is not None:
-        choice = fitted_choice(choice, choice.kernel)
-        own = guest_target(choice, choice.kernel or Path(), on_step=on_step)
-        on_step(f"asking {choice.kernel} what it is")
+        kernel = choice.kernel
+        own = guest_target(fitted_choice(choice, kernel), kernel, on_step=on_step)
+        on_step(f"asking {kernel} what it is")
         with tempfile.TemporaryDirectory() as scratch:
             facts = own.ask_facts(Path(scratch) / "console.txt")
         return [_asked_subject(OWN, facts, lambda stop: replace(own, stop=stop))]
