@@ -2,11 +2,15 @@
 
 from harness.linux.clockkind import counts_instructions
 from harness.linux.clone import timed_fork, timed_wait
+from harness.linux.heap import current_break, move_heap, set_break
 from harness.linux.mman import (
     advise_memory,
+    lock_memory,
     map_memory,
     protect_memory,
+    read_into,
     remap_memory,
+    unlock_memory,
     unmap_memory,
 )
 from harness.linux.prctl import (
@@ -41,21 +45,27 @@ __all__ = [
     "count_maps",
     "counts_instructions",
     "cpu_name",
+    "current_break",
     "die_with_parent",
     "fifo_without_children",
     "kernel_build_id",
     "kernel_config",
+    "lock_memory",
     "map_memory",
+    "move_heap",
     "pin_to_one_cpu",
     "probe_anon_name",
     "protect_memory",
     "query_vma",
+    "read_into",
     "read_maps",
     "read_sysctl",
     "remap_memory",
     "set_anon_name",
+    "set_break",
     "timed_fork",
     "timed_wait",
+    "unlock_memory",
     "unmap_memory",
     "write_sysctl",
 ]

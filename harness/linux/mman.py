@@ -30,6 +30,15 @@ _mremap.argtypes = (
 _madvise = quick.madvise
 _madvise.restype = ctypes.c_int
 _madvise.argtypes = (ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int)
+_mlock = quick.mlock
+_mlock.restype = ctypes.c_int
+_mlock.argtypes = (ctypes.c_size_t, ctypes.c_size_t)
+_munlock = quick.munlock
+_munlock.restype = ctypes.c_int
+_munlock.argtypes = (ctypes.c_size_t, ctypes.c_size_t)
+_read = quick.read
+_read.restype = ctypes.c_ssize_t
+_read.argtypes = (ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t)
 
 
 def _check_address(address: int) -> int:
@@ -64,3 +73,22 @@ def remap_memory(
 def advise_memory(start: int, length: int, advice: int) -> None:
     """madvise(2)."""
     check(_madvise(start, length, advice))
+
+
+def lock_memory(start: int, length: int) -> None:
+    """mlock(2): also writes every page that may be written."""
+    check(_mlock(start, length))
+
+
+def unlock_memory(start: int, length: int) -> None:
+    """munlock(2)."""
+    check(_munlock(start, length))
+
+
+def read_into(fd: int, start: int, length: int) -> int:
+    """read(2) to an address: how much was read.
+
+    Where memory is missing or not writable the kernel answers EFAULT, or less
+    than was asked for; a write of our own would end the process.
+    """
+    return check(_read(fd, start, length))

@@ -10,6 +10,9 @@ import platform
 PR_SET_VMA = 0x53564D41
 PR_SET_VMA_ANON_NAME = 0
 PR_SET_PDEATHSIG = 1
+PR_SET_MM = 35
+PR_SET_MM_START_BRK = 6
+PR_SET_MM_BRK = 7
 
 # include/uapi/linux/mman.h, include/uapi/asm-generic/mman-common.h
 PROT_NONE = 0x0
@@ -31,8 +34,8 @@ ANON_VMA_NAME_MAX_LEN = 80
 
 # arch/*/include/uapi/asm/unistd*.h, by uname -m
 _SYSCALLS = {
-    "aarch64": {"clone": 220, "wait4": 260},
-    "x86_64": {"clone": 56, "wait4": 61},
+    "aarch64": {"brk": 214, "clone": 220, "wait4": 260},
+    "x86_64": {"brk": 12, "clone": 56, "wait4": 61},
 }
 
 
