@@ -17,13 +17,17 @@ from harness.workload import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One kernel that can be built, on any base that has its patches."""
+    """One kernel that can be built, on any base that has its patches.
+
+    ``more_patches`` are files of their own, applied last.
+    """
 
     name: str
     description: str
     config: tuple[str, ...]
     patches: tuple[str, ...]
     stores: tuple[Store, ...]
+    more_patches: tuple[Path, ...] = ()
 
 
 def variant_names() -> list[str]:
@@ -90,4 +94,4 @@ def patch_paths(variant: Variant, base: str, arch: Arch) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise UsageError(f"{variant.name} cannot be built on {base}: no {path}")
-    return paths
+    return [*paths, *variant.more_patches]
