@@ -32,7 +32,13 @@ _prctl.argtypes = (
 )  # fmt: skip
 
 
-def set_anon_name(start: int, length: int, name: bytes | int | None) -> None:
+def set_anon_name(
+    start: int,
+    length: int,
+    name: bytes | int | None,
+    *,
+    attr: int = PR_SET_VMA_ANON_NAME,
+) -> None:
     """Name the ``length`` bytes of memory at ``start``; None clears the name.
 
     Nothing is checked here: what the kernel refuses, and with which errno, is
@@ -40,7 +46,7 @@ def set_anon_name(start: int, length: int, name: bytes | int | None) -> None:
     int is the address of the name. Raises OSError; parts of the range may have
     been named even then.
     """
-    check(_prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, length, name))
+    check(_prctl(PR_SET_VMA, attr, start, length, name))
 
 
 def die_with_parent() -> None:
@@ -71,7 +77,7 @@ def probe_anon_name() -> AnonNameProbe:
     to a page that can be named, and read back. Anything but EINVAL or the name
     in its place is FAULTY.
     """
-    name = b"harness probe"
+    name = b"probe"
     start = map_memory(0, mmap.PAGESIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS)
     try:
         try:

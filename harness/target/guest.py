@@ -156,14 +156,29 @@ class GuestTarget(ABC):
         console: Path,
         *,
         mib: int = COMMAND_MIB,
+        files: Mapping[str, bytes] | None = None,
     ) -> int:
         """Run one command; its output goes to ``on_output``. Its exit status.
 
-        128 + N when signal N ended it. Raises GuestError's subclasses.
+        128 + N when signal N ended it. ``files``, by name, lie in the folder of
+        the job, executable. Raises GuestError's subclasses.
         """
-        files = self._files(argv, OUTPUT)
-        status = self._boot(files, mib, lambda _: None, on_output, console)
+        inside = {**self._files(argv, OUTPUT), **(files or {})}
+        status = self._boot(inside, mib, lambda _: None, on_output, console)
         return 128 - status.code if status.code < 0 else status.code
+
+    def run_player(
+        self, job: bytes, on_output: Callable[[bytes], None], console: Path
+    ) -> int:
+        """Play traces: what the player writes goes to ``on_output``. Its status.
+
+        Raises GuestError's subclasses.
+        """
+        words = self._words
+        argv = [
+            *words.python, "-m", "harness.play.worker", f"{words.job}/play.json", "1",
+        ]  # fmt: skip
+        return self.run_command(argv, on_output, console, files={"play.json": job})
 
     def ask_facts(self, console: Path) -> KernelFacts:
         """Boot the kernel once and ask what it is. Raises GuestError's subclasses."""

@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from harness.measure import Conditions, Job, Record, render_job
 from harness.measure.facts import KernelFacts, parse_facts
 from harness.paths import package_dir
 from harness.programs import leashed, printable, tail_of
-from harness.target.channel import RECORDS, Deadlines, Listener
+from harness.target.channel import OUTPUT, RECORDS, Deadlines, Listener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,18 +40,36 @@ class HostTarget:
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "job.json"
             path.write_bytes(render_job(job))
-            code = self._run("worker", [str(path)], on_record, console)
+            code = self._run(
+                "measure.worker", path, console, RECORDS, on_record, lambda _: None
+            )
         if code:
             raise JobFailed(
                 f"the worker ended with exit status {code}", tail_of(console)
             )
 
+    def run_player(
+        self, job: bytes, on_output: Callable[[bytes], None], console: Path
+    ) -> int:
+        """Play traces: what the player writes goes to ``on_output``. Its status.
+
+        Raises GuestHung.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "play.json"
+            path.write_bytes(job)
+            return self._run(
+                "play.worker", path, console, OUTPUT, lambda _: None, on_output
+            )
+
     def _run(
         self,
         module: str,
-        arguments: Sequence[str],
-        on_record: Callable[[Record], None],
+        job: Path,
         console: Path,
+        port: str,
+        on_record: Callable[[Record], None],
+        on_output: Callable[[bytes], None],
     ) -> int:
         with contextlib.ExitStack() as stack:
             # A pipe, as small kernels have no sockets.
@@ -61,7 +79,7 @@ class HostTarget:
             said = stack.enter_context(open(console, "wb"))
             process = stack.enter_context(
                 leashed(
-                    [*_python(module), *arguments, str(theirs.fileno())],
+                    [*_python(module), str(job), str(theirs.fileno())],
                     stdout=said.fileno(), stderr=said.fileno(),
                     pass_fds=(theirs.fileno(),), env=_environment(),
                 )
@@ -69,11 +87,11 @@ class HostTarget:
             theirs.close()
             Listener(
                 on_record=on_record,
-                on_output=lambda _: None,
+                on_output=on_output,
                 deadlines=self.deadlines,
                 console=console,
                 stop=self.stop,
-            ).listen({RECORDS: ours})
+            ).listen({port: ours})
             return process.wait()
 
 
@@ -81,7 +99,7 @@ def host_facts() -> KernelFacts:
     """What the running kernel is, asked by a process of its own."""
     with tempfile.TemporaryFile() as out:
         with leashed(
-            [*_python("facts"), str(out.fileno())],
+            [*_python("measure.facts"), str(out.fileno())],
             pass_fds=(out.fileno(),), env=_environment(),
         ) as process:  # fmt: skip
             code = process.wait()
@@ -99,7 +117,7 @@ def host_facts() -> KernelFacts:
 def _python(module: str) -> list[str]:
     # Without site: what an environment adds to a start is not measured.
     return [
-        os.path.realpath(sys.executable), "-S", "-m", f"harness.measure.{module}",
+        os.path.realpath(sys.executable), "-S", "-m", f"harness.{module}",
     ]  # fmt: skip
 
 

@@ -1,0 +1,154 @@
+"""Processes of the model: a trace's steps, applied; what maps would show then."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from harness.model.behaviour import Behaviour
+from harness.model.changing import advise, lock, protect, set_name, unlock, write
+from harness.model.mapping import map_, remap, set_break
+from harness.model.mm import Mm, Refused
+from harness.model.names import NameStore, RefcountedStore
+from harness.model.vma import EXEC, READ, SHARED, WRITE, File, Vma
+from harness.workload.ops import (
+    Advise,
+    Break,
+    Exec,
+    Exit,
+    Fork,
+    Heap,
+    Limit,
+    Lock,
+    Map,
+    Memory,
+    Op,
+    Protect,
+    Remap,
+    SetName,
+    Step,
+    Unlock,
+    Unmap,
+    Write,
+)
+
+# What maps shows of a file that has no anonymous name; of the file that has a
+# path, only that it does.
+SHOWN_FILES = {
+    Memory.SHARED: "/dev/zero (deleted)",
+    Memory.MEMFD: "/memfd:harness (deleted)",
+    Memory.MEMFD_PRIVATE: "/memfd:harness (deleted)",
+    Memory.FILE: "/file",
+    Memory.FILE_PRIVATE: "/file",
+}
+
+
+class Shown(NamedTuple):
+    """A VMA as maps shows it: pages, offset in pages, ``perms`` and ``path``."""
+
+    start: int
+    end: int
+    perms: str
+    offset: int
+    path: str
+
+
+class Model:
+    """The processes of a trace. ``store`` keeps the names of all of them."""
+
+    def __init__(
+        self, behaviour: Behaviour | None = None, store: NameStore | None = None
+    ) -> None:
+        self.behaviour = behaviour or Behaviour()
+        self.store = store or RefcountedStore()
+        self.mms: dict[int, Mm] = {0: Mm(self.store)}
+        # One memfd and one file, whoever maps them.
+        memfd, file = File(Memory.MEMFD), File(Memory.FILE)
+        self._files = {
+            Memory.MEMFD: memfd, Memory.MEMFD_PRIVATE: memfd,
+            Memory.FILE: file, Memory.FILE_PRIVATE: file,
+        }  # fmt: skip
+
+    def apply(self, step: Step) -> int:
+        """Do a step: 0, or the errno that the kernel answers.
+
+        What the kernel leaves done when it refuses is done here too.
+        """
+        mm = self.mms[step.who]
+        mm.maybe.clear()
+        match step.op:
+            case Fork(child):
+                self.mms[child] = mm.forked()
+                return 0
+            case Exit() | Exec():
+                mm.clear()
+                del self.mms[step.who]
+                return 0
+            case Limit(room):
+                for other in self.mms.values():
+                    other.limit = mm.map_count + room
+                return 0
+        try:
+            self._call(mm, step.op)
+        except Refused as refused:
+            return refused.code
+        return 0
+
+    def _call(self, mm: Mm, op: Op) -> None:
+        match op:
+            case SetName():
+                set_name(mm, op, self.behaviour)
+            case Map():
+                map_(mm, op, self._files)
+            case Unmap(page, pages):
+                mm.unmap(page, page + pages)
+            case Protect(page, pages, prot):
+                protect(mm, page, page + pages, prot, self.behaviour)
+            case Remap():
+                remap(mm, op, self.behaviour)
+            case Advise(page, pages, advice):
+                advise(mm, page, page + pages, advice)
+            case Lock(page, pages):
+                lock(mm, page, page + pages)
+            case Unlock(page, pages):
+                unlock(mm, page, page + pages)
+            case Write(page, pages):
+                write(mm, page, page + pages)
+            case Heap(page):
+                mm.start_brk = mm.brk = page
+            case Break(page):
+                set_break(mm, page, self.behaviour)
+
+    def shown(self, who: int) -> Iterator[Shown]:
+        """What /proc/pid/maps shows of a process's arena, in order."""
+        mm = self.mms[who]
+        for vma in mm.vmas:
+            yield Shown(
+                vma.start, vma.end, perms_of(vma.flags),
+                vma.pgoff if vma.file else 0, self._path(mm, vma),
+            )  # fmt: skip
+
+    def _path(self, mm: Mm, vma: Vma) -> str:
+        # fs/proc/task_mmu.c get_vma_name() (6.1: show_map_vma())
+        if vma.file is not None:
+            if vma.name is None:
+                return SHOWN_FILES[vma.file.memory]
+            return f"[anon_shmem:{vma.name.text.decode()}]"
+        if self._is_heap(mm, vma):
+            return "[heap]"
+        return "" if vma.name is None else f"[anon:{vma.name.text.decode()}]"
+
+    def _is_heap(self, mm: Mm, vma: Vma) -> bool:
+        if mm.brk is None or mm.start_brk is None:
+            return False
+        if self.behaviour.heap_strict:
+            return vma.start < mm.brk and vma.end > mm.start_brk
+        return vma.start <= mm.brk and vma.end >= mm.start_brk
+
+
+def perms_of(flags: int) -> str:
+    """The letters of maps: ``rw-p``."""
+    return (
+        ("r" if flags & READ else "-")
+        + ("w" if flags & WRITE else "-")
+        + ("x" if flags & EXEC else "-")
+        + ("s" if flags & SHARED else "p")
+    )

@@ -1,0 +1,100 @@
+"""The player: every trace by processes of its own, in order.
+
+Runs next to the kernel as ``python3 -m harness.play.worker JOB FD``, with the
+standard library only. It writes lines of JSON to FD: what the kernel is, what
+each trace saw (see ``process``), {"trace": N, "died": status} where a process of
+a trace did not come to its end, and {"done": traces}.
+"""
+
+import mmap
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.linux import probe_anon_name
+from harness.play.calls import make_means
+from harness.play.job import PlayJob, parse_play_job
+from harness.play.place import Place, find_place
+from harness.play.probes import probe_behaviour
+from harness.play.process import Cast, MapCountLimit, begin, write_line
+from harness.workload.ops import FILE_PAGES, PAGE
+
+
+def describe_kernel(place: Place) -> dict[str, Any]:
+    """What the running kernel is, and what it does where kernels differ."""
+    probe = probe_anon_name()
+    return {
+        "support": probe.support.value,
+        "reason": probe.reason,
+        "release": platform.release(),
+        "version": platform.version(),
+        "machine": platform.machine(),
+        "behaviour": probe_behaviour(place)
+        if probe.support.value == "supported"
+        else {},
+        "start": place.start,
+    }
+
+
+def play(job: PlayJob, out: int) -> None:
+    """Play every trace of a job; what is seen goes to descriptor ``out``."""
+    place = find_place()
+    kernel = describe_kernel(place)
+    with tempfile.NamedTemporaryFile(prefix="harness-") as file:
+        file.truncate(FILE_PAGES * PAGE)
+        kernel["file"] = file.name
+        write_line(out, {"kernel": kernel})
+        if kernel["support"] != "supported":
+            return
+        means = make_means(file.fileno(), place)
+        scratch = os.memfd_create("scratch")
+        kmsg = _open_kmsg()
+        limit = MapCountLimit()
+        pids = memoryview(mmap.mmap(-1, PAGE)).cast("q")
+        started = time.monotonic()
+        for index, steps in enumerate(job.traces):
+            cast = Cast(
+                index, steps, job.at_end, out, kmsg, limit, means, scratch, pids
+            )
+            status = _play_apart(cast)
+            cast.close()
+            if status:
+                write_line(out, {"trace": index, "died": status})
+        seconds = time.monotonic() - started
+    write_line(out, {"done": len(job.traces), "seconds": round(seconds, 3)})
+
+
+def _play_apart(cast: Cast) -> int:
+    pid = os.fork()
+    if pid == 0:
+        begin(cast)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _open_kmsg() -> int | None:
+    try:
+        kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    os.lseek(kmsg, 0, os.SEEK_END)
+    return kmsg
+
+
+def main(arguments: list[str]) -> int:
+    """Play the job of a file; the exit status is 0 done, else as HarnessError's."""
+    path, fd = arguments
+    try:
+        play(parse_play_job(Path(path).read_bytes()), int(fd))
+    except HarnessError as error:
+        print(f"player: {error}", file=sys.stderr, flush=True)
+        return error.status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
