@@ -3,7 +3,7 @@
 # requirements.lock into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run test test-kernel test-guest check format lint layers types unit \
+.PHONY: help setup venv run test test-kernel test-guest test-model mutants check format lint layers types unit \
         kernels image probe doctor lock clean
 
 PYTHON ?= python3
@@ -27,7 +27,7 @@ help: ## Show this list.
 run: setup ## Measure, and print the table: everything from nothing.
 	$(ANONVMA) run $(ARGS)
 
-test: setup check test-kernel test-guest ## All tests, those in real guests included.
+test: setup check test-kernel test-guest test-model ## All tests, those in real guests included.
 
 check: format lint layers types unit ## Everything that needs no kernel.
 
@@ -37,6 +37,17 @@ test-kernel: setup ## The tests that need a kernel with names, in User-Mode Linu
 
 test-guest: setup ## The tests that boot guests, on kernels built here.
 	$(BIN)/pytest -m guest --require-guest $(ARGS)
+
+# The day is the seed, and picks the mutants: each day plays something else.
+DAY = $$(date -u +%Y%m%d)
+
+test-model: setup ## Three minutes of agree, and three mutants that it must tell.
+	$(ANONVMA) agree --seconds 90 --seed $(DAY)
+	$(ANONVMA) agree --seconds 90 --seed $(DAY) --base 6.1
+	$(ANONVMA) mutants --of-the-day 3
+
+mutants: setup ## Kernels with a bug in naming each: all must be told from stock.
+	$(ANONVMA) mutants $(ARGS)
 
 unit: venv
 	$(BIN)/pytest -m 'not guest and not kernel' $(ARGS)

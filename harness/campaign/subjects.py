@@ -60,6 +60,11 @@ class TargetChoice:
     kernel: Path | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
 
+    @property
+    def foreign(self) -> bool:
+        """Whether its kernel is none that is built here."""
+        return self.kind == HOST or self.kernel is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:

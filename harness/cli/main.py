@@ -10,16 +10,22 @@ from typing import NoReturn, assert_never
 
 from harness.arch import QEMU_ARCHES, arch_named
 from harness.campaign import TARGETS, Plan, TargetChoice, read_plan
+from harness.campaign.agree import AgreePlan
 from harness.cli import commands
+from harness.cli.agree import agree_, replay
 from harness.cli.importing import import_
+from harness.cli.mutants import mutants
 from harness.cli.parser import make_parser
 from harness.cli.requests import (
+    AgreeRequest,
     BootRequest,
     BuildRequest,
     DoctorRequest,
     ImageRequest,
     ImportRequest,
+    MutantsRequest,
     ProbeRequest,
+    ReplayRequest,
     Request,
     RunRequest,
     ShowRequest,
@@ -28,10 +34,15 @@ from harness.cli.requests import (
 from harness.cli.tune import tune
 from harness.errors import HarnessError, UsageError
 from harness.kbuild import base_names, variant_names
+from harness.kbuild.mutant import BASE, mutant_named, mutant_names
+from harness.model import OF_BASES
 from harness.programs import printable
 from harness.target import Accelerator, Deadlines, arch_of_image
+from harness.workload.gen import HARMLESS, Theme
 
 _INTERRUPTED = 130
+# What agree plays when it is not told; and where only time is to end it.
+_OPERATIONS, _DAYS = 20_000, 10**9
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,6 +95,12 @@ def _do(request: Request) -> int:
             return import_(request)
         case TuneRequest():
             return tune(request)
+        case AgreeRequest():
+            return agree_(request)
+        case ReplayRequest():
+            return replay(request)
+        case MutantsRequest():
+            return mutants(request)
         case _:
             assert_never(request)
 
@@ -211,6 +228,82 @@ def _image_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
     )
 
 
+def _agree_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
+    choice = _one_choice(options, "agree")
+    themes = _themes(options.theme, choice)
+    operations = options.ops or (_DAYS if options.seconds else _OPERATIONS)
+    plan = AgreePlan(
+        operations=operations,
+        seconds=options.seconds,
+        seed=options.seed,
+        pages=options.pages,
+        length=options.length,
+        themes=themes,
+        # Of what is not ours the base is not known, and its way is its own.
+        expected={} if choice.foreign else OF_BASES[options.base],
+        guests=1 if choice.kind == "host" else options.jobs,
+    )
+    return AgreeRequest(
+        plan=plan,
+        choice=choice,
+        variant=options.variant,
+        base=options.base,
+        shrink=options.shrink,
+        record=options.record,
+        out=options.results,
+    )
+
+
+def _themes(words: Sequence[str], choice: TargetChoice) -> tuple[Theme, ...]:
+    if not words:
+        # Elsewhere than in a guest of ours, others live under the same limit.
+        return HARMLESS if choice.kind == "host" else tuple(Theme)
+    known = ", ".join(theme.value for theme in Theme)
+    try:
+        return tuple(Theme(word) for word in words)
+    except ValueError as error:
+        raise UsageError(f"{error}; themes are {known}") from None
+
+
+def _replay_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
+    asked = options.target or options.kernel or options.arch
+    return ReplayRequest(
+        trace=options.trace,
+        choice=_one_choice(options, "replay") if asked else None,
+        variant=options.variant,
+        base=options.base,
+    )
+
+
+def _mutants_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
+    names = options.name or tuple(mutant_names())
+    for name in names:
+        mutant_named(name)
+    return MutantsRequest(
+        names=names,
+        of_the_day=options.of_the_day,
+        plan=AgreePlan(
+            operations=options.ops,
+            seed=options.seed,
+            guests=options.jobs,
+            expected=OF_BASES[BASE],
+        ),
+    )
+
+
+def _one_choice(options: argparse.Namespace, command: str) -> TargetChoice:
+    if options.target is None and options.kernel is None and options.arch is None:
+        options.target = ("uml",)
+    if options.accel == "auto":
+        # No clock is read: instructions need not be counted.
+        options.accel = Accelerator.TCG.value
+    limits = Deadlines(total_s=options.deadline)
+    choices = _choices(options, limits)
+    if len(choices) != 1:
+        raise UsageError(f"{command} is of one kernel: one --target, of one --arch")
+    return choices[0]
+
+
 _REQUESTS: dict[str, Callable[[argparse.Namespace, Sequence[str]], Request]] = {
     "doctor": _doctor_request,
     "build": _build_request,
@@ -221,4 +314,7 @@ _REQUESTS: dict[str, Callable[[argparse.Namespace, Sequence[str]], Request]] = {
     "tune": _tune_request,
     "image": _image_request,
     "probe": _probe_request,
+    "agree": _agree_request,
+    "replay": _replay_request,
+    "mutants": _mutants_request,
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 import harness
 from harness.arch import ARCHES, QEMU_ARCHES
 from harness.campaign import TARGETS
+from harness.cli.examples import EXAMPLES, STATUS
 from harness.cli.words import (
     count,
     count_from_0,
@@ -18,76 +19,7 @@ from harness.cli.words import (
 )
 from harness.kbuild import base_names, variant_names
 from harness.target import Accelerator, Deadlines
-
-_STATUS = """\
-exit status: 0 done; 1 measured, but a check failed; 2 wrong usage; 3 something in
-the environment is missing or failed; 4 not supported by this kernel; 130 stopped
-"""
-
-_EXAMPLES = {
-    None: """\
-examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-""",
-    "build": """\
-examples:
-  anonvma build                           the kernel of run
-  anonvma build --variant all --base all  every kernel there is
-""",
-    "boot": """\
-examples:
-  anonvma boot                            a shell; leave it with exit or Ctrl-D
-  anonvma boot --variant none --base 6.1 -- uname -a
-  anonvma boot --target uml --share out -- cp /proc/config.gz out/
-  anonvma boot --image image              the whole harness in an ARM64 guest
-""",
-    "run": """\
-examples:
-  anonvma run
-  anonvma run --vmas 1000,4000 --naming distinct:79,shared:79 --boots 2
-  anonvma run --variant strdup,refcount --vmas 65536
-  anonvma run --plan plan.toml --name nightly
-  anonvma run --target uml,qemu --arch aarch64,x86_64 --name everywhere
-  anonvma run --kernel ~/linux/arch/arm64/boot/Image
-  anonvma run --target host --naming none
-
-A plan file gives any of these options by its long name, in the plural where it
-takes a list: vmas = [1000, 65536], variants = ["switch"], boots = 4.
-Options on the command line win.
-""",
-    "import": """\
-examples:
-  anonvma import records.jsonl --name phones
-of what was taken elsewhere with: python3 anonvma.pyz run --out records.jsonl
-""",
-    "image": """\
-examples:
-  anonvma image                           into image/, for anonvma boot --image image
-""",
-    "probe": """\
-examples:
-  anonvma probe
-and over there:
-  python3 anonvma.pyz doctor
-  python3 anonvma.pyz run --vmas 65536 --out records.jsonl
-""",
-    "tune": """\
-examples:
-  anonvma tune                            what disturbs measurements here
-  anonvma tune --apply                    change what can be changed
-  anonvma tune --undo                     and back, after a crash too
-""",
-    "show": """\
-examples:
-  anonvma show
-  anonvma show results/nightly
-""",
-}  # fmt: skip
+from harness.workload.gen import Theme
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -140,6 +72,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="put back what --apply changed",
     )  # fmt: skip
     sub.set_defaults(action="show")
+    _add_agree(command("agree", "Hold a kernel against the model: random operations."))
+    _add_replay(command("replay", "Judge recorded traces, or play them on a kernel."))
+    _add_mutants(command("mutants", "Try the check: kernels with a bug must diverge."))
     return parser
 
 
@@ -306,6 +241,88 @@ def _add_target(
     )
 
 
+def _add_agree(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--ops", type=count, metavar="N",
+        help="operations to play (default: 20000)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--seconds", type=seconds, metavar="S",
+        help="start no guest after that long (default: as long as --ops takes)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--seed", type=count_from_0, default=1, metavar="N",
+        help="of the operations: the same seed plays the same (default: 1)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--theme", type=words, default=(), metavar="WORDS",
+        help=f"of {', '.join(theme.value for theme in Theme)} (default: all in turn; "
+        "on the host, those that touch nothing of others)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--length", type=count, default=400, metavar="N",
+        help="operations of a trace (default: 400)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--pages", type=count, default=32, metavar="N",
+        help="of a trace's arena (default: 32)",
+    )  # fmt: skip
+    _add_player(sub, "uml by default")
+    sub.add_argument(
+        "--jobs", type=count, default=len(os.sched_getaffinity(0)), metavar="N",
+        help="guests at a time (default: one a processor)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--record", type=Path, metavar="FILE",
+        help="add every trace, with what was seen, to a file for replay",
+    )  # fmt: skip
+    sub.add_argument(
+        "--no-shrink", dest="shrink", action="store_false",
+        help="keep a trace that diverges as long as it is",
+    )  # fmt: skip
+    _add_results(sub)
+
+
+def _add_replay(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "trace", type=Path, metavar="TRACE", help="what agree recorded or kept"
+    )
+    _add_player(sub, "without, what was recorded is judged")
+
+
+def _add_mutants(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--name", type=words, default=(), metavar="NAMES",
+        help="of kernels/mutants/ (default: all)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--of-the-day", type=count, metavar="N",
+        help="only N of them, others each day",
+    )  # fmt: skip
+    sub.add_argument(
+        "--ops", type=count, default=20_000, metavar="N",
+        help="operations to play on each (default: 20000)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--seed", type=count_from_0, default=1, metavar="N",
+        help="of the operations (default: 1)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--jobs", type=count, default=len(os.sched_getaffinity(0)), metavar="N",
+        help="guests at a time (default: one a processor)",
+    )  # fmt: skip
+
+
+def _add_player(sub: argparse.ArgumentParser, default: str) -> None:
+    _add_target(sub, f"of kernel: {', '.join(TARGETS)} ({default})", single=True)
+    sub.add_argument("--variant", default="refcount", choices=variant_names())
+    sub.add_argument("--base", default="6.12", choices=base_names())
+    sub.add_argument(
+        "--deadline", type=seconds, default=Deadlines().total_s, metavar="S",
+        help="for a guest (default: %(default)g)",
+    )  # fmt: skip
+
+
 def _add_image(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--out",
@@ -330,7 +347,7 @@ def _described(
 ) -> argparse.ArgumentParser:
     return make(
         **options,
-        epilog=f"{_EXAMPLES.get(examples, '')}\n{_STATUS}",
+        epilog=f"{EXAMPLES.get(examples, '')}\n{STATUS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 

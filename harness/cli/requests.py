@@ -5,6 +5,7 @@ from pathlib import Path
 
 from harness.arch import Arch
 from harness.campaign import Plan, TargetChoice
+from harness.campaign.agree import AgreePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,41 @@ class ProbeRequest:
     out: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreeRequest:
+    """What ``anonvma agree`` was asked.
+
+    ``record`` is a file that every trace is added to; divergences go to ``out``.
+    """
+
+    plan: AgreePlan
+    choice: TargetChoice
+    variant: str
+    base: str
+    shrink: bool
+    record: Path | None
+    out: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRequest:
+    """What ``anonvma replay`` was asked; without a choice, to judge what is there."""
+
+    trace: Path
+    choice: TargetChoice | None
+    variant: str
+    base: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MutantsRequest:
+    """What ``anonvma mutants`` was asked; ``of_the_day`` is how many of them."""
+
+    names: tuple[str, ...]
+    of_the_day: int | None
+    plan: AgreePlan
+
+
 Request = (
     DoctorRequest
     | BuildRequest
@@ -104,4 +140,7 @@ Request = (
     | TuneRequest
     | ImageRequest
     | ProbeRequest
+    | AgreeRequest
+    | ReplayRequest
+    | MutantsRequest
 )

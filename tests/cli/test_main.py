@@ -35,7 +35,10 @@ from harness.kbuild import base_names, variant_names
 from harness.target import Accelerator, Deadlines
 
 ARM64 = arch_named("aarch64")
-COMMANDS = ("doctor", "build", "boot", "run", "show", "import", "image", "tune")
+COMMANDS = (
+    "doctor", "build", "boot", "run", "show", "import", "image", "tune", "agree",
+    "replay", "mutants",
+)  # fmt: skip
 HOUR = Deadlines(boot_s=3600, silence_s=3600, total_s=3600)
 SHORT = Deadlines(boot_s=1.5, silence_s=1.5, total_s=1.5)
 
@@ -214,6 +217,11 @@ def test_options_win_over_the_plan_file(tmp_path: Path) -> None:
         ("run --naming distinct:1", "too short to tell VMA 999 from the rest"),
         ("run --vmas 5,5", "vmas has a value twice"),
         ("run --plan no/such.toml", "cannot read the plan no/such.toml"),
+        ("agree --ops 0", "expected a whole number from 1, not '0'"),
+        ("agree --theme odd", "'odd' is not a valid Theme; themes are names, kinds"),
+        ("agree --target uml,qemu", "agree is of one kernel: one --target"),
+        ("replay no/such.jsonl", "no traces can be read from no/such.jsonl"),
+        ("mutants --name odd", "no mutant is called 'odd'; known: clearing-does"),
         ("run --name a/b", "'a/b' cannot be the name of a campaign"),
         ("show no/such", "there are no records at no/such"),
         ("show --results no/such", "there is no campaign in no/such; try anonvma run"),
@@ -244,7 +252,7 @@ def test_help_has_examples_and_what_the_exit_status_means(
 
     out, err = capsys.readouterr()
     assert (status, err) == (0, "")
-    assert "exit status: 0 done; 1 measured, but a check failed; 2 wrong usage" in out
+    assert "exit status: 0 done; 1 a check failed or a kernel diverged; 2 wrong" in out
     if command != "doctor":
         assert "examples:\n  anonvma " in out
     if command is None:

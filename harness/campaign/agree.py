@@ -1,0 +1,163 @@
+"""Random traces on real kernels, until one diverges from the model or all agree."""
+
+import contextlib
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from harness.campaign.playing import EnoughSeen, Found, Playing, PlayTarget, diverging
+from harness.campaign.shrinking import shrink
+from harness.errors import Stopped
+from harness.oracle import Recording
+from harness.workload.gen import Theme, traces
+from harness.workload.ops import Step
+
+# A boot costs a second or two; a guest plays this many operations, for what it
+# takes when its divergence is found late.
+_A_GUEST = 10_000
+# Traces of a candidate each, when shrinking.
+_TOGETHER = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreePlan:
+    """What is played: ``operations`` in traces of ``length``, on ``pages`` pages.
+
+    With ``seconds``, no guest is started after that long. ``guests`` run at once.
+    ``expected`` is what the kernel should do where kernels differ.
+    """
+
+    operations: int
+    seed: int
+    pages: int = 32
+    length: int = 400
+    themes: tuple[Theme, ...] = tuple(Theme)
+    guests: int = 1
+    seconds: float | None = None
+    expected: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Agreement:
+    """What came of it; ``seconds`` are those of playing and judging."""
+
+    operations: int = 0
+    by_content: int = 0
+    traces: int = 0
+    seconds: float = 0
+    found: Found | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def agree(
+    plan: AgreePlan,
+    target: Callable[[threading.Event], PlayTarget],
+    *,
+    on_step: Callable[[str], None],
+    keep: Callable[[Recording], None] | None = None,
+) -> Agreement:
+    """Play the plan, some guests at a time, up to the first divergence.
+
+    Raises what the target raises. ``keep`` gets every trace that was played.
+    """
+    agreement = Agreement()
+    stop = threading.Event()
+    started = time.monotonic()
+
+    def on_found(found: Found) -> None:
+        with agreement.lock:
+            first = agreement.found is None
+            if first:
+                agreement.found = found
+        stop.set()
+        raise EnoughSeen
+
+    def on_trace(judged: int, by_content: int) -> None:
+        with agreement.lock:
+            agreement.operations += judged
+            agreement.by_content += by_content
+            agreement.traces += 1
+            elapsed = time.monotonic() - started
+            of = "" if plan.seconds else f" of {plan.operations}"
+            on_step(
+                f"agreeing: {agreement.operations}{of} operations, "
+                f"{agreement.operations / elapsed:.0f} a second"
+            )
+
+    batches = _batches(plan)
+
+    def play_batches() -> None:
+        while not stop.is_set():
+            if plan.seconds is not None and time.monotonic() - started > plan.seconds:
+                return
+            with agreement.lock:
+                batch = next(batches, None)
+            if batch is None:
+                return
+            play(batch)
+
+    def play(batch: list[tuple[Step, ...]]) -> None:
+        playing = Playing(
+            plan.pages, batch, on_found, on_trace, keep, expected=plan.expected
+        )
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                playing.run(target(stop), Path(scratch) / "console.txt")
+            except (EnoughSeen, Stopped):
+                if not stop.is_set():
+                    raise
+            except BaseException:
+                stop.set()
+                raise
+
+    with _stopping(stop), ThreadPoolExecutor(plan.guests) as pool:
+        for future in [pool.submit(play_batches) for _ in range(plan.guests)]:
+            future.result()
+    agreement.seconds = time.monotonic() - started
+    return agreement
+
+
+@contextlib.contextmanager
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    # Guests end when we are interrupted, before the pool waits for them.
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
+
+
+def _batches(plan: AgreePlan) -> Iterator[list[tuple[Step, ...]]]:
+    every = traces(
+        plan.seed, plan.operations, pages=plan.pages, length=plan.length,
+        themes=plan.themes,
+    )  # fmt: skip
+    each = max(1, min(_A_GUEST, -(-plan.operations // plan.guests)) // plan.length)
+    while batch := list(islice(every, each)):
+        yield batch
+
+
+def shrunk(
+    found: Found,
+    target: Callable[[threading.Event], PlayTarget],
+    *,
+    on_step: Callable[[str], None],
+) -> Found:
+    """The divergence with as few steps as it takes, on the same kernel."""
+
+    def play(candidates: Sequence[Sequence[Step]]) -> dict[int, Found]:
+        with tempfile.TemporaryDirectory() as scratch:
+            return diverging(
+                target(threading.Event()), found.recording.pages, candidates,
+                Path(scratch) / "console.txt",
+            )  # fmt: skip
+
+    if found.divergence.kind == "probe":
+        return found
+    once = found.divergence.kind in ("complaint", "died")
+    return shrink(found, play, together=1 if once else _TOGETHER, on_step=on_step)

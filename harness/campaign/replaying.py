@@ -1,0 +1,49 @@
+"""Recorded traces: judged as they were recorded, or played again."""
+
+import tempfile
+from pathlib import Path
+
+from harness.campaign.playing import Found, PlayTarget, diverging
+from harness.errors import RecordError, UsageError
+from harness.oracle import Judge, Kernel, Recording, parse_recording
+
+
+def read_recordings(path: Path) -> list[Recording]:
+    """Every trace of a file. Raises UsageError, or RecordError with its line."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise UsageError(f"no traces can be read from {path}: {error}") from None
+    recordings = []
+    for number, line in enumerate(lines, 1):
+        try:
+            recordings.append(parse_recording(line))
+        except (RecordError, UsageError) as error:
+            raise UsageError(f"{path}, line {number}: {error}") from None
+    if not recordings:
+        raise UsageError(f"{path} has no traces in it")
+    return recordings
+
+
+def judge_recording(recording: Recording) -> Found | None:
+    """Where what was recorded parts from the model, if it does.
+
+    Raises UsageError for a trace without anything seen.
+    """
+    if not recording.seen:
+        raise UsageError("nothing was recorded with this trace: play it, with --target")
+    kernel = Kernel.of(recording.kernel)
+    judge = Judge(recording.steps, kernel)
+    for seen in recording.seen:
+        divergence = judge.take(seen)
+        if divergence is not None:
+            return Found(divergence=divergence, recording=recording, kernel=kernel)
+    return None
+
+
+def play_again(recording: Recording, target: PlayTarget) -> Found | None:
+    """Play a trace's steps on a target: where that diverges, if it does."""
+    with tempfile.TemporaryDirectory() as scratch:
+        console = Path(scratch) / "console.txt"
+        found = diverging(target, recording.pages, [recording.steps], console)
+    return found.get(0)

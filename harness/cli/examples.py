@@ -1,0 +1,90 @@
+"""What --help of each command ends with: examples, and the exit status."""
+
+STATUS = """\
+exit status: 0 done; 1 a check failed or a kernel diverged; 2 wrong usage; 3 something
+in the environment is missing or failed; 4 not supported by this kernel; 130 stopped
+"""
+
+# By command; None: of all.
+EXAMPLES: dict[str | None, str] = {
+    None: """\
+examples:
+  anonvma doctor                          what is missing on this machine
+  anonvma run                             the table of README, in a few minutes
+  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
+  anonvma show                            the newest campaign's table again
+  anonvma run --target uml                the same at this machine's speed
+  anonvma boot -- python3 -c 'print(1)'   one command in a guest
+""",
+    "build": """\
+examples:
+  anonvma build                           the kernel of run
+  anonvma build --variant all --base all  every kernel there is
+""",
+    "boot": """\
+examples:
+  anonvma boot                            a shell; leave it with exit or Ctrl-D
+  anonvma boot --variant none --base 6.1 -- uname -a
+  anonvma boot --target uml --share out -- cp /proc/config.gz out/
+  anonvma boot --image image              the whole harness in an ARM64 guest
+""",
+    "run": """\
+examples:
+  anonvma run
+  anonvma run --vmas 1000,4000 --naming distinct:79,shared:79 --boots 2
+  anonvma run --variant strdup,refcount --vmas 65536
+  anonvma run --plan plan.toml --name nightly
+  anonvma run --target uml,qemu --arch aarch64,x86_64 --name everywhere
+  anonvma run --kernel ~/linux/arch/arm64/boot/Image
+  anonvma run --target host --naming none
+
+A plan file gives any of these options by its long name, in the plural where it
+takes a list: vmas = [1000, 65536], variants = ["switch"], boots = 4.
+Options on the command line win.
+""",
+    "import": """\
+examples:
+  anonvma import records.jsonl --name phones
+of what was taken elsewhere with: python3 anonvma.pyz run --out records.jsonl
+""",
+    "image": """\
+examples:
+  anonvma image                           into image/, for anonvma boot --image image
+""",
+    "probe": """\
+examples:
+  anonvma probe
+and over there:
+  python3 anonvma.pyz doctor
+  python3 anonvma.pyz run --vmas 65536 --out records.jsonl
+""",
+    "tune": """\
+examples:
+  anonvma tune                            what disturbs measurements here
+  anonvma tune --apply                    change what can be changed
+  anonvma tune --undo                     and back, after a crash too
+""",
+    "agree": """\
+examples:
+  anonvma agree                           20 000 operations on our kernel, natively
+  anonvma agree --ops 250000 --seed 7 --base 6.1
+  anonvma agree --target qemu --ops 5000  on ARM64
+  anonvma agree --kernel ~/linux/linux    a User-Mode Linux of your own
+""",
+    "mutants": """\
+examples:
+  anonvma mutants                         all: half an hour, with their kernels built
+  anonvma mutants --of-the-day 3
+  anonvma mutants --name fork-forgets-names --seed 7
+""",
+    "replay": """\
+examples:
+  anonvma replay results/diverged-1-20261123-101500/trace.jsonl
+  anonvma replay trace.jsonl --target uml --base 6.1
+""",
+    "show": """\
+examples:
+  anonvma show
+  anonvma show results/nightly
+""",
+}  # fmt: skip

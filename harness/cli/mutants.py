@@ -1,0 +1,80 @@
+"""The command that tries the check itself: anonvma mutants."""
+
+import datetime
+from dataclasses import replace
+
+from rich import box
+from rich.table import Table
+
+from harness.arch import UM
+from harness.campaign.mutants import Verdict, of_the_day, try_kernel
+from harness.cli.progress import Progress
+from harness.cli.requests import MutantsRequest
+from harness.cli.tables import stdout_console
+from harness.kbuild import build_kernel, variant_named
+from harness.kbuild.mutant import BASE, Mutant, mutant_named, mutant_variant
+from harness.programs import printable
+from harness.target import UmlTarget
+
+ALL_KILLED, SURVIVED = 0, 1
+
+
+def mutants(request: MutantsRequest) -> int:
+    """Try the stock kernel and mutants with one budget, and print what came of each.
+
+    1 when stock diverges, a mutant survives, or one is seen at an operation that
+    its bug cannot be seen at.
+    """
+    names = list(request.names)
+    if request.of_the_day is not None:
+        today = datetime.date.today().toordinal()
+        names = of_the_day(names, request.of_the_day, today)
+    verdicts = []
+    with Progress() as progress:
+        for mutant in (None, *map(mutant_named, names)):
+            verdict = _try(mutant, request, progress)
+            progress.line(_told(verdict))
+            verdicts.append(verdict)
+    _print(verdicts)
+    return ALL_KILLED if all(verdict.good for verdict in verdicts) else SURVIVED
+
+
+def _try(mutant: Mutant | None, request: MutantsRequest, progress: Progress) -> Verdict:
+    variant = variant_named("refcount") if mutant is None else mutant_variant(mutant)
+    kernel = build_kernel(variant, BASE, UM, on_step=progress.step)
+    target = UmlTarget(kernel=kernel.image)
+    return try_kernel(
+        mutant, request.plan, lambda stop: replace(target, stop=stop),
+        on_step=progress.step,
+    )  # fmt: skip
+
+
+def _told(verdict: Verdict) -> str:
+    name = verdict.mutant.name if verdict.mutant else "stock"
+    return f"{name}: {_outcome(verdict)} after {verdict.operations} operations"
+
+
+def _outcome(verdict: Verdict) -> str:
+    if verdict.mutant is None:
+        return "agreed" if verdict.found is None else "DIVERGED"
+    if verdict.found is None:
+        return "SURVIVED"
+    return "killed" if verdict.good else "killed ELSEWHERE"
+
+
+def _print(verdicts: list[Verdict]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("mutant", "outcome", "operations", "first seen"):
+        table.add_column(column, justify="right" if column == "operations" else "left")
+    for verdict in verdicts:
+        found = verdict.found
+        table.add_row(
+            verdict.mutant.name if verdict.mutant else "(stock)",
+            _outcome(verdict),
+            f"{verdict.operations:,}",
+            printable(found.divergence.headline.partition(", ")[2]) if found else "",
+        )
+    stdout_console().print(table)
+    tried = [v for v in verdicts if v.mutant]
+    killed = [v for v in tried if v.good]
+    print(f"{len(killed)} of {len(tried)} mutants killed where their bug is")
