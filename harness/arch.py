@@ -19,8 +19,9 @@ class Arch:
     kernel_arch: str
     # The toolchain's prefix where this machine is another one
     gnu_prefix: str
-    # Debian's package of that toolchain, and of its own
+    # Debian's packages of that toolchain, and of the C library it links
     cross_package: str
+    cross_libc_package: str
     # The make target and where it leaves the image, below the output tree
     image_target: str
     image_path: str
@@ -48,6 +49,11 @@ class Arch:
         """What Debian calls the compiler that builds it here."""
         return "gcc" if self.native else self.cross_package
 
+    @property
+    def libc_package(self) -> str:
+        """What Debian calls the C library that programs for it are linked with."""
+        return "libc6-dev" if self.native else self.cross_libc_package
+
 
 ARCHES = {
     arch.name: arch
@@ -57,6 +63,7 @@ ARCHES = {
             kernel_arch="arm64",
             gnu_prefix="aarch64-linux-gnu-",
             cross_package="gcc-aarch64-linux-gnu",
+            cross_libc_package="libc6-dev-arm64-cross",
             image_target="Image",
             image_path="arch/arm64/boot/Image",
             debian_arch="arm64",
@@ -72,6 +79,7 @@ ARCHES = {
             kernel_arch="x86_64",
             gnu_prefix="x86_64-linux-gnu-",
             cross_package="gcc-x86-64-linux-gnu",
+            cross_libc_package="libc6-dev-amd64-cross",
             image_target="bzImage",
             image_path="arch/x86/boot/bzImage",
             debian_arch="amd64",
@@ -87,6 +95,7 @@ ARCHES = {
             kernel_arch="um",
             gnu_prefix="",
             cross_package="gcc",
+            cross_libc_package="libc6-dev",
             image_target="linux",
             image_path="linux",
             patches=("um-xstate.patch",),

@@ -1,14 +1,18 @@
-"""Builds the kernels that are compared, from the data in kernels/."""
+"""Builds the kernels that are compared, from the data in kernels/, and their test."""
 
 from harness.kbuild.build import BuiltKernel, build_kernel
+from harness.kbuild.selftest import SELFTEST, BuiltSelftest, build_selftest
 from harness.kbuild.source import find_source
 from harness.kbuild.variant import Variant, base_names, variant_named, variant_names
 
 __all__ = [
+    "SELFTEST",
     "BuiltKernel",
+    "BuiltSelftest",
     "Variant",
     "base_names",
     "build_kernel",
+    "build_selftest",
     "find_source",
     "variant_named",
     "variant_names",

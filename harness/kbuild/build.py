@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +30,7 @@ from harness.kbuild.source import (
     find_source,
     unpack_source,
 )
+from harness.kbuild.toolchain import compiler_version
 from harness.kbuild.variant import Variant, patch_paths
 from harness.linux import config_digest
 from harness.paths import cache_dir, kernels_dir
@@ -123,19 +123,7 @@ def _recipe(variant: Variant, base: str, arch: Arch) -> _Recipe:
 
 
 def _compiler(arch: Arch) -> str:
-    program = f"{arch.cross_compile}gcc"
-    try:
-        version = subprocess.run(
-            [program, "--version"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        ).stdout.splitlines()[0]
-    except FileNotFoundError:
-        raise EnvironmentFault(
-            f"there is no {program}; as root: apt-get install {arch.build_package}"
-        ) from None
+    version = compiler_version(arch)
     for tool in ("make", "flex", "bison", "bc", "patch"):
         if shutil.which(tool) is None:
             raise EnvironmentFault(

@@ -160,12 +160,18 @@ class GuestTarget(ABC):
     ) -> int:
         """Run one command; its output goes to ``on_output``. Its exit status.
 
-        128 + N when signal N ended it. ``files``, by name, lie in the folder of
-        the job, executable. Raises GuestError's subclasses.
+        ``files`` go into the guest, where ``place_of`` says, and can be run. The
+        status is 128 + N when signal N ended it. Raises GuestError's subclasses.
         """
-        inside = {**self._files(argv, OUTPUT), **(files or {})}
-        status = self._boot(inside, mib, lambda _: None, on_output, console)
+        ours = self._files(argv, OUTPUT)
+        assert files is None or not ours.keys() & files.keys()
+        files = {**ours, **(files or {})}
+        status = self._boot(files, mib, lambda _: None, on_output, console)
         return 128 - status.code if status.code < 0 else status.code
+
+    def place_of(self, name: str) -> str:
+        """Where a file that ``run_command`` brings is in the guest."""
+        return f"{self._words.job}/{name}"
 
     def run_player(
         self, job: bytes, on_output: Callable[[bytes], None], console: Path
@@ -174,9 +180,9 @@ class GuestTarget(ABC):
 
         Raises GuestError's subclasses.
         """
-        words = self._words
         argv = [
-            *words.python, "-m", "harness.play.worker", f"{words.job}/play.json", "1",
+            *self._words.python, "-m", "harness.play.worker",
+            self.place_of("play.json"), "1",
         ]  # fmt: skip
         return self.run_command(argv, on_output, console, files={"play.json": job})
 

@@ -96,6 +96,7 @@ class UmlTarget(GuestTarget):
             job = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             for name, content in files.items():
                 (job / name).write_bytes(content)
+                (job / name).chmod(0o755)
             stdout = None
             if not interactive:
                 stdout = stack.enter_context(open(console, "wb")).fileno()

@@ -1,0 +1,135 @@
+"""The kernel's own test of names, built from the sources of the kernel.
+
+tools/testing/selftests/prctl/set-anon-vma-name-test.c came with Linux 6.4, whose
+Makefile builds it on x86 alone; nothing in it is of that machine, so it is built
+for every one of ours. It is linked statically: guests need no C library for it.
+
+Three files are taken straight from Debian's tarball: a kept source tree is there
+only after a build, and another build may be changing or removing it.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.arch import Arch
+from harness.errors import BuildFailed
+from harness.kbuild.source import SourcePackage, find_source
+from harness.kbuild.toolchain import check_static_libc, compiler_of, compiler_version
+from harness.kbuild.variant import base_names
+from harness.paths import cache_dir
+from harness.programs import exclusive, run_logged, tail_of
+
+SELFTEST = "set-anon-vma-name-test"
+
+_FOLDER = "tools/testing/selftests"
+_FILES = (
+    f"{_FOLDER}/prctl/{SELFTEST}.c",
+    f"{_FOLDER}/kselftest_harness.h",
+    f"{_FOLDER}/kselftest.h",
+)
+# The first version that has the test.
+_SINCE = (6, 4)
+# As tools/testing/selftests/lib.mk has them, where they matter to this test.
+_FLAGS = ("-D_GNU_SOURCE=", "-static")
+_DEADLINE_S = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltSelftest:
+    """The test as a program for a machine, and which Linux its source is of."""
+
+    program: Path
+    base: str
+    source_version: str
+
+
+def build_selftest(
+    base: str, arch: Arch, *, on_step: Callable[[str], None]
+) -> BuiltSelftest:
+    """The test of a base, or of the newest where the base has none; built once.
+
+    ``on_step`` is told what is being done. Raises EnvironmentFault when the
+    source, the compiler or a static C library is missing, BuildFailed when the
+    sources do not hold the test or it does not compile.
+    """
+    base = _base_with_test(base)
+    package = find_source(base)
+    key = hashlib.sha256(
+        "\0".join((package.version, compiler_version(arch), *_FLAGS)).encode()
+    ).hexdigest()[:12]
+    room = cache_dir() / "kselftest"
+    room.mkdir(parents=True, exist_ok=True)
+    program = room / f"{SELFTEST}-{base}-{compiler_of(arch)}-{key}"
+    if not program.exists():
+        check_static_libc(arch)
+        with exclusive(room / "lock"):
+            if not program.exists():
+                _build(package, arch, program, on_step)
+    return BuiltSelftest(program=program, base=base, source_version=package.version)
+
+
+def _base_with_test(base: str) -> str:
+    version = tuple(int(part) for part in base.split("."))
+    return base if version >= _SINCE else base_names()[-1]
+
+
+def _build(
+    package: SourcePackage, arch: Arch, program: Path, on_step: Callable[[str], None]
+) -> None:
+    log = program.parent / f"{program.name}.log"
+    log.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=program.parent, prefix="making-") as scratch:
+        source = _unpacked(package, program.parent, Path(scratch), log, on_step)
+        on_step(f"building {SELFTEST} with {compiler_of(arch)}")
+        made = Path(scratch) / "program"
+        status = run_logged(
+            [
+                compiler_of(arch), *_FLAGS,
+                # What it prints should not depend on where it was built.
+                f"-fmacro-prefix-map={source}/=",
+                f"{source}/{_FILES[0]}", "-o", str(made),
+            ],
+            log,
+            deadline_s=_DEADLINE_S,
+        )  # fmt: skip
+        if status != 0:
+            raise BuildFailed(
+                f"{SELFTEST} was not built for {arch.name}; the whole log is {log}, "
+                f"its end:\n{tail_of(log)}"
+            )
+        made.rename(program)
+
+
+def _unpacked(
+    package: SourcePackage,
+    room: Path,
+    scratch: Path,
+    log: Path,
+    on_step: Callable[[str], None],
+) -> Path:
+    tree = room / f"source-{package.version}"
+    if tree.exists():
+        return tree
+    on_step(f"unpacking {SELFTEST} from {package.tarball}")
+    made = scratch / "source"
+    made.mkdir()
+    top = package.tarball.name.partition(".tar")[0]
+    status = run_logged(
+        [
+            "tar", "--extract", f"--file={package.tarball}", f"--directory={made}",
+            "--strip-components=1", "--no-same-owner",
+            *(f"{top}/{name}" for name in _FILES),
+        ],
+        log,
+        deadline_s=_DEADLINE_S,
+    )  # fmt: skip
+    if status != 0:
+        raise BuildFailed(
+            f"{package.tarball} gave no {SELFTEST}; the whole log is {log}, "
+            f"its end:\n{tail_of(log)}"
+        )
+    made.rename(tree)
+    return tree
