@@ -3,8 +3,8 @@
 # requirements.lock into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run test test-kernel test-guest test-model mutants check format lint layers types unit \
-        kernels image probe doctor lock clean
+.PHONY: help setup venv run test test-kernel test-guest test-model mutants kselftest check \
+        format lint layers types unit kernels image probe doctor lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,9 +17,10 @@ TEST_KERNEL := env HYPOTHESIS_STORAGE_DIRECTORY=/run/tmp/hypothesis \
                -p no:cacheprovider
 
 # What building kernels for arm64 and running them takes.
-PACKAGES := bc bison bubblewrap flex gcc gcc-aarch64-linux-gnu libc6-dev libssl-dev \
-            linux-source-6.1 linux-source-6.12 make mmdebstrap patch python3-venv \
-            qemu-system-arm qemu-system-x86 util-linux xz-utils
+PACKAGES := bc bison bubblewrap flex gcc gcc-aarch64-linux-gnu libc6-dev \
+            libc6-dev-arm64-cross libssl-dev linux-source-6.1 linux-source-6.12 make \
+            mmdebstrap patch python3-venv qemu-system-arm qemu-system-x86 util-linux \
+            xz-utils
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +49,9 @@ test-model: setup ## Three minutes of agree, and three mutants that it must tell
 
 mutants: setup ## Kernels with a bug in naming each: all must be told from stock.
 	$(ANONVMA) mutants $(ARGS)
+
+kselftest: setup ## The kernel's own test of names in our guests, as KTAP.
+	@$(ANONVMA) kselftest --target uml,qemu --arch aarch64,x86_64 --base all $(ARGS)
 
 unit: venv
 	$(BIN)/pytest -m 'not guest and not kernel' $(ARGS)

@@ -11,7 +11,7 @@ import psutil
 
 from harness.arch import Arch
 from harness.errors import EnvironmentFault
-from harness.kbuild import base_names, find_source
+from harness.kbuild import base_names, check_static_libc, find_source
 from harness.linux import probe_anon_name, read_sysctl
 from harness.paths import cache_dir
 
@@ -119,6 +119,18 @@ def _tools(arch: Arch) -> Iterator[Finding]:
         well=header.exists(),
         needed=True,
         mend="" if header.exists() else "apt-get install libssl-dev",
+    )
+    try:
+        check_static_libc(arch)
+    except EnvironmentFault:
+        well = False
+    else:
+        well = True
+    yield Finding(
+        subject=f"static C library for {arch.name}",
+        found="present" if well else "missing: anonvma kselftest needs it",
+        well=well,
+        mend="" if well else f"apt-get install {arch.libc_package}",
     )
 
 

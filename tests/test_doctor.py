@@ -57,6 +57,23 @@ def test_every_tool_that_is_there_is_well_and_shown_with_its_path(tools: Path) -
         )
 
 
+def test_a_static_libc_that_is_missing_has_its_command_but_is_no_need(
+    tools: Path,
+) -> None:
+    subject = "static C library for aarch64"
+    assert findings()[subject] == Finding(
+        subject=subject,
+        found="missing: anonvma kselftest needs it",
+        well=False,
+        mend="apt-get install libc6-dev-arm64-cross",
+    )
+
+    (tools / "aarch64-linux-gnu-gcc").write_text("#!/bin/sh\necho /lib/libc.a\n")
+    (tools / "aarch64-linux-gnu-gcc").chmod(0o755)
+
+    assert findings()[subject] == Finding(subject=subject, found="present")
+
+
 def test_a_source_is_shown_with_its_version(
     tools: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

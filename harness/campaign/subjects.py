@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from harness.arch import UM, arch_named
+from harness.arch import UM, Arch, arch_named
 from harness.errors import UnsupportedError, UsageError
 from harness.kbuild import build_kernel, variant_named
 from harness.measure import Conditions, Job, Record
@@ -65,6 +65,11 @@ class TargetChoice:
         """Whether its kernel is none that is built here."""
         return self.kind == HOST or self.kernel is not None
 
+    @property
+    def machine(self) -> Arch:
+        """What its guests are: User-Mode Linux, or one of QEMU's machines."""
+        return UM if self.kind == UML else arch_named(self.arch)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
@@ -111,8 +116,7 @@ def variant_target(
     choice: TargetChoice, variant: str, base: str, *, on_step: Callable[[str], None]
 ) -> tuple[GuestTarget, str]:
     """The target of a variant of ours, built if need be, and its config's hash."""
-    arch = UM if choice.kind == UML else arch_named(choice.arch)
-    kernel = build_kernel(variant_named(variant), base, arch, on_step=on_step)
+    kernel = build_kernel(variant_named(variant), base, choice.machine, on_step=on_step)
     return guest_target(choice, kernel.image, on_step=on_step), kernel.config_sha256
 
 

@@ -86,7 +86,7 @@ def build(request: BuildRequest) -> int:
                 kernel = build_kernel(
                     variant_named(name), base, request.arch, on_step=progress.step
                 )
-                print(f"{name} {base} {request.arch.name}: {kernel.image}", flush=True)
+                progress.result(f"{name} {base} {request.arch.name}: {kernel.image}\n")
     return DONE
 
 

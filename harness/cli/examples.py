@@ -15,6 +15,8 @@ examples:
   anonvma show                            the newest campaign's table again
   anonvma run --target uml                the same at this machine's speed
   anonvma boot -- python3 -c 'print(1)'   one command in a guest
+  anonvma agree                           does the kernel do as it should?
+  anonvma kselftest                       the kernel's own test of names
 """,
     "build": """\
 examples:
@@ -41,6 +43,12 @@ examples:
 A plan file gives any of these options by its long name, in the plural where it
 takes a list: vmas = [1000, 65536], variants = ["switch"], boots = 4.
 Options on the command line win.
+""",
+    "kselftest": """\
+examples:
+  anonvma kselftest --target uml,qemu --base all
+  anonvma kselftest --variant none        fails, as a kernel without names should
+  anonvma kselftest --kernel ~/linux/arch/arm64/boot/Image
 """,
     "import": """\
 examples:

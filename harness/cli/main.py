@@ -14,6 +14,7 @@ from harness.campaign.agree import AgreePlan
 from harness.cli import commands
 from harness.cli.agree import agree_, replay
 from harness.cli.importing import import_
+from harness.cli.kselftest import kselftest
 from harness.cli.mutants import mutants
 from harness.cli.parser import make_parser
 from harness.cli.requests import (
@@ -23,6 +24,7 @@ from harness.cli.requests import (
     DoctorRequest,
     ImageRequest,
     ImportRequest,
+    KselftestRequest,
     MutantsRequest,
     ProbeRequest,
     ReplayRequest,
@@ -83,6 +85,8 @@ def _do(request: Request) -> int:
             return commands.build(request)
         case BootRequest():
             return commands.boot(request)
+        case KselftestRequest():
+            return kselftest(request)
         case RunRequest():
             return commands.run(request)
         case ShowRequest():
@@ -114,14 +118,15 @@ def _doctor_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
 
 
 def _build_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
-    def chosen(words: tuple[str, ...], known: Sequence[str]) -> tuple[str, ...]:
-        return tuple(known) if words == ("all",) else words
-
     return BuildRequest(
-        variants=chosen(options.variant, variant_names()),
-        bases=chosen(options.base, base_names()),
+        variants=_chosen(options.variant, variant_names()),
+        bases=_chosen(options.base, base_names()),
         arch=arch_named(options.arch),
     )
+
+
+def _chosen(words: tuple[str, ...], known: Sequence[str]) -> tuple[str, ...]:
+    return tuple(known) if words == ("all",) else words
 
 
 def _boot_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
@@ -142,6 +147,18 @@ def _boot_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
         memory_mib=options.memory,
         command=tuple(options.command),
     )
+
+
+def _kselftest_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
+    limit = options.deadline
+    choices = _choices(options, Deadlines(boot_s=limit, silence_s=limit, total_s=limit))
+    if any(choice.kind == "host" for choice in choices):
+        raise UsageError("kselftest boots guests: --target qemu, uml or both")
+    variants = _chosen(options.variant, variant_names())
+    bases = _chosen(options.base, base_names())
+    if not (variants and bases):
+        raise UsageError("kselftest needs a variant and a base")
+    return KselftestRequest(choices=choices, variants=variants, bases=bases)
 
 
 def _run_request(options: argparse.Namespace, arguments: Sequence[str]) -> Request:
@@ -308,6 +325,7 @@ _REQUESTS: dict[str, Callable[[argparse.Namespace, Sequence[str]], Request]] = {
     "doctor": _doctor_request,
     "build": _build_request,
     "boot": _boot_request,
+    "kselftest": _kselftest_request,
     "run": _run_request,
     "show": _show_request,
     "import": _import_request,

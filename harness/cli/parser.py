@@ -28,7 +28,9 @@ def make_parser() -> argparse.ArgumentParser:
         argparse.ArgumentParser, None, prog="anonvma",
         description="What a named anonymous VMA costs, on kernels built for it.",
     )  # fmt: skip
-    parser.add_argument("--version", action="version", version=harness.__version__)
+    parser.add_argument(
+        "-V", "--version", action="version", version=harness.__version__
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, help_: str) -> argparse.ArgumentParser:
@@ -43,6 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_build(command("build", "Build kernels, or find them built before."))
     _add_boot(command("boot", "Boot a guest: a shell in it, or one command."))
     _add_run(command("run", "Measure: build, boot, name, check, fork; then the table."))
+    _add_kselftest(command("kselftest", "Run the kernel's own test of names; KTAP."))
     sub = command("show", "Print the table of a campaign.")
     sub.add_argument(
         "path",
@@ -79,12 +82,29 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_build(sub: argparse.ArgumentParser) -> None:
+    _add_kernels(sub, variant="switch")
+    _add_arch(sub, sorted(ARCHES))
+
+
+def _add_kselftest(sub: argparse.ArgumentParser) -> None:
+    _add_kernels(sub, variant="refcount")
+    _add_target(sub, "of guests: qemu (default), uml or both", single=False)
+    sub.add_argument(
+        "--deadline",
+        type=seconds,
+        default=300.0,
+        metavar="S",
+        help="seconds until a guest is taken for hung (default: 300)",
+    )
+
+
+def _add_kernels(sub: argparse.ArgumentParser, *, variant: str) -> None:
     sub.add_argument(
         "--variant",
         type=words,
-        default=("switch",),
+        default=(variant,),
         metavar="NAMES",
-        help=f"{', '.join(variant_names())}, or all (default: switch)",
+        help=f"{', '.join(variant_names())}, or all (default: {variant})",
     )
     sub.add_argument(
         "--base",
@@ -93,7 +113,6 @@ def _add_build(sub: argparse.ArgumentParser) -> None:
         metavar="VERSIONS",
         help=f"{', '.join(base_names())}, or all (default: 6.12)",
     )
-    _add_arch(sub, sorted(ARCHES))
 
 
 def _add_boot(sub: argparse.ArgumentParser) -> None:

@@ -57,6 +57,18 @@ class Progress:
         self._console.print(f"{self._elapsed()} {what}", markup=False, soft_wrap=True)
         sys.stderr.flush()
 
+    def result(self, text: str) -> None:
+        """Put a result on standard output, wherever that goes.
+
+        While rich shows a live line, what is printed goes to the line's terminal.
+        """
+        if self._live is not None:
+            self._live.stop()
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        if self._live is not None:
+            self._live.start()
+
     def _elapsed(self) -> str:
         seconds = int(time.monotonic() - self._started)
         return f"{seconds // 60}:{seconds % 60:02}"

@@ -42,6 +42,15 @@ class BootRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KselftestRequest:
+    """What ``anonvma kselftest`` was asked: every kernel on each of ``choices``."""
+
+    choices: tuple[TargetChoice, ...]
+    variants: tuple[str, ...]
+    bases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """What ``anonvma run`` was asked; each of ``choices`` runs the whole plan."""
 
@@ -134,6 +143,7 @@ Request = (
     DoctorRequest
     | BuildRequest
     | BootRequest
+    | KselftestRequest
     | RunRequest
     | ShowRequest
     | ImportRequest

@@ -3,6 +3,7 @@
 from harness.kbuild.build import BuiltKernel, build_kernel
 from harness.kbuild.selftest import SELFTEST, BuiltSelftest, build_selftest
 from harness.kbuild.source import find_source
+from harness.kbuild.toolchain import check_static_libc
 from harness.kbuild.variant import Variant, base_names, variant_named, variant_names
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "base_names",
     "build_kernel",
     "build_selftest",
+    "check_static_libc",
     "find_source",
     "variant_named",
     "variant_names",

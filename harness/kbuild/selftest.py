@@ -9,6 +9,7 @@ only after a build, and another build may be changing or removing it.
 """
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ def build_selftest(
         check_static_libc(arch)
         with exclusive(room / "lock"):
             if not program.exists():
+                for stale in room.glob("making-*"):
+                    shutil.rmtree(stale)
                 _build(package, arch, program, on_step)
     return BuiltSelftest(program=program, base=base, source_version=package.version)
 

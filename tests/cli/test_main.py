@@ -18,6 +18,7 @@ from harness.cli.requests import (
     DoctorRequest,
     ImageRequest,
     ImportRequest,
+    KselftestRequest,
     Request,
     RunRequest,
     ShowRequest,
@@ -36,10 +37,11 @@ from harness.target import Accelerator, Deadlines
 
 ARM64 = arch_named("aarch64")
 COMMANDS = (
-    "doctor", "build", "boot", "run", "show", "import", "image", "tune", "agree",
-    "replay", "mutants",
+    "doctor", "build", "boot", "kselftest", "run", "show", "import", "image", "tune",
+    "agree", "replay", "mutants",
 )  # fmt: skip
 HOUR = Deadlines(boot_s=3600, silence_s=3600, total_s=3600)
+FIVE_MINUTES = Deadlines(boot_s=300, silence_s=300, total_s=300)
 SHORT = Deadlines(boot_s=1.5, silence_s=1.5, total_s=1.5)
 
 
@@ -108,6 +110,29 @@ def run_request(*arguments: str) -> RunRequest:
                 ),
                 variant="switch", base="6.12", image=Path("i"), share=(),
                 memory_mib=None, command=(),
+            ),
+        ),
+        (
+            "kselftest",
+            KselftestRequest(
+                choices=(TargetChoice(kind="qemu", deadlines=FIVE_MINUTES),),
+                variants=("refcount",), bases=("6.12",),
+            ),
+        ),
+        (
+            "kselftest --target uml,qemu --arch x86_64 --accel tcg --deadline 1.5 "
+            "--variant none,switch --base all",
+            KselftestRequest(
+                choices=(
+                    TargetChoice(
+                        kind="uml", accelerator=Accelerator.TCG, deadlines=SHORT
+                    ),
+                    TargetChoice(
+                        kind="qemu", arch="x86_64", accelerator=Accelerator.TCG,
+                        deadlines=SHORT,
+                    ),
+                ),
+                variants=("none", "switch"), bases=tuple(base_names()),
             ),
         ),
         (
@@ -199,6 +224,13 @@ def test_options_win_over_the_plan_file(tmp_path: Path) -> None:
         ("boot --deadline soon", "expected seconds above 0, not 'soon'"),
         ("build --variant odd", "no variant is called 'odd'; known: none, refcount"),
         ("build --base 5.4", "no base is called '5.4'; known: 6.1, 6.12"),
+        ("kselftest --variant odd", "no variant is called 'odd'; known: none, refc"),
+        ("kselftest --base 5.4", "no base is called '5.4'; known: 6.1, 6.12"),
+        ("kselftest --target vax", "no target is called 'vax'; known: host, uml, qemu"),
+        ("kselftest --target uml,host", "kselftest boots guests: --target qemu, uml"),
+        ("kselftest --variant ,", "kselftest needs a variant and a base"),
+        ("kselftest --base ,", "kselftest needs a variant and a base"),
+        ("kselftest --deadline 0", "expected seconds above 0, not '0'"),
         ("run --variant odd", "no variant is called 'odd'; known: none, refcount"),
         ("run --base 5.4", "no base is called '5.4'; known: 6.1, 6.12"),
         ("run --vmas ten", "expected a whole number from 1, not 'ten'"),

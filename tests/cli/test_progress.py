@@ -138,3 +138,29 @@ def test_on_a_terminal_lines_stay_above_the_live_one(
         shown.line("kept [red]at[/red] /a/path")
 
     assert "0:00 kept [red]at[/red] /a/path\n" in terminal.getvalue()
+
+
+def test_a_result_goes_to_standard_output_though_a_line_is_live(
+    clock: SimpleNamespace, terminal: Terminal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which rich would send to the terminal, whatever standard output is."""
+    with Progress() as shown:
+        shown.step("before")
+        shown.result("a result\n")
+        shown.step("after")
+        shown.result("another\n")
+
+    assert capsys.readouterr().out == "a result\nanother\n"
+    text = terminal.getvalue()
+    assert "result" not in text
+    assert text.index("before") < text.index("after")
+    assert text.endswith("\x1b[?25h\r\x1b[1A\x1b[2K")
+
+
+def test_a_result_is_no_plain_line(
+    clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Progress() as shown:
+        shown.result("a result\n")
+
+    assert capsys.readouterr() == ("a result\n", "")

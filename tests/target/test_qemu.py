@@ -1,5 +1,7 @@
 import itertools
+import json
 import os
+import stat
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +116,15 @@ def end(code):
 """
 
 
+# What QEMU was told to boot is there only as long as it runs.
+KEEP_INITRD = """
+import shutil
+folder = os.path.dirname(os.path.dirname(sys.argv[0]))
+shutil.copyfile(sys.argv[sys.argv.index("-initrd") + 1], folder + "/initrd")
+end(0)
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Has the root, and bin, the first folder of PATH."""
@@ -178,14 +189,28 @@ def test_a_worker_that_fails_is_told_with_the_console_s_end(
     assert raised.value.console == "why it failed"
 
 
+def test_files_of_a_command_come_with_its_job_and_can_be_run(
+    folder: Path, console: Path
+) -> None:
+    target = target_of(folder, KEEP_INITRD)
+
+    target.run_command(
+        [target.place_of("program")], lambda chunk: None, console,
+        files={"program": b"\x7fELF"},
+    )  # fmt: skip
+
+    initrd = (folder / "initrd").read_bytes().removeprefix(ROOT)
+    members = {member.path: member for member in read_cpio(initrd)}
+    program = members["job/program"]
+    assert program.content == b"\x7fELF"
+    assert program.fields["mode"] == stat.S_IFREG | 0o755
+    # As init copies the job there.
+    assert json.loads(members["job/init.json"].content)["argv"] == ["/run/job/program"]
+
+
 def test_the_guest_gets_the_root_and_then_the_job(folder: Path, console: Path) -> None:
     job = job_of([CELL])
-    target = target_of(
-        folder,
-        "initrd = sys.argv[sys.argv.index('-initrd') + 1]\n"
-        f"open('{folder}/initrd', 'wb').write(open(initrd, 'rb').read())\n"
-        "end(0)",
-    )
+    target = target_of(folder, KEEP_INITRD)
 
     target.run_job(job, lambda record: None, console)
 

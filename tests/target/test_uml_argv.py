@@ -142,6 +142,24 @@ def test_the_job_is_read_only_and_goes_with_the_guest(
     assert not Path(job).exists()
 
 
+def test_files_of_a_command_come_with_its_job_and_can_be_run(
+    folder: Path, console: Path
+) -> None:
+    target = target_of(folder, KEEP_JOB)
+
+    target.run_command(
+        [target.place_of("program")], lambda chunk: None, console,
+        files={"program": b"\x7fELF"},
+    )  # fmt: skip
+
+    program = folder / "job" / "program"
+    assert program.read_bytes() == b"\x7fELF"
+    assert os.access(program, os.X_OK)
+    # As init copies the job there.
+    words = json.loads((folder / "job" / "init.json").read_text())
+    assert words["argv"] == ["/run/job/program"]
+
+
 def test_the_job_is_init_and_what_it_is_told(folder: Path, console: Path) -> None:
     (folder / "shared").mkdir()
     target = target_of(folder, KEEP_JOB, folder / "shared")
