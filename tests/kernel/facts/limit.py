@@ -1,0 +1,24 @@
+"""vm.max_map_count, set next to what this process has, and put back."""
+
+import contextlib
+from collections.abc import Iterator
+
+from harness.linux import count_maps, read_sysctl, write_sysctl
+
+LIMIT = "vm.max_map_count"
+
+
+@contextlib.contextmanager
+def room_for(vmas: int) -> Iterator[None]:
+    """A limit of so many VMAs more than there are; below 0, fewer.
+
+    Inside: bare calls only. What the interpreter takes counts too.
+    """
+    before = read_sysctl(LIMIT)
+    # Whatever counting itself needs has been mapped the second time.
+    count_maps()
+    write_sysctl(LIMIT, str(count_maps() + vmas))
+    try:
+        yield
+    finally:
+        write_sysctl(LIMIT, before)
