@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from harness.linux import (
+    advise_memory,
     map_memory,
     protect_memory,
     read_into,
@@ -89,6 +90,14 @@ class Arena:
             for page in range(first, first + pages):
                 assert read_into(zero.fileno(), self.at(page), 1) == 1
 
+    def fill(self, first: int, pages: int) -> None:
+        """Write the letter x all over."""
+        ctypes.memset(self.at(first), ord("x"), pages * PAGE)
+
+    def contents(self, first: int, pages: int) -> bytes:
+        """The bytes of pages."""
+        return ctypes.string_at(self.at(first), pages * PAGE)
+
     def entries(self) -> list[MapsEntry]:
         """The lines of maps that lie in the arena."""
         return [
@@ -159,3 +168,8 @@ def told_by_child(do: Callable[[], Answer]) -> Answer:
 def entry_of(pathname: bytes) -> MapsEntry:
     """The first line of maps with such a last field; StopIteration without one."""
     return next(e for e in parse_maps(read_maps()) if e.pathname == pathname)
+
+
+def advise(arena: Arena, first: int, pages: int, advice: int) -> int:
+    """madvise(2) on pages of an arena: what it is refused with, or 0."""
+    return errno_of(lambda: advise_memory(arena.at(first), pages * PAGE, advice))
