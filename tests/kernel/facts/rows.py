@@ -12,11 +12,16 @@ import pytest
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One statement; ``cannot`` is why it isn't run here, empty where it is."""
+    """One statement.
+
+    ``cannot`` is why no test runs it, and ``needs`` what not every kernel has,
+    without which its test says so and is skipped; both empty for most.
+    """
 
     section: str
     text: str
     cannot: str = ""
+    needs: str = ""
 
     def __str__(self) -> str:
         return f"{self.section}: {self.text}"
@@ -28,11 +33,29 @@ def row(section: str, text: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("of_row", [own], ids=str, indirect=True)
 
 
-def _rows(section: str, *texts: str | tuple[str, str]) -> tuple[Row, ...]:
-    return tuple(
-        Row(section, text) if isinstance(text, str) else Row(section, *text)
-        for text in texts
-    )
+@dataclass(frozen=True, slots=True)
+class _Cannot:
+    text: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Needs:
+    text: str
+    what: str
+
+
+def _rows(section: str, *rows: str | _Cannot | _Needs) -> tuple[Row, ...]:
+    def made(row: str | _Cannot | _Needs) -> Row:
+        match row:
+            case _Cannot(text, why):
+                return Row(section, text, cannot=why)
+            case _Needs(text, what):
+                return Row(section, text, needs=what)
+            case str(text):
+                return Row(section, text)
+
+    return tuple(made(row) for row in rows)
 
 
 _FAULTS = "an allocation has to fail: no fault injection built in"
@@ -43,23 +66,25 @@ CHECKS = _rows(
     "2.1",
     "option is cut to an int",
     "attr is a whole long",
-    ("an LSM is asked first", "no LSM is built in"),
-    ("EINVAL without CONFIG_ANON_VMA_NAME", _NAMELESS),
+    _Cannot("an LSM is asked first", "no LSM is built in"),
+    _Cannot("EINVAL without CONFIG_ANON_VMA_NAME", _NAMELESS),
     "EINVAL for an attr other than 0",
     "EFAULT for a name unreadable before its NUL",
     "EFAULT for a name pointer outside user space",
     "EINVAL for 80 readable bytes, the 81st unmapped",
-    ("ENOMEM where the name can't be copied in", _FAULTS),
+    _Cannot("ENOMEM where the name can't be copied in", _FAULTS),
     "EINVAL for a byte that is not allowed",
-    ("ENOMEM where no name can be allocated", _FAULTS),
-    ("the lock is taken before the range is checked", "not seen from outside"),
+    _Cannot("ENOMEM where no name can be allocated", _FAULTS),
+    _Cannot("the lock is taken before the range is checked", "not seen from outside"),
     "EINVAL for an address inside a page",
     "size is rounded up to whole pages",
     "EINVAL for a size that rounds up to 0",
     "EINVAL for a range that wraps",
     "EINVAL for a range that ends at 2^64",
     "0 for size 0, mapped or not",
-    ("EINTR for the lock", "Linux 6.17 and later, and only a dying task sees it"),
+    _Cannot(
+        "EINTR for the lock", "Linux 6.17 and later, and only a dying task sees it"
+    ),
     "no capability is needed",
     "the caller's own memory only",
     "a wrong attr beats a bad pointer",
@@ -91,8 +116,11 @@ WALK = _rows(
     "EAGAIN where the limit forbids the front split",
     "EAGAIN where the limit forbids the tail split: the front split stays",
     "EAGAIN: VMAs before the refused one stay named",
-    ("EAGAIN where a split can't be allocated", _FAULTS),
-    "EINVAL for a part of a mapping that may not be split",
+    _Cannot("EAGAIN where a split can't be allocated", _FAULTS),
+    _Needs(
+        "EINVAL for a part of a mapping that may not be split",
+        "a [vdso] or [vvar] of two pages: not uml",
+    ),
     "NULL clears",
     "NULL: EBADF at a file",
     "NULL: ENOMEM for a hole",
@@ -135,14 +163,14 @@ MAPPINGS = _rows(
     "a tmpfs file unlinked after it was mapped",
     "a regular file",
     "private pages of a file, written to",
-    "SysV shared memory",
-    "MAP_HUGETLB",
+    _Needs("SysV shared memory", "CONFIG_SYSVIPC"),
+    _Needs("MAP_HUGETLB", "CONFIG_HUGETLB_PAGE"),
     "[heap]",
     "[stack]",
     "[vdso] and its like, whole",
-    "a part of [vdso] and its like",
-    ("[vsyscall]", "of x86-64 only, not of uml; ENOMEM there is a row of 2.2"),
-    "mseal()ed memory",
+    _Needs("a part of [vdso] and its like", "a [vdso] or [vvar] of two pages: not uml"),
+    _Cannot("[vsyscall]", "of x86-64 only, not of uml; ENOMEM there is a row of 2.2"),
+    _Needs("mseal()ed memory", "mseal(): Linux 6.10"),
 )
 
 MERGES = _rows(
@@ -154,10 +182,10 @@ MERGES = _rows(
     "other files do not merge",
     "parts of one shared mapping merge again",
     "other userfaultfds do not merge",
-    ("other mempolicies do not merge", _NUMA),
-    ("VM_SPECIAL does not merge", "takes a driver's mapping"),
-    ("a vm_ops with close() does not merge on 6.1", "takes a driver's mapping"),
-    ("VM_SOFTDIRTY is ignored", "CONFIG_MEM_SOFT_DIRTY is not built in"),
+    _Cannot("other mempolicies do not merge", _NUMA),
+    _Cannot("VM_SPECIAL does not merge", "takes a driver's mapping"),
+    _Cannot("a vm_ops with close() does not merge on 6.1", "takes a driver's mapping"),
+    _Cannot("VM_SOFTDIRTY is ignored", "CONFIG_MEM_SOFT_DIRTY is not built in"),
     "untouched memory merges by flags and name alone",
     "untouched memory merges where it is moved to",
     "touched memory moved elsewhere does not merge there",
@@ -174,7 +202,7 @@ MERGES = _rows(
     "VM_DONTCOPY is a flag",
     "VM_WIPEONFORK is a flag",
     "VM_DONTDUMP is a flag",
-    "VM_NOHUGEPAGE is a flag",
+    _Needs("VM_NOHUGEPAGE is a flag", "CONFIG_TRANSPARENT_HUGEPAGE"),
     "VM_NORESERVE is a flag",
     "VM_GROWSDOWN is a flag",
 )
@@ -199,13 +227,15 @@ CALLS = _rows(
     "MADV_WIPEONFORK",
     "fork",
     "renaming in a child",
-    ("fork shares the parent's names", "kernel's memory: tests/kernel/test_workload"),
+    _Cannot(
+        "fork shares the parent's names", "kernel's memory: tests/kernel/test_workload"
+    ),
     "a thread",
     "CLONE_VM and CLONE_VFORK",
     "execve",
     "smaps shows it, smaps_rollup does not",
-    ("a core dump does not show it", "CONFIG_COREDUMP is not built in"),
-    ("numa_maps does not show it", _NUMA),
+    _Cannot("a core dump does not show it", "CONFIG_COREDUMP is not built in"),
+    _Cannot("numa_maps does not show it", _NUMA),
 )
 
 LIMITS = _rows(

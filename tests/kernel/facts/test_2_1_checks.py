@@ -7,7 +7,6 @@ mm/madvise.c madvise_set_anon_name().
 import ctypes
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +34,7 @@ BAD_POINTER = 16
 BAD_BYTE = b"a$b"
 TOO_LONG = b"n" * 80
 
+
 def raw_prctl(option: int, attr: int, start: int, size: int, name: bytes) -> int:
     """prctl(2) with every argument a whole register."""
     text = ctypes.create_string_buffer(name)
@@ -42,17 +42,16 @@ def raw_prctl(option: int, attr: int, start: int, size: int, name: bytes) -> int
     return errno_of(lambda: system_call("prctl", option, attr, start, size, place))
 
 
-@pytest.fixture
-def text(arena: Arena) -> Iterator[ctypes.Array[ctypes.c_char]]:
-    """A page that nothing follows, to write names at the end of."""
-    arena.map(100, 1)
-    yield (ctypes.c_char * PAGE).from_address(arena.at(100))
+TEXTS = 100
 
 
-def at_the_end(text: ctypes.Array[ctypes.c_char], name: bytes) -> int:
-    """The address of a name that ends where its page does."""
-    text[PAGE - len(name) :] = name  # type: ignore[assignment]  # a slice of bytes
-    return ctypes.addressof(text) + PAGE - len(name)
+def at_the_end(arena: Arena, name: bytes) -> int:
+    """The address of a name that ends where its page does, and memory with it."""
+    arena.unmap(TEXTS, 1)
+    arena.map(TEXTS, 1)
+    place = arena.at(TEXTS + 1) - len(name)
+    ctypes.memmove(place, name, len(name))
+    return place
 
 
 @row("2.1", "option is cut to an int")
@@ -80,15 +79,13 @@ def test_an_unknown_attr_is_refused(arena: Arena) -> None:
 
 
 @row("2.1", "EFAULT for a name unreadable before its NUL")
-def test_an_unterminated_name_at_the_end_of_memory_faults(
-    arena: Arena, text: ctypes.Array[ctypes.c_char]
-) -> None:
+def test_an_unterminated_name_at_the_end_of_memory_faults(arena: Arena) -> None:
     arena.map(0, 1)
     for length in (1, 2, 40, 78, 79):
-        answer = arena.name(0, 1, at_the_end(text, b"n" * length))
+        answer = arena.name(0, 1, at_the_end(arena, b"n" * length))
         assert (length, answer) == (length, errno.EFAULT)
     assert arena.name(0, 1, BAD_POINTER) == errno.EFAULT
-    assert arena.name(0, 1, at_the_end(text, b"n" * 79 + b"\0")) == 0
+    assert arena.name(0, 1, at_the_end(arena, b"n" * 79 + b"\0")) == 0
 
 
 @row("2.1", "EFAULT for a name pointer outside user space")
@@ -103,14 +100,12 @@ def test_a_pointer_that_no_program_has_faults(arena: Arena) -> None:
 
 
 @row("2.1", "EINVAL for 80 readable bytes, the 81st unmapped")
-def test_eighty_bytes_are_too_many_and_the_next_is_not_read(
-    arena: Arena, text: ctypes.Array[ctypes.c_char]
-) -> None:
+def test_eighty_bytes_are_too_many_and_the_next_is_not_read(arena: Arena) -> None:
     arena.map(0, 1)
     for length in (80, 81, 200):
-        answer = arena.name(0, 1, at_the_end(text, b"n" * length))
+        answer = arena.name(0, 1, at_the_end(arena, b"n" * length))
         assert (length, answer) == (length, errno.EINVAL)
-    assert arena.name(0, 1, at_the_end(text, b"n" * 80 + b"\0")) == errno.EINVAL
+    assert arena.name(0, 1, at_the_end(arena, b"n" * 80 + b"\0")) == errno.EINVAL
 
 
 @row("2.1", "EINVAL for a byte that is not allowed")
@@ -202,12 +197,10 @@ def test_attr_comes_before_the_name(arena: Arena) -> None:
 
 
 @row("2.1", "a bad pointer beats a bad byte before it")
-def test_the_whole_name_is_read_before_its_bytes_are_judged(
-    arena: Arena, text: ctypes.Array[ctypes.c_char]
-) -> None:
+def test_the_whole_name_is_read_before_its_bytes_are_judged(arena: Arena) -> None:
     arena.map(0, 1)
-    assert arena.name(0, 1, at_the_end(text, BAD_BYTE)) == errno.EFAULT
-    assert arena.name(0, 1, at_the_end(text, BAD_BYTE + b"\0")) == errno.EINVAL
+    assert arena.name(0, 1, at_the_end(arena, BAD_BYTE)) == errno.EFAULT
+    assert arena.name(0, 1, at_the_end(arena, BAD_BYTE + b"\0")) == errno.EINVAL
 
 
 @row("2.1", "a bad pointer beats a bad address")

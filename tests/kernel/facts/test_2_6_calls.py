@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -88,8 +89,8 @@ def test_madvise(named: Arena) -> None:
     for put, take in ((MADV_DONTFORK, MADV_DOFORK), (MADV_DONTDUMP, MADV_DODUMP)):
         assert_splits_and_joins(
             named,
-            lambda put=put: advise(named, 1, 2, put),  # type: ignore[misc]
-            lambda take=take: advise(named, 1, 2, take),  # type: ignore[misc]
+            partial(advise, named, 1, 2, put),
+            partial(advise, named, 1, 2, take),
         )
 
 

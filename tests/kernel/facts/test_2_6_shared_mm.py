@@ -20,7 +20,9 @@ STACK_PAGES = 64
 @row("2.6", "a thread")
 def test_a_thread_names_for_all(arena: Arena) -> None:
     def work() -> None:
-        seen.append((arena.names(), arena.name(1, 1, b"thread"), threading.get_native_id()))
+        seen.append(
+            (arena.names(), arena.name(1, 1, b"thread"), threading.get_native_id())
+        )
 
     arena.map(0, 2)
     assert arena.name(0, 2, b"main") == 0
@@ -40,18 +42,18 @@ def test_a_child_in_the_same_memory_names_its_parents(arena: Arena) -> None:
     """clone(2) as vfork uses it, on a stack of its own: the parent waits."""
     seen: list[tuple[int, int, int]] = []
 
-    # The interpreter's lock stays with the task that has it, parent or child.
-    @ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
     def child(_: object) -> int:
         seen.append((os.getpid(), os.getppid(), arena.name(1, 1, b"child")))
         return 0
 
+    # The interpreter's lock stays with the task that has it, parent or child.
+    start = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(child)
     arena.map(0, 2)
     arena.map(100, STACK_PAGES)
     assert arena.name(0, 2, b"parent") == 0
     flags = CLONE_VM | CLONE_VFORK | signal.SIGCHLD
     top = ctypes.c_void_p(arena.at(100 + STACK_PAGES) - 16 * 8)
-    pid = check(quick.clone(child, top, ctypes.c_int(flags), None))
+    pid = check(quick.clone(start, top, ctypes.c_int(flags), None))
     assert os.waitpid(pid, 0)[1] == 0
 
     assert seen == [(pid, os.getpid(), 0)]

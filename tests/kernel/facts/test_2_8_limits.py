@@ -6,6 +6,7 @@ Source: __split_vma() and split_vma(), in mm/mmap.c of 6.1 and mm/vma.c of
 
 import errno
 import os
+from functools import partial
 
 import pytest
 
@@ -115,7 +116,7 @@ def test_madvise_at_the_limit(arena: Arena) -> None:
 @row("2.8", "mmap reaches the limit plus 1")
 def test_mmap_at_the_limit(arena: Arena) -> None:
     with room_for(2):
-        answers = [errno_of(lambda at=at: arena.map(at, 1)) for at in range(0, 10, 2)]
+        answers = [errno_of(partial(arena.map, at, 1)) for at in range(0, 10, 2)]
     assert answers == [0, 0, 0, errno.ENOMEM, errno.ENOMEM]
     assert arena.names() == [(0, 1, None), (2, 1, None), (4, 1, None)]
 
@@ -139,7 +140,7 @@ def test_brk_at_the_limit(arena: Arena) -> None:
         with room_for(0):
             # Each piece is named, so that the next one is another VMA.
             for page in range(3):
-                grown = errno_of(lambda end=page + 1: set_break(arena.at(end)))
+                grown = errno_of(partial(set_break, arena.at(page + 1)))
                 answers += [grown, arena.name(page, 1, b"%d" % page)]
         return answers
 
