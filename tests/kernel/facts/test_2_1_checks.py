@@ -183,8 +183,11 @@ def test_anybody_may_name(arena: Arena) -> None:
 
 @row("2.1", "the caller's own memory only")
 def test_only_the_caller_is_named(arena: Arena) -> None:
+    def do() -> tuple[int, list[tuple[int, int, bytes | None]]]:
+        return arena.name(0, 1, b"child"), arena.names()
+
     arena.map(0, 1)
-    assert told_by_child(lambda: arena.name(0, 1, b"child")) == 0
+    assert told_by_child(do) == (0, [(0, 1, b"child")])
     assert arena.names() == [(0, 1, None)]
 
 

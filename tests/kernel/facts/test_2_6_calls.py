@@ -239,6 +239,7 @@ def test_execve(named: Arena) -> None:
     """A program that prints its maps: nothing is left of the names before it."""
     own = b"this is to be gone"
     assert named.name(0, 4, own) == 0
+    assert named.names() == [(0, 4, own)]
     shown = subprocess.run(
         [sys.executable, "-S", "-c", "print(open('/proc/self/maps').read())"],
         check=True, capture_output=True, timeout=60,
