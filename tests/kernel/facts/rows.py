@@ -60,6 +60,7 @@ def _rows(section: str, *rows: str | _Cannot | _Needs) -> tuple[Row, ...]:
 
 _FAULTS = "an allocation has to fail: no fault injection built in"
 _NUMA = "CONFIG_NUMA is not built in"
+_QUERY = "PROCMAP_QUERY: Linux 6.11"
 _NAMELESS = "takes a kernel without names: tests/guest"
 
 CHECKS = _rows(
@@ -238,6 +239,22 @@ CALLS = _rows(
     _Cannot("numa_maps does not show it", _NUMA),
 )
 
+DISPLAY = _rows(
+    "2.7",
+    "a name begins at column 73, and nothing follows it",
+    "an unnamed line ends with a space",
+    "names are not escaped",
+    "the longest are 86 and 92 characters",
+    "memory that ends or begins where the heap does",
+    "memory a page away from the heap",
+    "[stack] is the VMA of the stack's first page only",
+    "smaps has the line of maps, and no Name",
+    _Needs("PROCMAP_QUERY tells the text and its size", _QUERY),
+    _Needs("PROCMAP_QUERY with too small a buffer: ENAMETOOLONG", _QUERY),
+    _Needs("PROCMAP_QUERY where nothing is: ENOENT", _QUERY),
+    "a file's path keeps its blanks, and only a newline is escaped",
+)
+
 LIMITS = _rows(
     "2.8",
     "vm.max_map_count is 65530",
@@ -256,4 +273,4 @@ LIMITS = _rows(
     "map_count is the lines of maps",
 )
 
-ROWS = CHECKS + WALK + BYTES + MAPPINGS + MERGES + CALLS + LIMITS
+ROWS = CHECKS + WALK + BYTES + MAPPINGS + MERGES + CALLS + DISPLAY + LIMITS
