@@ -38,9 +38,9 @@ Answer = TypeVar("Answer")
 
 # What the standard library and harness.linux have no call for.
 _NUMBERS = {
-    "aarch64": {"mseal": 462, "prctl": 167, "shmat": 196, "shmctl": 195,
+    "aarch64": {"mbind": 235, "mseal": 462, "prctl": 167, "shmat": 196, "shmctl": 195,
                 "shmget": 194, "userfaultfd": 282},
-    "x86_64": {"mseal": 462, "prctl": 157, "shmat": 30, "shmctl": 31,
+    "x86_64": {"mbind": 237, "mseal": 462, "prctl": 157, "shmat": 30, "shmctl": 31,
                "shmget": 29, "userfaultfd": 323},
 }  # fmt: skip
 _syscall = quick.syscall

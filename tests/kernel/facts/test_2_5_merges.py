@@ -4,6 +4,8 @@ Source: is_mergeable_vma(), in mm/mmap.c of 6.1 and mm/vma.c of 6.12. What
 touched memory adds is in test_2_5_touched.py.
 """
 
+import ctypes
+import errno
 import fcntl
 import os
 import struct
@@ -28,6 +30,7 @@ from tests.kernel.facts.arena import (
     READ_WRITE,
     Arena,
     advise,
+    errno_of,
     system_call,
 )
 from tests.kernel.facts.rows import row
@@ -39,6 +42,7 @@ MADV_DONTFORK, MADV_DOFORK = 10, 11
 MADV_NOHUGEPAGE, MADV_HUGEPAGE = 15, 14
 MADV_DONTDUMP, MADV_DODUMP = 16, 17
 MADV_WIPEONFORK, MADV_KEEPONFORK = 18, 19
+MPOL_DEFAULT, MPOL_BIND = 0, 2
 
 
 @row("2.5", "names are compared as text")
@@ -161,11 +165,50 @@ def test_untouched_memory_that_moves(arena: Arena) -> None:
     assert arena.names() == [(0, 2, b"n")]
 
 
-def is_accounted(arena: Arena, page: int) -> bool:
-    """Whether the VMA that begins at a page has VM_ACCOUNT: VmFlags of smaps."""
+def flags_of(arena: Arena, page: int) -> list[str]:
+    """The flags of the VMA that begins at a page: VmFlags of smaps."""
     smaps = Path("/proc/self/smaps").read_text().split("VmFlags:")
     at = next(i for i, text in enumerate(smaps) if f"{arena.at(page):08x}-" in text)
-    return "ac" in smaps[at + 1].splitlines()[0].split()
+    return smaps[at + 1].splitlines()[0].split()
+
+
+def is_accounted(arena: Arena, page: int) -> bool:
+    """Whether the VMA that begins at a page has VM_ACCOUNT."""
+    return "ac" in flags_of(arena, page)
+
+
+@row("2.5", "other mempolicies do not merge")
+def test_mempolicies_keep_apart(arena: Arena) -> None:
+    def bind(mode: int, nodes: int) -> int:
+        mask = ctypes.c_ulong(nodes)
+        place = ctypes.addressof(mask) if nodes else 0
+        return errno_of(
+            lambda: system_call(
+                "mbind", arena.at(1), PAGE, mode, place, 8 * bool(nodes)
+            )
+        )
+
+    arena.map(0, 3)
+    if bind(MPOL_DEFAULT, 0) == errno.ENOSYS:
+        pytest.skip("CONFIG_NUMA is not built in")
+    assert (arena.name(0, 3, b"n"), bind(MPOL_BIND, 1)) == (0, 0)
+    assert arena.names() == [(0, 1, b"n"), (1, 1, b"n"), (2, 1, b"n")]
+    assert (arena.name(0, 3, b"m"), len(arena.names())) == (0, 3)
+    assert bind(MPOL_DEFAULT, 0) == 0
+    assert arena.names() == [(0, 3, b"m")]
+
+
+@row("2.5", "VM_SOFTDIRTY is ignored")
+def test_soft_dirty_memory_merges(arena: Arena) -> None:
+    arena.map(0, 1)
+    if "sd" not in flags_of(arena, 0):
+        pytest.skip("CONFIG_MEM_SOFT_DIRTY is not built in")
+    assert arena.name(0, 1, b"n") == 0
+    Path("/proc/self/clear_refs").write_text("4")
+    arena.map(1, 1)
+    assert ("sd" in flags_of(arena, 0), "sd" in flags_of(arena, 1)) == (False, True)
+    assert arena.name(1, 1, b"n") == 0
+    assert arena.names() == [(0, 2, b"n")]
 
 
 @row("2.5", "VM_ACCOUNT is kept after mprotect where touched")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -257,3 +258,16 @@ def test_smaps(named: Arena) -> None:
     for file, shown in (("smaps", True), ("smaps_rollup", False)):
         with open(f"/proc/self/{file}", "rb") as text:
             assert (own in text.read()) is shown
+
+
+@row("2.6", "numa_maps does not show it")
+def test_numa_maps(named: Arena) -> None:
+    path = Path("/proc/self/numa_maps")
+    if not path.exists():
+        pytest.skip("CONFIG_NUMA is not built in")
+    own = b"a name to look for"
+    named.touch(0, 4)
+    assert named.name(0, 4, own) == 0
+    text = path.read_bytes()
+    assert b"%08x" % named.at(0) in text
+    assert own not in text
