@@ -40,6 +40,7 @@ from tests.kernel.facts.rows import row
 pytestmark = pytest.mark.kernel
 
 MAP_GROWSDOWN, MAP_STACK, MAP_HUGETLB = 0x0100, 0x20000, 0x40000
+HUGE_PAGES = (2 << 20) // PAGE
 NAME = b"n"
 
 
@@ -230,11 +231,16 @@ def test_sysv(arena: Arena) -> None:
 
 
 @row("2.4", "MAP_HUGETLB")
-def test_hugetlb(arena: Arena) -> None:
+def test_hugetlb() -> None:
     if not Path("/proc/sys/vm/nr_hugepages").exists():
         pytest.skip("CONFIG_HUGETLB_PAGE is not built in")
-    arena.map(0, 512, PROT_NONE, ANONYMOUS | MAP_NORESERVE | MAP_HUGETLB)
-    assert_as_a_file(arena, b"/anon_hugepage (deleted)")
+    # A range of its own: a part of it can't be unmapped.
+    huge = Arena(0x23_0000_0000)
+    huge.map(0, HUGE_PAGES, PROT_NONE, ANONYMOUS | MAP_NORESERVE | MAP_HUGETLB)
+    try:
+        assert_as_a_file(huge, b"/anon_hugepage (deleted)")
+    finally:
+        assert huge.unmap(0, HUGE_PAGES) == 0
 
 
 @row("2.4", "[heap]")
