@@ -7,13 +7,14 @@ from pathlib import Path
 
 import harness
 from harness.arch import ARCHES, QEMU_ARCHES
-from harness.campaign import TARGETS
+from harness.campaign import TARGETS, preset_names
 from harness.cli.examples import EXAMPLES, STATUS
 from harness.cli.words import (
     count,
     count_from_0,
     counts,
     counts_from_0,
+    percent,
     seconds,
     words,
 )
@@ -184,7 +185,13 @@ def _add_run(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_plan(plan: argparse._ArgumentGroup) -> None:
-    plan.add_argument("--plan", type=Path, metavar="FILE", help="a plan in TOML")
+    given = plan.add_mutually_exclusive_group()
+    given.add_argument("--plan", type=Path, metavar="FILE", help="a plan in TOML")
+    given.add_argument(
+        "--campaign",
+        metavar="NAME",
+        help=f"a plan of ours: {', '.join(preset_names())}",
+    )
     plan.add_argument(
         "--variant",
         dest="variants",
@@ -209,6 +216,14 @@ def _add_plan(plan: argparse._ArgumentGroup) -> None:
         help="shared:79 (one struct), distinct:79 (a struct each), "
         "distinct-same-text:79, none",
     )
+    plan.add_argument(
+        "--vma-pages", type=count, metavar="N",
+        help="pages of a VMA, at least; from 2 on splits are measured too",
+    )  # fmt: skip
+    plan.add_argument(
+        "--margin", type=percent, metavar="PERCENT",
+        help="what counts as no difference (default: 2)",
+    )  # fmt: skip
     plan.add_argument("--boots", type=count, metavar="N", help="guests of each variant")
     plan.add_argument(
         "--blocks",

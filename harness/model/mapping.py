@@ -105,6 +105,7 @@ def _move_to(mm: Mm, op: Remap, to: int, behaviour: Behaviour) -> None:
         if behaviour.keeps_apart and touching:
             apart = tuple(mm.vmas)
     locked = source.flags & LOCKED
+    whole = source.start, source.end
     mm.insert(new_vma, apart_from=apart)
     if op.keep:
         source.flags &= ~LOCKED
@@ -114,6 +115,9 @@ def _move_to(mm: Mm, op: Remap, to: int, behaviour: Behaviour) -> None:
                 source.pgoff = source.start
         return
     mm.unmap(page, page + old)
+    for boundary in mm.maybe & {*whole}:
+        # Merged first and cut then: what is left of the source was one with it.
+        mm.kin[boundary] = [v for v in mm.vmas if whole[0] <= v.start < whole[1]]
     if locked and new > old:
         _populate_as_far_as_can_be(mm, to + old, to + new)
 

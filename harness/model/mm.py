@@ -25,7 +25,12 @@ class Refused(Exception):
 
 
 class Mm:
-    """VMAs of an arena. ``limit`` is vm.max_map_count less what is not in it."""
+    """VMAs of an arena. ``limit`` is vm.max_map_count less what is not in it.
+
+    ``maybe`` are the pages of the last call's merges that may have been; ``kin``
+    of such a page are VMAs that were then one with what lies there, and share
+    its having been written.
+    """
 
     def __init__(self, store: NameStore) -> None:
         self.store = store
@@ -35,6 +40,7 @@ class Mm:
         self.start_brk: int | None = None
         self.brk: int | None = None
         self.maybe: set[int] = set()
+        self.kin: dict[int, list[Vma]] = {}
 
     @property
     def map_count(self) -> int:
@@ -190,6 +196,10 @@ class Mm:
             self.vmas[at - 1].end = self.vmas[at].end
             self.vmas[at - 1].faulted |= self.vmas[at].faulted
             self.remove(at)
+        for page in pages:
+            merged = self.vmas[self.find(page)]
+            for vma in self.kin.get(page, ()):
+                vma.faulted |= merged.faulted
 
     def _decided(
         self, left: Join, right: Join, start: int, end: int

@@ -74,6 +74,7 @@ class Model:
         """
         mm = self.mms[step.who]
         mm.maybe.clear()
+        mm.kin.clear()
         match step.op:
             case Fork(child):
                 self.mms[child] = mm.forked()

@@ -220,14 +220,26 @@ class Judge:
         step = self._steps[index]
         return Divergence(
             kind="died", index=index, step=step, who=step.who, words=words,
-            before=self._model_shows(step.who),
+            before=self._shown_before(index, step.who),
         )  # fmt: skip
 
     def _divergence(self, kind: str, who: int, **more: Any) -> Divergence:
         index = self.judged - 1
         return Divergence(
-            kind=kind, index=index, step=self._steps[index], who=who, **more
-        )
+            kind=kind, index=index, step=self._steps[index], who=who,
+            before=self._shown_before(index, who), **more,
+        )  # fmt: skip
+
+    def _shown_before(self, index: int, who: int) -> tuple[Shown, ...]:
+        # Once a trace, and long traces are long: done again rather than kept.
+        model = Model(self._kernel.behaviour)
+        for at, step in enumerate(self._steps[:index]):
+            model.apply(step)
+            if at in self._settled:
+                model.mms[step.who].settle(self._settled[at])
+        # A child that was not yet is as its parent.
+        who = who if who in model.mms else self._steps[index].who
+        return tuple(model.shown(who)) if who in model.mms else ()
 
 
 def _contents(shown: Sequence[Shown]) -> list[Shown]:

@@ -23,7 +23,6 @@ def test_the_model_agrees_with_what_a_kernel_did(path: Path) -> None:
     found = [judge_recording(recording) for recording in recordings]
 
     assert [f.divergence.headline for f in found if f] == []
-    assert sum(len(recording.steps) for recording in recordings) >= 1000
     assert all(recording.kernel["support"] == "supported" for recording in recordings)
 
 
