@@ -1,7 +1,7 @@
 """Campaigns: a seeded plan of runs, its execution, and where its records go."""
 
 from harness.campaign.execute import Listener, Outcome, check_names, run_plan
-from harness.campaign.plan import Plan, read_plan
+from harness.campaign.plan import Plan, preset_names, read_plan, read_preset
 from harness.campaign.results import (
     RECORDS,
     appended_records,
@@ -33,7 +33,9 @@ __all__ = [
     "fitted_choice",
     "guest_target",
     "keep_plan",
+    "preset_names",
     "read_plan",
+    "read_preset",
     "remove_empty_campaign",
     "run_plan",
     "subjects_of",

@@ -13,6 +13,7 @@ from harness.workload import Cell, NamingKind, Store, all_cells, interleaved
 
 # As the published experiment, and below it: names as long as then and as now.
 DEFAULT_VMAS = (1_000, 4_000, 16_000, 65_536)
+_PRESETS = Path(__file__).parent / "presets"
 DEFAULT_NAMING = ("distinct:63", "distinct:79")
 
 
@@ -23,7 +24,9 @@ class Plan:
     ``boots`` guests of each kernel, or as many workers of the running one; in
     each, ``blocks`` rounds over all cells in an order of their own; in each cell
     one process, which forks ``warmups`` + ``repetitions`` times. ``pages`` is
-    what is written in each VMA.
+    what is written in each VMA, ``vma_pages`` how large it is at least.
+    ``margin``, in percent, is what counts as no difference; it is chosen before
+    anything is measured.
 
     Raises UsageError for what cannot be run.
     """
@@ -32,12 +35,14 @@ class Plan:
     base: str = "6.12"
     vmas: tuple[int, ...] = DEFAULT_VMAS
     pages: tuple[int, ...] = (0,)
+    vma_pages: int = 1
     naming: tuple[str, ...] = DEFAULT_NAMING
     boots: int = 4
     blocks: int = 1
     warmups: int = 1
     repetitions: int = 7
     seed: int = 1
+    margin: float = 2.0
 
     def __post_init__(self) -> None:
         for name in ("variants", "vmas", "pages", "naming"):
@@ -67,7 +72,7 @@ class Plan:
 
         Raises UsageError for a scheme that has too few names for its VMAs.
         """
-        return all_cells(self.vmas, self.pages, self.naming, stores)
+        return all_cells(self.vmas, self.pages, self.naming, stores, self.vma_pages)
 
     def boots_in_order(self, kernels: Sequence[str]) -> list[tuple[int, str]]:
         """(number, kernel) of every boot; in each round each kernel once."""
@@ -87,7 +92,23 @@ class Plan:
         return tuple(PlannedCell(block=block, cell=cell) for block, cell in order)
 
 
-_LEAST = {"boots": 1, "blocks": 1, "warmups": 0, "repetitions": 1, "seed": 0}
+_LEAST = {
+    "boots": 1, "blocks": 1, "warmups": 0, "repetitions": 1, "seed": 0,
+    "vma_pages": 1, "margin": 0.0,
+}  # fmt: skip
+
+
+def preset_names() -> list[str]:
+    """The campaigns that come with the package, sorted."""
+    return sorted(path.stem for path in _PRESETS.glob("*.toml"))
+
+
+def read_preset(name: str) -> dict[str, object]:
+    """The fields of a plan that a preset gives; UsageError lists the known ones."""
+    if name not in preset_names():
+        known = ", ".join(preset_names())
+        raise UsageError(f"no campaign is called {name!r}; known: {known}")
+    return read_plan(_PRESETS / f"{name}.toml")
 
 
 def read_plan(path: Path) -> dict[str, object]:

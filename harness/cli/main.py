@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import NoReturn, assert_never
 
 from harness.arch import QEMU_ARCHES, arch_named
-from harness.campaign import TARGETS, Plan, TargetChoice, read_plan
+from harness.campaign import TARGETS, Plan, TargetChoice, read_plan, read_preset
 from harness.campaign.agree import AgreePlan
 from harness.cli import commands
 from harness.cli.agree import agree_, replay
@@ -162,7 +162,11 @@ def _kselftest_request(options: argparse.Namespace, _: Sequence[str]) -> Request
 
 
 def _run_request(options: argparse.Namespace, arguments: Sequence[str]) -> Request:
-    fields = {} if options.plan is None else read_plan(options.plan)
+    fields: dict[str, object] = {}
+    if options.plan is not None:
+        fields = read_plan(options.plan)
+    elif options.campaign is not None:
+        fields = read_preset(options.campaign)
     for name in Plan.__dataclass_fields__:
         if getattr(options, name) is not None:
             fields[name] = getattr(options, name)

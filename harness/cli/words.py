@@ -50,3 +50,14 @@ def seconds(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"expected seconds above 0, not {text!r}")
     return seconds
+
+
+def percent(text: str) -> float:
+    """A number above 0, with or without a percent sign."""
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = 0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a percentage above 0, not {text!r}")
+    return number

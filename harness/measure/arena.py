@@ -126,8 +126,12 @@ class Arena:
                 at += chunk
 
     @contextlib.contextmanager
-    def naming_loop(self, naming: NamingScheme) -> Iterator[NamingLoop]:
+    def naming_loop(
+        self, naming: NamingScheme, *, again: bool = False
+    ) -> Iterator[NamingLoop]:
         """The calls of a scheme, as numbers to be looped over.
+
+        ``again`` gives each VMA another name of the same length.
 
         The texts lie side by side in a mapping of their own, gone with the
         block: the heap of a process that names is then that of one that does
@@ -144,6 +148,8 @@ class Arena:
             for index in range(calls):
                 name = naming.name_of(index)
                 assert name is not None
+                if again:
+                    name = b"+" * len(name[:1]) + name[1:]
                 ctypes.memmove(pool + index * stride, name + b"\0", stride)
             yield NamingLoop(
                 calls=calls,
@@ -180,6 +186,17 @@ class Arena:
     def expected_text(self, naming: NamingScheme) -> bytes:
         """What ``entries`` looks like in /proc/pid/maps."""
         return render_maps(self.entries(naming))
+
+    def split(self, clock: int) -> tuple[int, int]:
+        """Cut every VMA in two by its last page's protection: the clock around it."""
+        size = self.layout.vma_pages * _PAGE
+        last = self.start + GUARD_PAGES * _PAGE + size - _PAGE
+        protect, now = protect_memory, time.clock_gettime_ns
+        before = now(clock)
+        for _ in range(self.layout.vmas):
+            protect(last, _PAGE, PROT_NONE)
+            last += size
+        return before, now(clock)
 
     def unmap(self) -> None:
         """Unmap the whole reservation; harmless when done twice."""

@@ -57,6 +57,9 @@ def measure_cell(request: CellRequest) -> None:
         _take_naming(arena, recorder)
         _check_from_child(arena, request.cell)
         _take_forks(recorder)
+        _take_renaming(arena, recorder)
+        if request.cell.layout.splits:
+            recorder.add(Metric.SPLIT, *arena.split(CLOCK))
         _take_munmap(arena, recorder)
 
 
@@ -108,6 +111,15 @@ def _take_naming(arena: Arena, recorder: _Recorder) -> None:
     with arena.naming_loop(recorder.request.cell.naming) as loop:
         before, after = give_names(loop, CLOCK)
     recorder.add(Metric.NAME, before, after)
+
+
+def _take_renaming(arena: Arena, recorder: _Recorder) -> None:
+    naming = recorder.request.cell.naming
+    if not recorder.request.cell.named or not naming.length:
+        return
+    with arena.naming_loop(naming, again=True) as loop:
+        before, after = give_names(loop, CLOCK)
+    recorder.add(Metric.RENAME, before, after)
 
 
 def _take_forks(recorder: _Recorder) -> None:

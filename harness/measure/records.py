@@ -22,12 +22,16 @@ class Metric(Enum):
     NAME: all calls of the naming scheme, the interpreter's loop included.
     FORK: clone as the parent sees it, the child held until it returned.
     EXIT_REAP: from the child's last act before exit to wait4's return.
+    RENAME: the same calls with other names.
+    SPLIT: one mprotect a VMA, which cuts it in two; for VMAs with a page to spare.
     MUNMAP: one munmap of the whole arena.
     """
 
     NAME = "name"
     FORK = "fork"
     EXIT_REAP = "exit_reap"
+    RENAME = "rename"
+    SPLIT = "split"
     MUNMAP = "munmap"
 
 

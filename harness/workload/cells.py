@@ -13,19 +13,21 @@ def all_cells(
     pages: Sequence[int],
     naming: Sequence[str],
     stores: Sequence[Store],
+    vma_pages: int = 1,
 ) -> list[Cell]:
     """Every cell of a kernel with these stores, in no particular order.
 
-    The unnamed arm is always there, once a layout: it is the baseline. Raises
+    The unnamed arm is always there, twice a layout: it is the baseline, and how
+    far two of it lie apart is what cannot be told from nothing (A/A). Raises
     UsageError for a scheme that has too few names for its VMAs.
     """
     schemes = [naming_from_label(label) for label in naming]
     cells = []
     for count in vmas:
         for written in pages:
-            layout = layout_of(count, written)
+            layout = layout_of(count, written, vma_pages)
             unnamed = NamingScheme(NamingKind.NONE)
-            cells.append(Cell(store=stores[0], layout=layout, naming=unnamed))
+            cells += [Cell(store=stores[0], layout=layout, naming=unnamed)] * 2
             for scheme in schemes:
                 scheme.name_of(count - 1)
                 cells += [

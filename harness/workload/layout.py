@@ -51,7 +51,13 @@ class Layout:
     @property
     def map_count_needed(self) -> int:
         """The vm.max_map_count under which the layout can be built and forked."""
-        return self.vmas + 2 * GUARD_PAGES + OTHER_VMAS
+        vmas = 2 * self.vmas if self.splits else self.vmas
+        return vmas + 2 * GUARD_PAGES + OTHER_VMAS
+
+    @property
+    def splits(self) -> bool:
+        """Whether its VMAs have a page to be split off: one that is not written."""
+        return self.written_pages < self.vma_pages and self.vma_pages > 1
 
     def first_pages(self) -> Iterator[int]:
         """The first page of each VMA, counted from the start of the arena."""
@@ -59,8 +65,11 @@ class Layout:
         return iter(range(GUARD_PAGES, end, self.vma_pages))
 
 
-def layout_of(vmas: int, written_pages: int) -> Layout:
-    """The layout of the published experiment: VMAs as small as what is written."""
+def layout_of(vmas: int, written_pages: int, vma_pages: int = 1) -> Layout:
+    """VMAs of ``vma_pages``, or as large as what is written.
+
+    With one page it is the layout of the published experiment.
+    """
     return Layout(
-        vmas=vmas, vma_pages=max(1, written_pages), written_pages=written_pages
+        vmas=vmas, vma_pages=max(vma_pages, written_pages), written_pages=written_pages
     )

@@ -44,9 +44,9 @@ class NamingScheme:
         if self.kind is NamingKind.NONE:
             if self.length:
                 raise UsageError("naming 'none' has no length")
-        elif not 1 <= self.length <= MAX_NAME:
+        elif not 0 <= self.length <= MAX_NAME:
             raise UsageError(
-                f"a name is 1 to {MAX_NAME} bytes long, not {self.length!r}"
+                f"a name is 0 to {MAX_NAME} bytes long, not {self.length!r}"
             )
 
     @property

@@ -143,15 +143,15 @@ def test_every_boot_of_the_plan_gets_its_job(campaign: Campaign) -> None:
 def test_all_that_guests_say_is_recorded_and_counted(campaign: Campaign) -> None:
     outcome = campaign.run(play_well)
 
-    # Two layouts, unnamed and named in each of two stores, in three boots.
-    assert outcome == Outcome(planned=18, ended=18, invalid=())
+    # Two layouts, twice unnamed and named in each of two stores, in three boots.
+    assert outcome == Outcome(planned=24, ended=24, invalid=())
     said = {record for record in campaign.recorded if isinstance(record, Run)}
     assert {(run.boot, run.position) for run in said} == {
-        (boot, position) for boot in range(3) for position in range(6)
+        (boot, position) for boot in range(3) for position in range(8)
     }
     assert len(campaign.recorded) == sum(len(whole_run(r, [100] * 7)) for r in said)
     assert [(ended, planned) for ended, planned, _ in campaign.told] == [
-        (number, 18) for number in range(1, 19)
+        (number, 24) for number in range(1, 25)
     ]
 
 
@@ -170,16 +170,17 @@ def test_a_cell_that_failed_its_check_is_recorded_and_told(campaign: Campaign) -
     outcome = campaign.run(guest)
 
     assert outcome == Outcome(
-        planned=18,
-        ended=18,
+        planned=24,
+        ended=24,
         invalid=(
             "refcounted, 20 VMAs of 1 pages (0 written), naming none: "
             "VMA 3 is not as built",
-        ),
+        )
+        * 2,
     )
     assert [r.valid for r in campaign.recorded if isinstance(r, RunEnd)].count(
         False
-    ) == 1
+    ) == 2
 
 
 def test_a_guest_that_is_hung_stops_the_others_and_is_the_error(

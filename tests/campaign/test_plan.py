@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign import Plan, read_plan
+from harness.campaign import Plan, preset_names, read_plan, read_preset
 from harness.errors import UsageError
 from harness.kbuild import base_names, variant_named, variant_names
 from harness.measure import PlannedCell
@@ -48,7 +48,7 @@ def test_nothing_given_is_the_published_experiment_in_the_switch_kernel() -> Non
         ({"vmas": (0,)}, "at least 1 VMA, not 0"),
         ({"pages": (-1,)}, "-1 pages cannot be written"),
         ({"naming": ("distinct",)}, "'distinct' is not a naming scheme"),
-        ({"naming": ("distinct:80",)}, "1 to 79 bytes long, not 80"),
+        ({"naming": ("distinct:80",)}, "0 to 79 bytes long, not 80"),
         ({"naming": ("distinct:1",), "vmas": (63,)}, "too short to tell VMA 62"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -62,7 +62,7 @@ def test_a_plan_that_cannot_be_run_is_refused(
     assert words in str(raised.value)
 
 
-def test_each_layout_has_one_unnamed_cell_and_each_scheme_once_a_store() -> None:
+def test_each_layout_is_unnamed_twice_and_has_each_scheme_once_a_store() -> None:
     plan = Plan(vmas=(10, 20), pages=(0, 3), naming=("shared:9", "distinct:9"))
 
     cells = plan.cells(BOTH)
@@ -77,14 +77,14 @@ def test_each_layout_has_one_unnamed_cell_and_each_scheme_once_a_store() -> None
     ]
     assert Counter(cells) == Counter(
         Cell(store=store, layout=layout, naming=naming_from_label(label))
-        for store, layout, label in unnamed + named
+        for store, layout, label in unnamed + unnamed + named
     )
 
 
 def test_naming_none_asks_for_no_more_than_the_unnamed_cells() -> None:
-    (cell,) = Plan(vmas=(10,), naming=("none",)).cells(BOTH)
+    cells = Plan(vmas=(10,), naming=("none",)).cells(BOTH)
 
-    assert not cell.named
+    assert [cell.named for cell in cells] == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,8 @@ def test_the_variant_without_names_is_measured_unnamed_only() -> None:
 
     assert [cell.label for cell in cells] == [
         "absent, 10 VMAs of 1 pages (0 written), naming none",
+        "absent, 10 VMAs of 1 pages (0 written), naming none",
+        "absent, 20 VMAs of 1 pages (0 written), naming none",
         "absent, 20 VMAs of 1 pages (0 written), naming none",
     ]
 
@@ -220,3 +222,16 @@ def test_a_plan_file_that_cannot_be_read_is_refused_with_the_reason(
         read_plan(tmp_path / "plan.toml")
     with pytest.raises(UsageError, match=r"cannot read .*Is a directory"):
         read_plan(tmp_path)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_campaign_that_comes_with_us_is_a_plan(name: str) -> None:
+    plan = Plan(**read_preset(name))  # type: ignore[arg-type]
+
+    assert plan.margin == 2.0
+    assert name == "bystanders" or plan.names
+
+
+def test_an_unknown_campaign_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"known: bystanders, length, lifecycle"):
+        read_preset("odd")

@@ -40,14 +40,23 @@ def test_names_too_short_to_differ_are_refused() -> None:
         NamingScheme(NamingKind.DISTINCT, 1).name_of(62)
 
 
-@pytest.mark.parametrize("label", ["none", "shared:1", "distinct:79"])
+@pytest.mark.parametrize("label", ["none", "shared:0", "shared:1", "distinct:79"])
 def test_a_label_is_read_back(label: str) -> None:
     assert naming_from_label(label).label == label
 
 
 @pytest.mark.parametrize(
     "label",
-    ["", "none:3", "shared", "shared:", "shared:0", "distinct:80", "odd:5", "shared:x"],
+    [
+        "",
+        "none:3",
+        "shared",
+        "shared:",
+        "shared:-1",
+        "distinct:80",
+        "odd:5",
+        "shared:x",
+    ],
 )
 def test_another_label_is_refused(label: str) -> None:
     with pytest.raises(UsageError):
