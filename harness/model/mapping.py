@@ -115,9 +115,11 @@ def _move_to(mm: Mm, op: Remap, to: int, behaviour: Behaviour) -> None:
                 source.pgoff = source.start
         return
     mm.unmap(page, page + old)
-    for boundary in mm.maybe & {*whole}:
-        # Merged first and cut then: what is left of the source was one with it.
-        mm.kin[boundary] = [v for v in mm.vmas if whole[0] <= v.start < whole[1]]
+    if mm.maybe & {*whole}:
+        # Merged first and cut then, with all that could: what is left of the source
+        # was one with what the copy merged with.
+        left = [vma for vma in mm.vmas if whole[0] <= vma.start < whole[1]]
+        mm.kin = dict.fromkeys(mm.maybe, left)
     if locked and new > old:
         _populate_as_far_as_can_be(mm, to + old, to + new)
 

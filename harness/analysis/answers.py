@@ -1,0 +1,280 @@
+"""A campaign's answers: effects with intervals and verdicts, and the A/A null.
+
+What is said of a cell is its named processes against the unnamed ones of the
+same kernel, boot and block; a boot is summarised by the mean over its blocks,
+and resampled. On the clock that counts instructions ranges are given and
+nothing is tested; on the clock that takes time, bootstrap intervals, t-tests
+against the margin, and Holm's correction over the cells of a kernel.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from harness.analysis.effects import QUANTILE
+from harness.analysis.frames import check_poolable, usable
+from harness.analysis.stats import (
+    Interval,
+    Judged,
+    Line,
+    Values,
+    Verdict,
+    exact_range,
+    holm,
+    interval,
+    judge,
+    judge_exact,
+    line,
+)
+
+# Two identical arms of the instruction clock must lie within this part of the
+# margin; of time, within all of it.
+EXACT_NULL = 0.25
+
+PLACE = ["base", "target", "machine", "accelerator", "unit", "variant"]
+LAYOUT = ["vmas", "vma_pages", "written_pages"]
+NAMING = ["store", "naming", "name_length"]
+BOOT = ["session", "boot"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A kernel, where it ran, and on which clock: ``unit`` is insns or ns."""
+
+    base: str
+    target: str
+    machine: str
+    accelerator: str
+    unit: str
+    variant: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether its clock counts instructions."""
+        return self.unit == "insns"
+
+    @property
+    def words(self) -> str:
+        """The place in one line."""
+        return (
+            f"linux {self.base} {self.variant}, {self.target} {self.machine} "
+            f"({self.accelerator}), {self.unit}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A cell: what its names cost, in ``unit`` a VMA and in percent of unnamed.
+
+    ``by_boot`` has one percentage a boot. ``trusted`` is whether the A/A null of
+    its layout held.
+    """
+
+    place: Place
+    metric: str
+    vmas: int
+    vma_pages: int
+    written_pages: int
+    store: str
+    naming: str
+    name_length: int
+    unnamed: float
+    extra: Interval
+    percent: Interval
+    by_boot: tuple[float, ...]
+    judged: Judged
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Null:
+    """Two identical unnamed arms of a layout: their difference in percent."""
+
+    place: Place
+    vmas: int
+    vma_pages: int
+    written_pages: int
+    percent: Interval
+    by_boot: tuple[float, ...]
+    holds: bool
+
+
+def processes(frame: pd.DataFrame, metric: str = "fork") -> pd.DataFrame:
+    """One row a process: its cell, boot, block, position, and ``value``.
+
+    The value is the median of its samples for instructions, their first decile
+    for time (see ``effects``). Raises UsageError when runs may not be pooled.
+    """
+    check_poolable(frame)
+    keys = [*PLACE, *LAYOUT, *NAMING, *BOOT, "block", "position", "run"]
+    parts = [
+        samples.groupby(keys, dropna=False)["value"]
+        .quantile(QUANTILE[str(unit)], interpolation="nearest")
+        .reset_index()
+        for unit, samples in usable(frame, metric).groupby("unit")
+    ]
+    return pd.concat(parts) if parts else pd.DataFrame(columns=[*keys, "value"])
+
+
+def null_effects(frame: pd.DataFrame, *, margin: float) -> list[Null]:
+    """The A/A null of every layout of every kernel.
+
+    It holds when the two arms are the same: all boots within ``EXACT_NULL`` of
+    ``margin`` percent on the instruction clock; on the other, their median within
+    the margin and no difference beyond it shown. Campaigns of one unnamed process
+    a layout have none.
+    """
+    unnamed = processes(frame).query("naming == 'none'")
+    unnamed = unnamed.sort_values("position")
+    keys = [*PLACE, *LAYOUT, *BOOT, "block"]
+    arms = unnamed.groupby(keys)["value"].agg(["first", "last", "size"]).reset_index()
+    arms = arms[arms["size"] >= 2]
+    arms["percent"] = (arms["last"] / arms["first"] - 1) * 100
+    boots = arms.groupby([*PLACE, *LAYOUT, *BOOT])["percent"].mean().reset_index()
+    nulls = []
+    for key, cell in boots.groupby([*PLACE, *LAYOUT]):
+        place = _place(key)
+        values = cell["percent"].to_numpy()
+        if place.exact:
+            holds = (
+                judge_exact(values, EXACT_NULL * margin).verdict is Verdict.EQUIVALENT
+            )
+        else:
+            # A difference that is shown, not one that could not be excluded.
+            shown = judge(values, margin).verdict
+            holds = shown not in (Verdict.REGRESSED, Verdict.IMPROVED) and bool(
+                abs(np.median(values)) <= margin
+            )
+        nulls.append(
+            Null(
+                place=place, **_layout(key), percent=_estimate(place, values),
+                by_boot=tuple(values), holds=holds,
+            )
+        )  # fmt: skip
+    return nulls
+
+
+def answers(
+    frame: pd.DataFrame, *, margin: float, metric: str = "fork"
+) -> list[Answer]:
+    """Every named cell of a campaign, judged against ``margin`` percent."""
+    table = processes(frame, metric)
+    cell = [*PLACE, *LAYOUT]
+    block = [*cell, *BOOT, "block"]
+    unnamed = table[table["naming"] == "none"].groupby(block)["value"].mean()
+    named = table[table["naming"] != "none"].groupby([*block, *NAMING])["value"].mean()
+    pairs = named.reset_index().merge(
+        unnamed.rename("unnamed").reset_index(), on=block, how="inner"
+    )
+    pairs["percent"] = (pairs["value"] / pairs["unnamed"] - 1) * 100
+    pairs["extra"] = (pairs["value"] - pairs["unnamed"]) / pairs["vmas"]
+    boots = pairs.groupby([*cell, *NAMING, *BOOT])[["unnamed", "percent", "extra"]]
+    held: dict[tuple[Place, tuple[int, ...]], bool] = {
+        (n.place, (n.vmas, n.vma_pages, n.written_pages)): n.holds
+        for n in null_effects(frame, margin=margin)
+    }
+    found = []
+    for key, rows in boots.mean().reset_index().groupby([*cell, *NAMING]):
+        place, layout = _place(key), _layout(key)
+        percent = rows["percent"].to_numpy()
+        decide = judge_exact if place.exact else judge
+        store, naming, length = key[-3:]
+        found.append(
+            Answer(
+                place=place, metric=metric, **layout, store=str(store),
+                naming=str(naming), name_length=int(str(length)),
+                unnamed=float(rows["unnamed"].median()),
+                extra=_estimate(place, rows["extra"].to_numpy()),
+                percent=_estimate(place, percent), by_boot=tuple(percent),
+                judged=decide(percent, margin),
+                trusted=held.get(_cell_of(place, layout), False),
+            )
+        )  # fmt: skip
+    return _corrected(found)
+
+
+def reductions(found: list[Answer]) -> dict[tuple[Place, int, int, str, int], Interval]:
+    """How many times less a shared name costs than a copied one, by cell.
+
+    Keyed by place, vmas, written pages, naming and length; from the boots that
+    have both stores, where sharing costs anything in each.
+    """
+    cells: dict[tuple[Place, int, int, str, int], dict[str, Answer]] = {}
+    for a in found:
+        key = (a.place, a.vmas, a.written_pages, a.naming, a.name_length)
+        cells.setdefault(key, {})[a.store] = a
+    ratios = {}
+    for key, stores in cells.items():
+        if stores.keys() < {"strdup", "refcounted"}:
+            continue
+        copied = np.asarray(stores["strdup"].by_boot)
+        shared = np.asarray(stores["refcounted"].by_boot)
+        if len(copied) == len(shared) and (shared > 0).all():
+            ratios[key] = _estimate(key[0], copied / shared)
+    return ratios
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slope:
+    """What one VMA more costs: ``arm`` is unnamed, or the store of the names."""
+
+    place: Place
+    arm: str
+    line: Line
+    counts: tuple[int, ...]
+    by_boot: tuple[tuple[float, ...], ...]
+
+
+def slopes(frame: pd.DataFrame, *, metric: str = "fork") -> list[Slope]:
+    """The cost over VMA counts, of kernels measured with three or more of them.
+
+    Of unwritten layouts; of names, the longest that are distinct or shared.
+    """
+    table = processes(frame, metric).query("written_pages == 0")
+    table = table[table["name_length"] == table["name_length"].max()].pipe(
+        lambda named: pd.concat([named, table[table["naming"] == "none"]])
+    )
+    table["arm"] = np.where(table["naming"] == "none", "unnamed", table["store"])
+    found = []
+    for key, rows in table.groupby([*PLACE, "arm"]):
+        grid = rows.pivot_table(
+            index=BOOT, columns="vmas", values="value", aggfunc="mean"
+        ).dropna()
+        if grid.shape[1] < 3 or grid.empty:
+            continue
+        counts = tuple(int(count) for count in grid.columns)
+        by_boot = tuple(tuple(row) for row in grid.to_numpy())
+        found.append(
+            Slope(
+                place=_place(key), arm=str(key[-1]), line=line(counts, by_boot),
+                counts=counts, by_boot=by_boot,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _corrected(found: list[Answer]) -> list[Answer]:
+    result = list(found)
+    for place in {answer.place for answer in found}:
+        at = [i for i, answer in enumerate(found) if answer.place == place]
+        for i, judged in zip(at, holm([found[i].judged for i in at]), strict=True):
+            result[i] = replace(found[i], judged=judged)
+    return result
+
+
+def _estimate(place: Place, values: Values) -> Interval:
+    return exact_range(values) if place.exact else interval(values)
+
+
+def _place(key: tuple[object, ...]) -> Place:
+    return Place(**dict(zip(PLACE, map(str, key[: len(PLACE)]), strict=True)))
+
+
+def _cell_of(place: Place, layout: dict[str, int]) -> tuple[Place, tuple[int, ...]]:
+    return place, tuple(layout.values())
+
+
+def _layout(key: tuple[object, ...]) -> dict[str, int]:
+    numbers = key[len(PLACE) : len(PLACE) + len(LAYOUT)]
+    return {name: int(str(n)) for name, n in zip(LAYOUT, numbers, strict=True)}
