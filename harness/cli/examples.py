@@ -79,6 +79,13 @@ examples:
   anonvma agree --target qemu --ops 5000  on ARM64
   anonvma agree --kernel ~/linux/linux    a User-Mode Linux of your own
 """,
+    "compare": """\
+examples:
+  anonvma compare before after --margin 2%
+  anonvma compare nightly                 named against unnamed, cell by cell
+  anonvma compare before after --format mm
+exit status 1: a cell regressed by more than the margin, or no verdict can be trusted
+""",
     "mutants": """\
 examples:
   anonvma mutants                         all: half an hour, with their kernels built

@@ -13,6 +13,7 @@ from harness.campaign import TARGETS, Plan, TargetChoice, read_plan, read_preset
 from harness.campaign.agree import AgreePlan
 from harness.cli import commands
 from harness.cli.agree import agree_, replay
+from harness.cli.compare import compare
 from harness.cli.importing import import_
 from harness.cli.kselftest import kselftest
 from harness.cli.mutants import mutants
@@ -21,6 +22,7 @@ from harness.cli.requests import (
     AgreeRequest,
     BootRequest,
     BuildRequest,
+    CompareRequest,
     DoctorRequest,
     ImageRequest,
     ImportRequest,
@@ -105,6 +107,8 @@ def _do(request: Request) -> int:
             return replay(request)
         case MutantsRequest():
             return mutants(request)
+        case CompareRequest():
+            return compare(request)
         case _:
             assert_never(request)
 
@@ -296,6 +300,18 @@ def _replay_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
     )
 
 
+def _compare_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
+    return CompareRequest(
+        first=options.first,
+        second=options.second,
+        margin=options.margin,
+        metric=options.metric,
+        variant=options.variant,
+        format=options.format,
+        results=options.results,
+    )
+
+
 def _mutants_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
     names = options.name or tuple(mutant_names())
     for name in names:
@@ -339,4 +355,5 @@ _REQUESTS: dict[str, Callable[[argparse.Namespace, Sequence[str]], Request]] = {
     "agree": _agree_request,
     "replay": _replay_request,
     "mutants": _mutants_request,
+    "compare": _compare_request,
 }

@@ -19,6 +19,7 @@ from harness.cli.words import (
     words,
 )
 from harness.kbuild import base_names, variant_names
+from harness.measure.records import Metric
 from harness.target import Accelerator, Deadlines
 from harness.workload.gen import Theme
 
@@ -78,6 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.set_defaults(action="show")
     _add_agree(command("agree", "Hold a kernel against the model: random operations."))
     _add_replay(command("replay", "Judge recorded traces, or play them on a kernel."))
+    _add_compare(command("compare", "Compare two campaigns, or the arms of one."))
     _add_mutants(command("mutants", "Try the check: kernels with a bug must diverge."))
     return parser
 
@@ -322,6 +324,28 @@ def _add_replay(sub: argparse.ArgumentParser) -> None:
         "trace", type=Path, metavar="TRACE", help="what agree recorded or kept"
     )
     _add_player(sub, "without, what was recorded is judged")
+
+
+def _add_compare(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("first", type=Path, metavar="A", help="campaign or Parquet")
+    sub.add_argument(
+        "second", type=Path, nargs="?", metavar="B",
+        help="compared with A; without it, A's named arms with its unnamed one",
+    )  # fmt: skip
+    sub.add_argument(
+        "--margin", type=percent, default=2.0, metavar="PERCENT",
+        help="what counts as no difference (default: 2%%)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--metric", default="fork", choices=[metric.value for metric in Metric],
+        help="what is compared (default: fork)",
+    )  # fmt: skip
+    sub.add_argument("--variant", help="which kernel, where a campaign has several")
+    sub.add_argument(
+        "--format", default="text", choices=["text", "markdown", "mm", "json"],
+        help="mm: as reports to linux-mm are read (default: text)",
+    )  # fmt: skip
+    _add_results(sub)
 
 
 def _add_mutants(sub: argparse.ArgumentParser) -> None:

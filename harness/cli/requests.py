@@ -131,6 +131,22 @@ class ReplayRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompareRequest:
+    """What ``anonvma compare`` was asked; without a second, the arms of one.
+
+    ``margin`` is in percent.
+    """
+
+    first: Path
+    second: Path | None
+    margin: float
+    metric: str
+    variant: str | None
+    format: str
+    results: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MutantsRequest:
     """What ``anonvma mutants`` was asked; ``of_the_day`` is how many of them."""
 
@@ -153,4 +169,5 @@ Request = (
     | AgreeRequest
     | ReplayRequest
     | MutantsRequest
+    | CompareRequest
 )

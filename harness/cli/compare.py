@@ -1,0 +1,173 @@
+"""anonvma compare: cells side by side, for people, for lists and for CI."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+
+from harness.cli.requests import CompareRequest
+from harness.cli.tables import stdout_console
+from harness.errors import UsageError
+from harness.programs import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.analysis.compare import Compared, Comparison
+
+WITHIN, REGRESSED = 0, 1
+SCHEMA = "anonvma-compare/1"
+
+
+def compare(request: CompareRequest) -> int:
+    """Print the comparison; 1 when a cell regressed, or verdicts cannot be trusted."""
+    # pandas and scipy take seconds to import: only what needs them waits.
+    from harness.analysis.compare import compare_arms, compare_campaigns
+
+    first = _load(request.first, request)
+    if request.second is None:
+        comparison = compare_arms(first, margin=request.margin, metric=request.metric)
+    else:
+        second = _load(request.second, request)
+        comparison = compare_campaigns(
+            first, second, margin=request.margin, metric=request.metric
+        )
+    _PRINT[request.format](comparison)
+    return WITHIN if comparison.trusted and not comparison.regressed else REGRESSED
+
+
+def _load(path: Path, request: CompareRequest) -> pd.DataFrame:
+    from harness.analysis import load
+
+    if not path.exists() and (request.results / path).exists():
+        path = request.results / path
+    frame = load(path)
+    if request.variant is not None:
+        frame = frame[frame["variant"] == request.variant]
+        if frame.empty:
+            raise UsageError(f"{path} has no kernel called {request.variant!r}")
+    return frame
+
+
+def _trust(comparison: Comparison) -> str:
+    if comparison.trusted:
+        return f"A/A: {comparison.nulls} pairs of identical arms, all alike"
+    if not comparison.nulls:
+        return "A/A: none measured: NO VERDICT BELOW CAN BE TRUSTED"
+    return (
+        f"A/A: {comparison.nulls_failed} of {comparison.nulls} pairs of identical arms "
+        "differ: NO VERDICT BELOW CAN BE TRUSTED"
+    )
+
+
+def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    return [
+        (
+            printable(c.cell),
+            _side(c.first, c.first_spread),
+            f"{c.change.value:+.2f}% [{c.change.low:.2f}, {c.change.high:.2f}]",
+            _side(c.second, c.second_spread),
+            _verdict(c),
+        )
+        for c in comparison.cells
+    ]
+
+
+def _side(value: float, spread: float) -> str:
+    return f"{value:,.0f}" + ("" if math.isnan(spread) else f" ±{spread:.2f}%")
+
+
+def _verdict(cell: Compared) -> str:
+    judged = cell.judged
+    if judged.more_boots:
+        return f"{judged.verdict.value}: {judged.more_boots} more boots"
+    return judged.verdict.value
+
+
+_COLUMNS = ("cell", "first", "change", "second", "verdict")
+
+
+def _print_text(comparison: Comparison) -> None:
+    console = stdout_console()
+    console.print(_trust(comparison), soft_wrap=True)
+    for where in dict.fromkeys(cell.where for cell in comparison.cells):
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in _COLUMNS:
+            justify = "right" if column in ("first", "change", "second") else "left"
+            table.add_column(column, justify=justify)  # type: ignore[arg-type]
+        for cell, row in zip(comparison.cells, _rows(comparison), strict=True):
+            if cell.where == where:
+                table.add_row(*row)
+        unit = next(c.unit for c in comparison.cells if c.where == where)
+        console.print(f"{comparison.cells[0].metric}, {unit}: {printable(where)}")
+        console.print(table)
+    console.print(
+        f"margin: {comparison.margin:g} %, chosen beforehand; equivalent: within it, "
+        "regressed or improved: beyond it; corrected for the number of cells (Holm)",
+        soft_wrap=True,
+    )
+
+
+def _print_markdown(comparison: Comparison) -> None:
+    print(_trust(comparison), end="\n\n")
+    print(f"| {' | '.join(_COLUMNS)} |")
+    print("| --- | ---: | ---: | ---: | --- |")
+    for row in _rows(comparison):
+        print("| " + " | ".join(word.replace("|", "\\|") for word in row) + " |")
+
+
+def _print_mm(comparison: Comparison) -> None:
+    """The layout that reports to linux-mm are read in."""
+    print(f"{'first':>18}{'':22}{'second':>14}")
+    print(f"{'----------------':>18}{'':20}{'----------------':>16}")
+    print(f"{'%stddev':>18}{'%change':>16}{'%stddev':>20}")
+    for c in comparison.cells:
+        first, second = _mm(c.first, c.first_spread), _mm(c.second, c.second_spread)
+        what = printable(f"{c.metric}.{c.unit}: {c.cell}")
+        print(f"{first:>18}{c.change.value:>+15.2f}%{second:>20}  {what}")
+    print(_trust(comparison))
+
+
+def _mm(value: float, spread: float) -> str:
+    return f"{value:.0f}" + ("       " if math.isnan(spread) else f" ±{spread:4.1f}%")
+
+
+def _print_json(comparison: Comparison) -> None:
+    document = {
+        "schema": SCHEMA,
+        "margin_percent": comparison.margin,
+        "trusted": comparison.trusted,
+        "nulls": comparison.nulls,
+        "nulls_failed": comparison.nulls_failed,
+        "regressed": comparison.regressed,
+        "cells": [_json_cell(cell) for cell in comparison.cells],
+    }
+    print(json.dumps(document, indent=1))
+
+
+def _json_cell(c: Compared) -> dict[str, Any]:
+    def number(value: float) -> float | None:
+        return None if math.isnan(value) else value
+
+    return {
+        "metric": c.metric, "unit": c.unit, "where": c.where, "cell": c.cell,
+        "first": {"mean": c.first, "stddev_percent": number(c.first_spread),
+                  "boots": c.first_boots},
+        "second": {"mean": c.second, "stddev_percent": number(c.second_spread),
+                   "boots": c.second_boots},
+        "change_percent": {"value": c.change.value, "low": c.change.low,
+                           "high": c.change.high, "interval": c.change.kind},
+        "verdict": c.judged.verdict.value, "p": c.judged.p,
+        "more_boots": c.judged.more_boots,
+    }  # fmt: skip
+
+
+_PRINT = {
+    "text": _print_text, "markdown": _print_markdown, "mm": _print_mm,
+    "json": _print_json,
+}  # fmt: skip

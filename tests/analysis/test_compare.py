@@ -1,0 +1,132 @@
+import random
+
+import pandas as pd
+import pytest
+
+from harness.analysis import frame_of_records
+from harness.analysis.compare import compare_arms, compare_campaigns
+from harness.analysis.stats import Verdict
+from harness.errors import UsageError
+from harness.measure import Record
+from tests.synthetic import run_of, whole_run
+
+BOOTS = 8
+
+
+def campaign(
+    seed: int,
+    *,
+    slower: float = 0.0,
+    unit: str = "ns",
+    noise: float = 0.006,
+    drift: float = 0.0,
+    boots: int = BOOTS,
+) -> pd.DataFrame:
+    """Unnamed twice and shared names, on a machine whose boots differ by ``noise``.
+
+    ``slower`` is the part by which this kernel's forks are; ``drift`` that by which
+    the second of two identical processes is.
+    """
+    rng = random.Random(seed)
+    records: list[Record] = []
+    for boot in range(boots):
+        machine = rng.gauss(1, noise)
+        for position, (naming, extra) in enumerate(
+            [("none", 0.0), ("none", drift), ("distinct:79", 0.017)]
+        ):
+            cost = 1_000_000 * (1 + slower) * (1 + extra) * machine
+            run = run_of(
+                run=f"{seed}-{boot}-{position}", naming=naming, boot=boot,
+                position=position, unit=unit,
+            )  # fmt: skip
+            forks = [int(cost * rng.gauss(1, noise / 4)) for _ in range(9)]
+            records += whole_run(run, forks)
+    return frame_of_records(records)
+
+
+def test_a_kernel_that_is_3_percent_slower_is_caught_by_a_margin_of_1() -> None:
+    baseline = campaign(1)
+
+    caught = [
+        compare_campaigns(baseline, campaign(seed, slower=0.03), margin=1).regressed
+        for seed in range(100, 110)
+    ]
+
+    assert all(caught)
+
+
+@pytest.mark.slow
+def test_an_unchanged_kernel_passes_50_times_of_50() -> None:
+    baseline = campaign(1)
+
+    comparisons = [
+        compare_campaigns(baseline, campaign(seed), margin=2) for seed in range(2, 52)
+    ]
+
+    assert sum(c.trusted and not c.regressed for c in comparisons) == 50
+
+
+def test_instructions_are_compared_by_their_range() -> None:
+    baseline = campaign(1, unit="insns", noise=0.00002)
+    same = campaign(2, unit="insns", noise=0.00002)
+    slower = campaign(3, unit="insns", noise=0.00002, slower=0.03)
+
+    assert {
+        cell.judged.verdict
+        for cell in compare_campaigns(baseline, same, margin=2).cells
+    } == {Verdict.EQUIVALENT}
+    worse = compare_campaigns(baseline, slower, margin=2)
+    assert {cell.judged.verdict for cell in worse.cells} == {Verdict.REGRESSED}
+    assert all(cell.judged.p is None for cell in worse.cells)
+
+
+def test_identical_arms_that_differ_leave_no_verdict_to_be_trusted() -> None:
+    baseline = campaign(1, unit="insns", noise=0.0001)
+    uneven = campaign(2, unit="insns", noise=0.0001, drift=0.05)
+
+    comparison = compare_campaigns(baseline, uneven, margin=2)
+
+    assert (comparison.nulls, comparison.nulls_failed) == (2, 1)
+    assert not comparison.trusted
+
+
+def test_too_few_boots_are_inconclusive_and_say_how_many_more() -> None:
+    comparison = compare_campaigns(campaign(1, boots=4), campaign(2, boots=4), margin=2)
+
+    assert {c.judged.verdict for c in comparison.cells} == {Verdict.INCONCLUSIVE}
+    assert {c.judged.more_boots for c in comparison.cells} == {2}
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"), [("cpu", "another"), ("settle_ms", 1), ("settings", "")]
+)
+def test_what_may_not_be_compared_is_refused_with_the_fact(
+    fact: str, value: str | int
+) -> None:
+    baseline = campaign(1)
+    changed = baseline.copy()
+    changed[fact] = value
+
+    with pytest.raises(UsageError, match=f"may not be compared: {fact} is "):
+        compare_campaigns(baseline, changed, margin=2)
+
+
+def test_two_kernels_in_one_campaign_must_be_told_apart() -> None:
+    both = pd.concat([campaign(1), campaign(2).assign(variant="none")])
+
+    with pytest.raises(UsageError, match="more than one kernel"):
+        compare_campaigns(both, both, margin=2)
+
+
+def test_campaigns_of_other_cells_have_nothing_to_compare() -> None:
+    with pytest.raises(UsageError, match="no cell in common"):
+        compare_campaigns(campaign(1), campaign(2).assign(vmas=7), margin=2)
+
+
+def test_the_arms_of_one_campaign_are_named_against_unnamed() -> None:
+    comparison = compare_arms(campaign(1, unit="insns", noise=0.00001), margin=1)
+
+    (cell,) = comparison.cells
+    assert cell.judged.verdict is Verdict.REGRESSED
+    assert cell.change.value == pytest.approx(1.7, abs=0.1)
+    assert comparison.trusted
