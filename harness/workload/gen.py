@@ -147,10 +147,12 @@ class _Writer:
 
     def _any_name(self) -> str:
         byte = chr(self.rng.randint(1, 255))
-        if self.rng.random() < 0.5:
+        if self.rng.random() < 0.3:
             byte = self.rng.choice(_CRITICAL_BYTES)
+        if self.rng.random() < 0.6:
+            return byte
         some = "".join(chr(self.rng.randint(32, 126)) for _ in range(12))
-        return self.rng.choice([*_LONG, byte, "n" + byte, some, byte * MAX_NAME])
+        return self.rng.choice([*_LONG, "n" + byte, some, byte * MAX_NAME])
 
     def _set_name(self) -> Op:
         page, pages = self._range()
@@ -160,7 +162,7 @@ class _Writer:
             return SetName(page, length, self.rng.choice(self.names))
         if draw < 0.80:
             return SetName(page, length, Pointer.NULL)
-        if draw < 0.88:
+        if draw < 0.92:
             return SetName(page, length, self._any_name())
         any_: list[str | Pointer] = [*self.names, Pointer.BAD, Pointer.NULL]
         name = self.rng.choice(any_)

@@ -244,10 +244,12 @@ def render_step(step: Step) -> list[Any]:
 
 def parse_step(data: Any) -> Step:
     """The inverse. Raises UsageError for anything ``render_step`` does not make."""
-    if not isinstance(data, list) or len(data) < 2 or data[0] not in _CLASSES:
+    if not isinstance(data, list) or len(data) < 2 or type(data[0]) is not str:
         raise UsageError(f"not a step of a trace: {data!r:.200}")
     word, who, *values = data
-    kind = _CLASSES[word]
+    kind = _CLASSES.get(word)
+    if kind is None:
+        raise UsageError(f"no operation is called {word!r:.200}")
     known = fields(kind)
     if (
         type(who) is not int
