@@ -9,6 +9,7 @@ the unnamed one, paired within boot and block (``answers``).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ from harness.analysis.answers import (
     null_effects,
     processes,
 )
+from harness.analysis.frames import load
 from harness.analysis.stats import (
     ALPHA,
     LEAST_BOOTS,
@@ -89,6 +91,18 @@ class Comparison:
     def regressed(self) -> bool:
         """Whether any cell got worse by more than the margin."""
         return any(cell.judged.verdict is Verdict.REGRESSED for cell in self.cells)
+
+
+def load_kernel(path: Path, variant: str | None) -> pd.DataFrame:
+    """A campaign as ``load`` reads it; of one kernel, where one is named."""
+    frame = load(path)
+    if variant is None:
+        return frame
+    chosen = frame[frame["variant"] == variant]
+    if chosen.empty:
+        known = ", ".join(sorted(frame["variant"].unique()))
+        raise UsageError(f"{path} has no kernel called {variant!r}; it has {known}")
+    return chosen
 
 
 def compare_campaigns(

@@ -12,12 +12,9 @@ from rich.table import Table
 
 from harness.cli.requests import CompareRequest
 from harness.cli.tables import stdout_console
-from harness.errors import UsageError
 from harness.programs import printable
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from harness.analysis.compare import Compared, Comparison
 
 WITHIN, REGRESSED = 0, 1
@@ -27,13 +24,13 @@ SCHEMA = "anonvma-compare/1"
 def compare(request: CompareRequest) -> int:
     """Print the comparison; 1 when a cell regressed, or verdicts cannot be trusted."""
     # pandas and scipy take seconds to import: only what needs them waits.
-    from harness.analysis.compare import compare_arms, compare_campaigns
+    from harness.analysis.compare import compare_arms, compare_campaigns, load_kernel
 
-    first = _load(request.first, request)
+    first = load_kernel(_place(request.first, request.results), request.variant)
     if request.second is None:
         comparison = compare_arms(first, margin=request.margin, metric=request.metric)
     else:
-        second = _load(request.second, request)
+        second = load_kernel(_place(request.second, request.results), request.variant)
         comparison = compare_campaigns(
             first, second, margin=request.margin, metric=request.metric
         )
@@ -41,17 +38,8 @@ def compare(request: CompareRequest) -> int:
     return WITHIN if comparison.trusted and not comparison.regressed else REGRESSED
 
 
-def _load(path: Path, request: CompareRequest) -> pd.DataFrame:
-    from harness.analysis import load
-
-    if not path.exists() and (request.results / path).exists():
-        path = request.results / path
-    frame = load(path)
-    if request.variant is not None:
-        frame = frame[frame["variant"] == request.variant]
-        if frame.empty:
-            raise UsageError(f"{path} has no kernel called {request.variant!r}")
-    return frame
+def _place(path: Path, results: Path) -> Path:
+    return path if path.exists() else results / path
 
 
 def _trust(comparison: Comparison) -> str:
