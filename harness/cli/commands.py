@@ -28,6 +28,7 @@ from harness.cli.requests import (
     BootRequest,
     BuildRequest,
     DoctorRequest,
+    ExportRequest,
     ImageRequest,
     ProbeRequest,
     RunRequest,
@@ -199,6 +200,20 @@ def probe(request: ProbeRequest) -> int:
         f"made {request.out}; where it is to measure: "
         f"python3 {request.out.name} run --out records.jsonl"
     )
+    return DONE
+
+
+def export(request: ExportRequest) -> int:
+    """Write a campaign as one Parquet that says what it is."""
+    from harness.analysis.identity import export_campaign
+
+    path = request.campaign
+    path = path if path.exists() else request.results / path
+    try:
+        export_campaign(path, request.out)
+    except OSError as error:
+        raise UsageError(f"{request.out} cannot be written: {error}") from None
+    print(f"made {request.out}")
     return DONE
 
 

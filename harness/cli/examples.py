@@ -79,6 +79,11 @@ examples:
   anonvma agree --target qemu --ops 5000  on ARM64
   anonvma agree --kernel ~/linux/linux    a User-Mode Linux of your own
 """,
+    "export": """\
+examples:
+  anonvma export results/nightly nightly.parquet
+what notebooks, show and compare read
+""",
     "compare": """\
 examples:
   anonvma compare before after --margin 2%

@@ -24,6 +24,7 @@ from harness.cli.requests import (
     BuildRequest,
     CompareRequest,
     DoctorRequest,
+    ExportRequest,
     ImageRequest,
     ImportRequest,
     KselftestRequest,
@@ -107,6 +108,8 @@ def _do(request: Request) -> int:
             return replay(request)
         case MutantsRequest():
             return mutants(request)
+        case ExportRequest():
+            return commands.export(request)
         case CompareRequest():
             return compare(request)
         case _:
@@ -300,6 +303,12 @@ def _replay_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
     )
 
 
+def _export_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
+    return ExportRequest(
+        campaign=options.campaign, out=options.out, results=options.results
+    )
+
+
 def _compare_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
     return CompareRequest(
         first=options.first,
@@ -356,4 +365,5 @@ _REQUESTS: dict[str, Callable[[argparse.Namespace, Sequence[str]], Request]] = {
     "replay": _replay_request,
     "mutants": _mutants_request,
     "compare": _compare_request,
+    "export": _export_request,
 }

@@ -79,6 +79,10 @@ def make_parser() -> argparse.ArgumentParser:
     sub.set_defaults(action="show")
     _add_agree(command("agree", "Hold a kernel against the model: random operations."))
     _add_replay(command("replay", "Judge recorded traces, or play them on a kernel."))
+    sub = command("export", "Write a campaign as one Parquet that says what it is.")
+    sub.add_argument("campaign", type=Path, metavar="CAMPAIGN", help="folder or name")
+    sub.add_argument("out", type=Path, metavar="FILE", help="FILE.parquet")
+    _add_results(sub)
     _add_compare(command("compare", "Compare two campaigns, or the arms of one."))
     _add_mutants(command("mutants", "Try the check: kernels with a bug must diverge."))
     return parser

@@ -131,6 +131,15 @@ class ReplayRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """What ``anonvma export`` was asked."""
+
+    campaign: Path
+    out: Path
+    results: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompareRequest:
     """What ``anonvma compare`` was asked; without a second, the arms of one.
 
@@ -170,4 +179,5 @@ Request = (
     | ReplayRequest
     | MutantsRequest
     | CompareRequest
+    | ExportRequest
 )

@@ -164,10 +164,15 @@ def _build(
             "config_sha256": config_digest(config),
             "source": recipe.package.version,
             "compiler": recipe.compiler,
-            "patches": [str(p.relative_to(kernels_dir())) for p in recipe.patches],
+            "patches": [_told(path) for path in recipe.patches],
         }
         (made / "kernel.json").write_text(json.dumps(facts, indent=1) + "\n")
         made.rename(place)
+
+
+def _told(patch: Path) -> str:
+    ours = patch.is_relative_to(kernels_dir())
+    return str(patch.relative_to(kernels_dir())) if ours else patch.name
 
 
 @contextlib.contextmanager

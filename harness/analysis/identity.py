@@ -1,0 +1,83 @@
+"""Campaigns that travel: one Parquet with what it is and where it came from."""
+
+import hashlib
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.analysis.frames import load
+from harness.errors import UsageError
+
+_KEY = b"anonvma"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a campaign is: its name, plan and command, and which records it has.
+
+    ``margin`` is the plan's, in percent; ``records_sha256`` of records.jsonl.
+    """
+
+    name: str
+    records_sha256: str
+    margin: float
+    command: tuple[str, ...]
+    began: str
+    plan: dict[str, Any]
+
+
+def export_campaign(folder: Path, out: Path) -> None:
+    """Write a campaign's folder as one Parquet with its identity.
+
+    Raises UsageError, RecordError as ``load`` does.
+    """
+    identity = identity_of(folder)
+    told = {f.name: getattr(identity, f.name) for f in fields(Identity)}
+    table = pa.Table.from_pandas(load(folder), preserve_index=False)
+    kept = {**(table.schema.metadata or {}), _KEY: json.dumps(told).encode()}
+    pq.write_table(table.replace_schema_metadata(kept), out, compression="zstd")
+
+
+def identity_of(path: Path) -> Identity:
+    """The identity of a campaign's folder, or of a Parquet that was exported.
+
+    Raises UsageError where there is none, or it is of another kind.
+    """
+    try:
+        told = _of_folder(path) if path.is_dir() else _of_parquet(path)
+        return Identity(
+            name=str(told["name"]),
+            records_sha256=str(told["records_sha256"]),
+            margin=float(told["margin"]),
+            command=tuple(map(str, told["command"])),
+            began=str(told["began"]),
+            plan=dict(told["plan"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} does not say what campaign it is: {error}") from None
+
+
+def _of_folder(folder: Path) -> dict[str, Any]:
+    document = json.loads((folder / "plan.json").read_text())
+    records = (folder / "records.jsonl").read_bytes()
+    return {
+        "name": folder.name,
+        "records_sha256": hashlib.sha256(records).hexdigest(),
+        # Campaigns begun before there were margins have the default one.
+        "margin": document["plan"].get("margin", 2.0),
+        "command": document["command"],
+        "began": document["began"],
+        "plan": document["plan"],
+    }
+
+
+def _of_parquet(path: Path) -> dict[str, Any]:
+    metadata = pq.read_schema(path).metadata or {}
+    told = json.loads(metadata[_KEY])
+    if not isinstance(told, dict):
+        raise ValueError("its identity is no table")
+    return told

@@ -1,0 +1,143 @@
+"""Plots of a campaign; each returns a Figure, for notebooks and as SVG for reports.
+
+Colours are readable on light and on dark ground, and told apart by shape too.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from harness.analysis.answers import Answer, Null, Slope
+
+_STYLE = {
+    "unnamed": ("#7f7f7f", "o"), "refcounted": ("#2b8cbe", "s"),
+    "strdup": ("#e6550d", "^"),
+}  # fmt: skip
+# The largest names of each slab class: 8, 16, 32, 64 and 96 bytes with their count.
+_STEPS = (3, 11, 27, 59)
+
+
+def plot_slopes(slopes: Sequence[Slope]) -> Figure:
+    """The cost of a fork over the number of VMAs, both in powers of ten."""
+    figure, axes = _figure(len({s.place for s in slopes}))
+    places = sorted({s.place for s in slopes}, key=lambda place: place.words)
+    for place, ax in zip(places, axes, strict=True):
+        for slope in (s for s in slopes if s.place == place):
+            color, marker = _STYLE[slope.arm]
+            middle = np.median(np.asarray(slope.by_boot), axis=0)
+            label = f"{slope.arm}: {slope.line.slope:,.0f} {place.unit} a VMA"
+            ax.loglog(
+                slope.counts, middle, color=color, marker=marker, ls="-", label=label
+            )
+        ax.set_title(place.words, fontsize=9)
+        ax.set_xlabel("VMAs")
+        ax.set_ylabel(f"fork, {place.unit}")
+        ax.legend(fontsize=8)
+    return figure
+
+
+def plot_effects(found: Sequence[Answer]) -> Figure:
+    """What names cost in percent of the unnamed fork, with intervals, cell by cell."""
+    places = sorted({a.place for a in found}, key=lambda place: place.words)
+    most = max(sum(a.place == place for a in found) for place in places)
+    figure, axes = _figure(len(places), height=1.2 + 0.28 * most)
+    for place, ax in zip(places, axes, strict=True):
+        here = [a for a in found if a.place == place]
+        for row, a in enumerate(here):
+            color, marker = _STYLE[a.store]
+            p = a.percent
+            ax.errorbar(
+                p.value, row, xerr=[[p.value - p.low], [p.high - p.value]],
+                color=color, marker=marker, capsize=3,
+            )  # fmt: skip
+        ax.set_yticks(range(len(here)))
+        ax.set_yticklabels([_cell(a) for a in here], fontsize=8)
+        ax.invert_yaxis()
+        ax.axvline(0, color="#7f7f7f", lw=0.8)
+        ax.set_xlabel("percent more than unnamed")
+        ax.set_title(place.words, fontsize=9)
+    return figure
+
+
+def plot_lengths(found: Sequence[Answer]) -> Figure:
+    """What a name costs over its length, and where slab classes end."""
+    places = sorted({a.place for a in found}, key=lambda place: place.words)
+    figure, axes = _figure(len(places))
+    for place, ax in zip(places, axes, strict=True):
+        for store in sorted({a.store for a in found if a.place == place}):
+            cells = sorted(
+                (a.name_length, a.extra.value)
+                for a in found if a.place == place and a.store == store
+            )  # fmt: skip
+            color, marker = _STYLE[store]
+            lengths, extra = zip(*cells, strict=True)
+            ax.plot(lengths, extra, color=color, marker=marker, label=store)
+        for step in _STEPS:
+            ax.axvline(step + 0.5, color="#7f7f7f", lw=0.8, ls=":")
+        ax.set_xlabel("bytes of a name; dotted: a slab class ends")
+        ax.set_ylabel(f"extra a VMA, {place.unit}")
+        ax.set_title(place.words, fontsize=9)
+        ax.legend(fontsize=8)
+    return figure
+
+
+def plot_nulls(nulls: Sequence[Null]) -> Figure:
+    """How far two identical unnamed arms lie apart, a dot a boot."""
+    figure, (ax,) = _figure(1, height=1.2 + 0.28 * len(nulls))
+    for row, null in enumerate(nulls):
+        color = "#2b8cbe" if null.holds else "#e6550d"
+        ax.plot(null.by_boot, [row] * len(null.by_boot), "o", color=color)
+    ax.set_yticks(range(len(nulls)))
+    ax.set_yticklabels(
+        [f"{n.place.variant}, {n.vmas} VMAs, {n.written_pages} pages" for n in nulls],
+        fontsize=8,
+    )
+    ax.invert_yaxis()
+    ax.axvline(0, color="#7f7f7f", lw=0.8)
+    ax.set_xlabel("percent between two identical arms")
+    return figure
+
+
+def plot_order(frame: pd.DataFrame, metric: str = "fork") -> Figure:
+    """Every sample relative to its cell's median, in the order they were taken."""
+    samples = frame[(frame["metric"] == metric) & frame["valid"] & ~frame["warmup"]]
+    cell = ["variant", "target", "unit", "vmas", "written_pages", "naming",
+            "name_length", "store"]  # fmt: skip
+    relative = samples["value"] / samples.groupby(cell)["value"].transform("median")
+    figure, (ax,) = _figure(1)
+    for boot, rows in samples.groupby(["session", "boot"]):
+        order = rows.sort_values(["position", "order"]).index
+        ax.plot((relative[order].to_numpy() - 1) * 100, ".", ms=3, label=str(boot[1]))
+    ax.set_xlabel("samples in the order they were taken; a colour a boot")
+    ax.set_ylabel("percent off the cell's median")
+    return figure
+
+
+def svg_of(figure: Figure) -> str:
+    """A figure as an SVG element that stands in HTML: no header, no fixed size."""
+    out = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "anonvma"}):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1).replace(
+        ' height="', ' data-height="', 1
+    )
+
+
+def _figure(count: int, *, height: float = 3.4) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(7.2, height * max(count, 1)), layout="constrained")
+    axes = [figure.add_subplot(max(count, 1), 1, i + 1) for i in range(max(count, 1))]
+    for ax in axes:
+        ax.grid(alpha=0.3)
+    return figure, axes
+
+
+def _cell(a: Answer) -> str:
+    return f"{a.vmas} VMAs, {a.written_pages} pages, {a.naming}:{a.name_length}"
