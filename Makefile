@@ -3,7 +3,8 @@
 # requirements.lock into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run test test-kernel test-guest test-model mutants kselftest check \
+.PHONY: help setup venv run test test-kernel test-guest test-model test-notebooks \
+        mutants kselftest notebooks check \
         format lint layers types unit kernels image probe doctor lock clean
 
 PYTHON ?= python3
@@ -23,12 +24,12 @@ PACKAGES := bc bison bubblewrap flex gcc gcc-aarch64-linux-gnu libc6-dev \
             xz-utils
 
 help: ## Show this list.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: setup ## Measure, and print the table: everything from nothing.
 	$(ANONVMA) run $(ARGS)
 
-test: setup check test-kernel test-guest test-model ## All tests, those in real guests included.
+test: setup check test-kernel test-guest test-model test-notebooks ## All tests, those in real guests included.
 
 check: format lint layers types unit ## Everything that needs no kernel.
 
@@ -46,6 +47,12 @@ test-model: setup ## Three minutes of agree, and three mutants that it must tell
 	$(ANONVMA) agree --seconds 90 --seed $(DAY)
 	$(ANONVMA) agree --seconds 90 --seed $(DAY) --base 6.1
 	$(ANONVMA) mutants --of-the-day 3
+
+test-notebooks: venv ## The notebooks, run on the data that comes with us.
+	$(BIN)/pytest --nbmake -p no:cacheprovider notebooks
+
+notebooks: venv ## Open the notebooks in a browser.
+	cd notebooks && ../$(BIN)/jupyter notebook
 
 mutants: setup ## Kernels with a bug in naming each: all must be told from stock.
 	$(ANONVMA) mutants $(ARGS)

@@ -69,10 +69,19 @@ def _of_folder(folder: Path) -> dict[str, Any]:
         "records_sha256": hashlib.sha256(records).hexdigest(),
         # Campaigns begun before there were margins have the default one.
         "margin": document["plan"].get("margin", 2.0),
-        "command": document["command"],
+        "command": _without_place(document["command"]),
         "began": document["began"],
         "plan": document["plan"],
     }
+
+
+def _without_place(command: list[str]) -> list[str]:
+    # Where results are kept on a machine is its own business.
+    kept = list(command)
+    while "--results" in kept:
+        at = kept.index("--results")
+        del kept[at : at + 2]
+    return kept
 
 
 def _of_parquet(path: Path) -> dict[str, Any]:

@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import pytest
+
+from harness.analysis import load
+from harness.analysis.answers import answers, null_effects, slopes
+from harness.analysis.claims import answer_claims
+from harness.analysis.plots import (
+    plot_effects,
+    plot_lengths,
+    plot_nulls,
+    plot_order,
+    plot_slopes,
+    svg_of,
+)
+from harness.analysis.tidy import (
+    answers_table,
+    claims_table,
+    noise_table,
+    nulls_table,
+    published_table,
+    slopes_table,
+)
+
+DATA = Path(__file__).parents[2] / "notebooks/data"
+PUBLISHED = load(DATA / "published-6.12-arm64.parquet")
+SHARING = load(DATA / "sharing-6.12-arm64.parquet")
+LENGTH = load(DATA / "length-6.12-arm64.parquet")
+
+
+def test_the_published_cells_stand_beside_ours() -> None:
+    table = published_table(answers(PUBLISHED, margin=2))
+
+    assert len(table) == 12
+    assert set(table["2021, percent"]) == {39.51, 12.16, 15.31, 6.52, 14.13, 5.39}
+    copied = table[(table["store"] == "strdup") & (table["pages"] == 0)]
+    assert copied["measured, percent"].between(25, 27).all()
+
+
+def test_identical_arms_of_65536_vmas_lie_within_a_twentieth_of_a_percent() -> None:
+    nulls = null_effects(PUBLISHED, margin=2)
+
+    table = nulls_table(nulls)
+
+    assert len(table) == 3
+    assert table["holds"].all()
+    assert max(abs(p) for null in nulls for p in null.by_boot) < 0.05
+
+
+def test_claims_are_answered_from_the_data_that_comes_with_us() -> None:
+    told = claims_table(answer_claims(answers(PUBLISHED, margin=2), margin=2))
+
+    assert list(told["finding"]) == ["confirmed", "refuted"]
+    assert told["trusted"].all()
+
+
+def test_every_cell_has_a_verdict_and_every_sample_is_counted() -> None:
+    table = answers_table(answers(SHARING, margin=2))
+
+    assert set(table["verdict"]) <= {"regressed", "equivalent", "inconclusive"}
+    assert len(table) == 18
+    noise = noise_table(PUBLISHED)
+    forks = PUBLISHED[(PUBLISHED["metric"] == "fork") & ~PUBLISHED["warmup"]]
+    assert noise["samples"].sum() == len(forks)
+
+
+def test_a_shared_name_costs_the_same_at_any_length_and_a_copied_one_more() -> None:
+    found = answers(LENGTH, margin=2)
+    by_store = {
+        store: {a.name_length: a.extra.value for a in found if a.store == store}
+        for store in ("refcounted", "strdup")
+    }
+
+    shared = by_store["refcounted"].values()
+    assert max(shared) - min(shared) < 1.5
+    copied = by_store["strdup"]
+    assert copied[79] > copied[28] > copied[0]
+
+
+def test_slopes_are_those_of_a_straight_line() -> None:
+    found = slopes(SHARING)
+
+    table = slopes_table(found)
+
+    assert set(table["arm"]) == {"unnamed", "refcounted", "strdup"}
+    assert (table["linear to"] == 65_536).all()
+    slope = dict(zip(table["arm"], table["a VMA"], strict=True))
+    assert slope["unnamed"] < slope["refcounted"] < slope["strdup"]
+
+
+@pytest.mark.slow
+def test_plots_become_svg_that_stands_in_a_page() -> None:
+    figures = [
+        plot_slopes(slopes(SHARING)),
+        plot_effects(answers(SHARING, margin=2)),
+        plot_lengths(answers(LENGTH, margin=2)),
+        plot_nulls(null_effects(PUBLISHED, margin=2)),
+        plot_order(PUBLISHED),
+    ]
+
+    for figure in figures:
+        text = svg_of(figure)
+        assert text.startswith("<svg")
+        assert text.rstrip().endswith("</svg>")
+        assert "<script" not in text
+        assert "<text" in text
