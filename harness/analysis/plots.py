@@ -122,7 +122,14 @@ def plot_order(frame: pd.DataFrame, metric: str = "fork") -> Figure:
 def svg_of(figure: Figure) -> str:
     """A figure as an SVG element that stands in HTML: no header, no fixed size."""
     out = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "anonvma"}):
+    with mpl.rc_context(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "anonvma",
+            # Names may have dollar signs: they are no formulas.
+            "text.parse_math": False,
+        }
+    ):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     text = out.getvalue()
     text = text[text.index("<svg") :]

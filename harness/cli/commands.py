@@ -31,6 +31,7 @@ from harness.cli.requests import (
     ExportRequest,
     ImageRequest,
     ProbeRequest,
+    ReportRequest,
     RunRequest,
     ShowRequest,
 )
@@ -200,6 +201,25 @@ def probe(request: ProbeRequest) -> int:
         f"made {request.out}; where it is to measure: "
         f"python3 {request.out.name} run --out records.jsonl"
     )
+    return DONE
+
+
+def report(request: ReportRequest) -> int:
+    """Write a campaign's page, or print it as a mail."""
+    from harness.analysis.report import render_html, render_mail, report_of
+
+    path = request.campaign
+    path = path if path.exists() else request.results / path
+    made = report_of(path)
+    if request.text:
+        print(render_mail(made), end="")
+        return DONE
+    out = request.out or Path(f"{path.stem}.html")
+    try:
+        out.write_text(render_html(made))
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error}") from None
+    print(f"made {out}")
     return DONE
 
 

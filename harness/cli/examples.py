@@ -79,6 +79,11 @@ examples:
   anonvma agree --target qemu --ops 5000  on ARM64
   anonvma agree --kernel ~/linux/linux    a User-Mode Linux of your own
 """,
+    "report": """\
+examples:
+  anonvma report results/nightly          nightly.html, one page that opens offline
+  anonvma report nightly --text           a mail of 72 columns
+""",
     "export": """\
 examples:
   anonvma export results/nightly nightly.parquet

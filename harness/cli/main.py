@@ -31,6 +31,7 @@ from harness.cli.requests import (
     MutantsRequest,
     ProbeRequest,
     ReplayRequest,
+    ReportRequest,
     Request,
     RunRequest,
     ShowRequest,
@@ -108,6 +109,8 @@ def _do(request: Request) -> int:
             return replay(request)
         case MutantsRequest():
             return mutants(request)
+        case ReportRequest():
+            return commands.report(request)
         case ExportRequest():
             return commands.export(request)
         case CompareRequest():
@@ -303,6 +306,15 @@ def _replay_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
     )
 
 
+def _report_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
+    if options.text and options.out:
+        raise UsageError("--text goes to standard output; --out is of the page")
+    return ReportRequest(
+        campaign=options.campaign, out=options.out, text=options.text,
+        results=options.results,
+    )  # fmt: skip
+
+
 def _export_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
     return ExportRequest(
         campaign=options.campaign, out=options.out, results=options.results
@@ -366,4 +378,5 @@ _REQUESTS: dict[str, Callable[[argparse.Namespace, Sequence[str]], Request]] = {
     "mutants": _mutants_request,
     "compare": _compare_request,
     "export": _export_request,
+    "report": _report_request,
 }

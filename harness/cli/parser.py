@@ -79,6 +79,15 @@ def make_parser() -> argparse.ArgumentParser:
     sub.set_defaults(action="show")
     _add_agree(command("agree", "Hold a kernel against the model: random operations."))
     _add_replay(command("replay", "Judge recorded traces, or play them on a kernel."))
+    sub = command("report", "Make a page of a campaign, or a mail for linux-mm.")
+    sub.add_argument(
+        "campaign", type=Path, metavar="CAMPAIGN", help="folder, name or Parquet"
+    )
+    sub.add_argument(
+        "--out", type=Path, metavar="FILE", help="the page (default: CAMPAIGN.html)"
+    )
+    sub.add_argument("--text", action="store_true", help="print a mail instead")
+    _add_results(sub)
     sub = command("export", "Write a campaign as one Parquet that says what it is.")
     sub.add_argument("campaign", type=Path, metavar="CAMPAIGN", help="folder or name")
     sub.add_argument("out", type=Path, metavar="FILE", help="FILE.parquet")

@@ -131,6 +131,16 @@ class ReplayRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRequest:
+    """What ``anonvma report`` was asked; ``text`` for a mail instead of a page."""
+
+    campaign: Path
+    out: Path | None
+    text: bool
+    results: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
     """What ``anonvma export`` was asked."""
 
@@ -180,4 +190,5 @@ Request = (
     | MutantsRequest
     | CompareRequest
     | ExportRequest
+    | ReportRequest
 )
