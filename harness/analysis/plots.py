@@ -49,13 +49,18 @@ def plot_effects(found: Sequence[Answer]) -> Figure:
     figure, axes = _figure(len(places), height=1.2 + 0.28 * most)
     for place, ax in zip(places, axes, strict=True):
         here = [a for a in found if a.place == place]
+        told = set()
         for row, a in enumerate(here):
             color, marker = _STYLE[a.store]
             p = a.percent
+            label = "" if a.store in told else a.store
+            told.add(a.store)
             ax.errorbar(
                 p.value, row, xerr=[[p.value - p.low], [p.high - p.value]],
-                color=color, marker=marker, capsize=3,
+                color=color, marker=marker, capsize=3, ls="", label=label,
             )  # fmt: skip
+        ax.legend(fontsize=8)
+        ax.margins(y=0.08)
         ax.set_yticks(range(len(here)))
         ax.set_yticklabels([_cell(a) for a in here], fontsize=8)
         ax.invert_yaxis()
@@ -93,6 +98,7 @@ def plot_nulls(nulls: Sequence[Null]) -> Figure:
     for row, null in enumerate(nulls):
         color = "#2b8cbe" if null.holds else "#e6550d"
         ax.plot(null.by_boot, [row] * len(null.by_boot), "o", color=color)
+    ax.margins(y=0.25)
     ax.set_yticks(range(len(nulls)))
     ax.set_yticklabels(
         [f"{n.place.variant}, {n.vmas} VMAs, {n.written_pages} pages" for n in nulls],
@@ -132,6 +138,7 @@ def svg_of(figure: Figure) -> str:
     ):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     text = out.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = text[text.index("<svg") :]
     return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1).replace(
         ' height="', ' data-height="', 1

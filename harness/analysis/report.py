@@ -290,7 +290,20 @@ def _ascii(text: str) -> str:
 
 
 def _table(table: pd.DataFrame, *, header: bool = True) -> str:
-    text = table.to_html(index=False, border=0, escape=True, header=header)
+    if "where" not in table.columns:
+        return _plain_table(table, header=header)
+    # A kernel and its machine are many words: once above, not in each row.
+    return "".join(
+        f"<p>{_e(str(where))}</p>{_plain_table(rows.drop(columns='where'))}"
+        for where, rows in table.groupby("where", sort=False)
+    )
+
+
+def _plain_table(table: pd.DataFrame, *, header: bool = True) -> str:
+    text = table.to_html(
+        index=False, border=0, escape=True, header=header,
+        float_format=lambda value: f"{value:,.10g}",
+    )  # fmt: skip
     return f'<div class="box">{text}</div>'
 
 

@@ -9,6 +9,9 @@ import harness
 from harness.arch import ARCHES, QEMU_ARCHES
 from harness.campaign import TARGETS, preset_names
 from harness.cli.examples import EXAMPLES, STATUS
+from harness.cli.options import add_arch, add_kernels, add_results, add_target
+from harness.cli.parser_analysis import add_compare, add_export, add_report
+from harness.cli.parser_model import add_agree, add_mutants, add_replay
 from harness.cli.words import (
     count,
     count_from_0,
@@ -19,9 +22,7 @@ from harness.cli.words import (
     words,
 )
 from harness.kbuild import base_names, variant_names
-from harness.measure.records import Metric
-from harness.target import Accelerator, Deadlines
-from harness.workload.gen import Theme
+from harness.target import Deadlines
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -43,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command("doctor", "Tell what this machine can run and what is missing.")
-    _add_arch(sub, QEMU_ARCHES)
+    add_arch(sub, QEMU_ARCHES)
     _add_build(command("build", "Build kernels, or find them built before."))
     _add_boot(command("boot", "Boot a guest: a shell in it, or one command."))
     _add_run(command("run", "Measure: build, boot, name, check, fork; then the table."))
@@ -55,11 +56,11 @@ def make_parser() -> argparse.ArgumentParser:
         type=Path,
         help="its folder, name, records or Parquet (default: the newest)",
     )
-    _add_results(sub)
+    add_results(sub)
     sub = command("import", "Bring records taken elsewhere into a campaign.")
     sub.add_argument("records", type=Path, metavar="RECORDS", help="records.jsonl")
     sub.add_argument("--name", help="of the campaign (default: a new one)")
-    _add_results(sub)
+    add_results(sub)
     _add_image(command("image", "Make an image that boots to the whole harness."))
     sub = command("probe", "Make anonvma.pyz: one file that measures any machine.")
     sub.add_argument(
@@ -77,34 +78,25 @@ def make_parser() -> argparse.ArgumentParser:
         help="put back what --apply changed",
     )  # fmt: skip
     sub.set_defaults(action="show")
-    _add_agree(command("agree", "Hold a kernel against the model: random operations."))
-    _add_replay(command("replay", "Judge recorded traces, or play them on a kernel."))
-    sub = command("report", "Make a page of a campaign, or a mail for linux-mm.")
-    sub.add_argument(
-        "campaign", type=Path, metavar="CAMPAIGN", help="folder, name or Parquet"
+    add_agree(command("agree", "Hold a kernel against the model: random operations."))
+    add_replay(command("replay", "Judge recorded traces, or play them on a kernel."))
+    add_report(command("report", "Make a page of a campaign, or a mail for linux-mm."))
+    add_export(
+        command("export", "Write a campaign as one Parquet that says what it is.")
     )
-    sub.add_argument(
-        "--out", type=Path, metavar="FILE", help="the page (default: CAMPAIGN.html)"
-    )
-    sub.add_argument("--text", action="store_true", help="print a mail instead")
-    _add_results(sub)
-    sub = command("export", "Write a campaign as one Parquet that says what it is.")
-    sub.add_argument("campaign", type=Path, metavar="CAMPAIGN", help="folder or name")
-    sub.add_argument("out", type=Path, metavar="FILE", help="FILE.parquet")
-    _add_results(sub)
-    _add_compare(command("compare", "Compare two campaigns, or the arms of one."))
-    _add_mutants(command("mutants", "Try the check: kernels with a bug must diverge."))
+    add_compare(command("compare", "Compare two campaigns, or the arms of one."))
+    add_mutants(command("mutants", "Try the check: kernels with a bug must diverge."))
     return parser
 
 
 def _add_build(sub: argparse.ArgumentParser) -> None:
-    _add_kernels(sub, variant="switch")
-    _add_arch(sub, sorted(ARCHES))
+    add_kernels(sub, variant="switch")
+    add_arch(sub, sorted(ARCHES))
 
 
 def _add_kselftest(sub: argparse.ArgumentParser) -> None:
-    _add_kernels(sub, variant="refcount")
-    _add_target(sub, "of guests: qemu (default), uml or both", single=False)
+    add_kernels(sub, variant="refcount")
+    add_target(sub, "of guests: qemu (default), uml or both", single=False)
     sub.add_argument(
         "--deadline",
         type=seconds,
@@ -114,27 +106,10 @@ def _add_kselftest(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_kernels(sub: argparse.ArgumentParser, *, variant: str) -> None:
-    sub.add_argument(
-        "--variant",
-        type=words,
-        default=(variant,),
-        metavar="NAMES",
-        help=f"{', '.join(variant_names())}, or all (default: {variant})",
-    )
-    sub.add_argument(
-        "--base",
-        type=words,
-        default=("6.12",),
-        metavar="VERSIONS",
-        help=f"{', '.join(base_names())}, or all (default: 6.12)",
-    )
-
-
 def _add_boot(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--variant", default="switch", choices=variant_names())
     sub.add_argument("--base", default="6.12", choices=base_names())
-    _add_target(sub, "of guest: qemu (default) or uml", single=True)
+    add_target(sub, "of guest: qemu (default) or uml", single=True)
     sub.add_argument(
         "--image", type=Path, metavar="DIR", help="what anonvma image made, instead"
     )
@@ -165,7 +140,7 @@ def _add_boot(sub: argparse.ArgumentParser) -> None:
 def _add_run(sub: argparse.ArgumentParser) -> None:
     _add_plan(sub.add_argument_group("plan (defaults: those of README's table)"))
     where = sub.add_argument_group("where")
-    _add_target(where, f"of kernel: {', '.join(TARGETS)} (default: qemu)", single=False)
+    add_target(where, f"of kernel: {', '.join(TARGETS)} (default: qemu)", single=False)
     how = sub.add_argument_group("how")
     how.add_argument("--name", help="of the campaign; an existing one gets more boots")
     how.add_argument(
@@ -196,7 +171,7 @@ def _add_run(sub: argparse.ArgumentParser) -> None:
         metavar="S",
         help="for a guest (default: %(default)g)",
     )
-    _add_results(how)
+    add_results(how)
 
 
 def _add_plan(plan: argparse._ArgumentGroup) -> None:
@@ -263,137 +238,6 @@ def _add_plan(plan: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_target(
-    parser: argparse._ActionsContainer, help_: str, *, single: bool
-) -> None:
-    parser.add_argument(
-        "--target", type=words, metavar="KIND" if single else "KINDS", help=help_
-    )
-    parser.add_argument(
-        "--arch",
-        type=words,
-        metavar="NAME" if single else "NAMES",
-        help=f"of QEMU's guests: {', '.join(QEMU_ARCHES)} (default: aarch64)",
-    )
-    parser.add_argument(
-        "--accel",
-        default="auto",
-        choices=["auto", *(accelerator.value for accelerator in Accelerator)],
-        help="of QEMU: icount counts instructions, kvm takes time, tcg neither; auto "
-        "is kvm where it works, else icount",
-    )
-    parser.add_argument(
-        "--kernel",
-        type=Path,
-        metavar="IMAGE",
-        help="a kernel of your own: arm64 Image, x86-64 bzImage or UML's linux",
-    )
-
-
-def _add_agree(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--ops", type=count, metavar="N",
-        help="operations to play (default: 20000)",
-    )  # fmt: skip
-    sub.add_argument(
-        "--seconds", type=seconds, metavar="S",
-        help="start no guest after that long (default: as long as --ops takes)",
-    )  # fmt: skip
-    sub.add_argument(
-        "--seed", type=count_from_0, default=1, metavar="N",
-        help="of the operations: the same seed plays the same (default: 1)",
-    )  # fmt: skip
-    sub.add_argument(
-        "--theme", type=words, default=(), metavar="WORDS",
-        help=f"of {', '.join(theme.value for theme in Theme)} (default: all in turn; "
-        "on the host, those that touch nothing of others)",
-    )  # fmt: skip
-    sub.add_argument(
-        "--length", type=count, default=400, metavar="N",
-        help="operations of a trace (default: 400)",
-    )  # fmt: skip
-    sub.add_argument(
-        "--pages", type=count, default=32, metavar="N",
-        help="of a trace's arena (default: 32)",
-    )  # fmt: skip
-    _add_player(sub, "uml by default")
-    sub.add_argument(
-        "--jobs", type=count, default=len(os.sched_getaffinity(0)), metavar="N",
-        help="guests at a time (default: one a processor)",
-    )  # fmt: skip
-    sub.add_argument(
-        "--record", type=Path, metavar="FILE",
-        help="add every trace, with what was seen, to a file for replay",
-    )  # fmt: skip
-    sub.add_argument(
-        "--no-shrink", dest="shrink", action="store_false",
-        help="keep a trace that diverges as long as it is",
-    )  # fmt: skip
-    _add_results(sub)
-
-
-def _add_replay(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "trace", type=Path, metavar="TRACE", help="what agree recorded or kept"
-    )
-    _add_player(sub, "without, what was recorded is judged")
-
-
-def _add_compare(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("first", type=Path, metavar="A", help="campaign or Parquet")
-    sub.add_argument(
-        "second", type=Path, nargs="?", metavar="B",
-        help="compared with A; without it, A's named arms with its unnamed one",
-    )  # fmt: skip
-    sub.add_argument(
-        "--margin", type=percent, default=2.0, metavar="PERCENT",
-        help="what counts as no difference (default: 2%%)",
-    )  # fmt: skip
-    sub.add_argument(
-        "--metric", default="fork", choices=[metric.value for metric in Metric],
-        help="what is compared (default: fork)",
-    )  # fmt: skip
-    sub.add_argument("--variant", help="which kernel, where a campaign has several")
-    sub.add_argument(
-        "--format", default="text", choices=["text", "markdown", "mm", "json"],
-        help="mm: as reports to linux-mm are read (default: text)",
-    )  # fmt: skip
-    _add_results(sub)
-
-
-def _add_mutants(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--name", type=words, default=(), metavar="NAMES",
-        help="of kernels/mutants/ (default: all)",
-    )  # fmt: skip
-    sub.add_argument(
-        "--of-the-day", type=count, metavar="N",
-        help="only N of them, others each day",
-    )  # fmt: skip
-    sub.add_argument(
-        "--ops", type=count, default=20_000, metavar="N",
-        help="operations to play on each (default: 20000)",
-    )  # fmt: skip
-    sub.add_argument(
-        "--seed", type=count_from_0, default=1, metavar="N",
-        help="of the operations (default: 1)",
-    )  # fmt: skip
-    sub.add_argument(
-        "--jobs", type=count, default=len(os.sched_getaffinity(0)), metavar="N",
-        help="guests at a time (default: one a processor)",
-    )  # fmt: skip
-
-
-def _add_player(sub: argparse.ArgumentParser, default: str) -> None:
-    _add_target(sub, f"of kernel: {', '.join(TARGETS)} ({default})", single=True)
-    sub.add_argument("--variant", default="refcount", choices=variant_names())
-    sub.add_argument("--base", default="6.12", choices=base_names())
-    sub.add_argument(
-        "--deadline", type=seconds, default=Deadlines().total_s, metavar="S",
-        help="for a guest (default: %(default)g)",
-    )  # fmt: skip
-
-
 def _add_image(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--out",
@@ -410,7 +254,7 @@ def _add_image(sub: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="take Python's packages from here instead of the package index",
     )
-    _add_arch(sub, QEMU_ARCHES)
+    add_arch(sub, QEMU_ARCHES)
 
 
 def _described(
@@ -420,25 +264,4 @@ def _described(
         **options,
         epilog=f"{EXAMPLES.get(examples, '')}\n{STATUS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
-def _add_arch(
-    parser: argparse._ActionsContainer, known: list[str] | tuple[str, ...]
-) -> None:
-    parser.add_argument(
-        "--arch",
-        default="aarch64",
-        choices=known,
-        help="the machine (default: aarch64)",
-    )
-
-
-def _add_results(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--results",
-        type=Path,
-        default=Path("results"),
-        metavar="DIR",
-        help="where campaigns are kept (default: results)",
     )

@@ -1,0 +1,76 @@
+"""Options that several commands have."""
+
+import argparse
+from pathlib import Path
+
+from harness.arch import QEMU_ARCHES
+from harness.cli.words import words
+from harness.kbuild import base_names, variant_names
+from harness.target import Accelerator
+
+
+def add_target(parser: argparse._ActionsContainer, help_: str, *, single: bool) -> None:
+    """Where: --target, --arch, --accel, --kernel; one of each, or lists."""
+    parser.add_argument(
+        "--target", type=words, metavar="KIND" if single else "KINDS", help=help_
+    )
+    parser.add_argument(
+        "--arch",
+        type=words,
+        metavar="NAME" if single else "NAMES",
+        help=f"of QEMU's guests: {', '.join(QEMU_ARCHES)} (default: aarch64)",
+    )
+    parser.add_argument(
+        "--accel",
+        default="auto",
+        choices=["auto", *(accelerator.value for accelerator in Accelerator)],
+        help="of QEMU: icount counts instructions, kvm takes time, tcg neither; auto "
+        "is kvm where it works, else icount",
+    )
+    parser.add_argument(
+        "--kernel",
+        type=Path,
+        metavar="IMAGE",
+        help="a kernel of your own: arm64 Image, x86-64 bzImage or UML's linux",
+    )
+
+
+def add_arch(
+    parser: argparse._ActionsContainer, known: list[str] | tuple[str, ...]
+) -> None:
+    """--arch, one machine of those known."""
+    parser.add_argument(
+        "--arch",
+        default="aarch64",
+        choices=known,
+        help="the machine (default: aarch64)",
+    )
+
+
+def add_results(parser: argparse._ActionsContainer) -> None:
+    """--results."""
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="where campaigns are kept (default: results)",
+    )
+
+
+def add_kernels(sub: argparse.ArgumentParser, *, variant: str) -> None:
+    """--variant and --base, as lists."""
+    sub.add_argument(
+        "--variant",
+        type=words,
+        default=(variant,),
+        metavar="NAMES",
+        help=f"{', '.join(variant_names())}, or all (default: {variant})",
+    )
+    sub.add_argument(
+        "--base",
+        type=words,
+        default=("6.12",),
+        metavar="VERSIONS",
+        help=f"{', '.join(base_names())}, or all (default: 6.12)",
+    )
