@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup venv run test test-kernel test-guest test-model test-notebooks \
-        mutants kselftest notebooks check \
+        mutants kselftest notebooks calibrate check \
         format lint layers types unit kernels image probe doctor lock clean
 
 PYTHON ?= python3
@@ -50,6 +50,9 @@ test-model: setup ## Three minutes of agree, and three mutants that it must tell
 
 test-notebooks: venv ## The notebooks, run on the data that comes with us.
 	$(BIN)/pytest --nbmake -p no:cacheprovider notebooks
+
+calibrate: venv ## Intervals and verdicts against campaigns whose truth is known.
+	$(BIN)/python -m tests.analysis.calibration
 
 notebooks: venv ## Open the notebooks in a browser.
 	cd notebooks && ../$(BIN)/jupyter notebook

@@ -1,0 +1,15 @@
+import pytest
+
+from tests.analysis.calibration import Rate, rates
+
+
+@pytest.mark.slow
+def test_intervals_and_verdicts_are_what_they_say() -> None:
+    out = [rate for rate in rates(150, boots=(8,)) if not rate.well]
+
+    assert out == []
+
+
+def test_a_figure_out_of_bounds_is_seen() -> None:
+    assert not Rate("", 80, 100, 0.93, 0.97).well
+    assert Rate("", 95, 100, 0.93, 0.97).well
