@@ -1,7 +1,7 @@
 """A campaign's answers: effects with intervals and verdicts, and the A/A null.
 
 What is said of a cell is its named processes against the unnamed ones of the
-same kernel, boot and block; a boot is summarised by the mean over its blocks,
+same kernel, boot and block; a boot is summarised by the median over its blocks,
 and resampled. On the clock that counts instructions ranges are given and
 nothing is tested; on the clock that takes time, bootstrap intervals, t-tests
 against the margin, and Holm's correction over the cells of a kernel.
@@ -26,6 +26,7 @@ from harness.analysis.stats import (
     judge,
     judge_exact,
     line,
+    ratio_of_means,
 )
 
 # Two identical arms of the instruction clock must lie within this part of the
@@ -131,7 +132,7 @@ def null_effects(frame: pd.DataFrame, *, margin: float) -> list[Null]:
     arms = unnamed.groupby(keys)["value"].agg(["first", "last", "size"]).reset_index()
     arms = arms[arms["size"] >= 2]
     arms["percent"] = (arms["last"] / arms["first"] - 1) * 100
-    boots = arms.groupby([*PLACE, *LAYOUT, *BOOT])["percent"].mean().reset_index()
+    boots = arms.groupby([*PLACE, *LAYOUT, *BOOT])["percent"].median().reset_index()
     nulls = []
     for key, cell in boots.groupby([*PLACE, *LAYOUT]):
         place = _place(key)
@@ -175,7 +176,7 @@ def answers(
         for n in null_effects(frame, margin=margin)
     }
     found = []
-    for key, rows in boots.mean().reset_index().groupby([*cell, *NAMING]):
+    for key, rows in boots.median().reset_index().groupby([*cell, *NAMING]):
         place, layout = _place(key), _layout(key)
         percent = rows["percent"].to_numpy()
         decide = judge_exact if place.exact else judge
@@ -197,8 +198,8 @@ def answers(
 def reductions(found: list[Answer]) -> dict[tuple[Place, int, int, str, int], Interval]:
     """How many times less a shared name costs than a copied one, by cell.
 
-    Keyed by place, vmas, written pages, naming and length; from the boots that
-    have both stores, where sharing costs anything in each.
+    Keyed by place, vmas, written pages, naming and length; where sharing costs
+    anything in each boot, or on the clock that takes time in each resampled mean.
     """
     cells: dict[tuple[Place, int, int, str, int], dict[str, Answer]] = {}
     for a in found:
@@ -210,8 +211,12 @@ def reductions(found: list[Answer]) -> dict[tuple[Place, int, int, str, int], In
             continue
         copied = np.asarray(stores["strdup"].by_boot)
         shared = np.asarray(stores["refcounted"].by_boot)
-        if len(copied) == len(shared) and (shared > 0).all():
-            ratios[key] = _estimate(key[0], copied / shared)
+        if len(copied) != len(shared):
+            continue
+        if key[0].exact and (shared > 0).all():
+            ratios[key] = exact_range(copied / shared)
+        elif not key[0].exact and (ratio := ratio_of_means(copied, shared)):
+            ratios[key] = ratio
     return ratios
 
 

@@ -87,6 +87,22 @@ def interval(values: Numbers, *, confidence: float = 0.95) -> Interval:
     return Interval(middle, float(low), float(high), n, "bootstrap")
 
 
+def ratio_of_means(above: Numbers, below: Numbers) -> Interval | None:
+    """The ratio of two means of paired boots, with a percentile bootstrap interval.
+
+    None where the lower mean may be zero or less: there is no ratio then.
+    """
+    a, b = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
+    chosen = np.random.default_rng(SEED).integers(0, len(a), (_RESAMPLES, len(a)))
+    means = b[chosen].mean(axis=1)
+    if len(a) < LEAST_BOOTS or means.min() <= 0:
+        return None
+    low, high = np.quantile(a[chosen].mean(axis=1) / means, (0.025, 0.975))
+    return Interval(
+        float(a.mean() / b.mean()), float(low), float(high), len(a), "bootstrap"
+    )
+
+
 def exact_range(values: Numbers) -> Interval:
     """The median of one number a boot, with the range of the boots.
 
