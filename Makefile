@@ -54,8 +54,8 @@ test-notebooks: venv ## The notebooks, run on the data that comes with us.
 calibrate: venv ## Intervals and verdicts against campaigns whose truth is known.
 	$(BIN)/python -m tests.analysis.calibration
 
-notebooks: venv ## Open the notebooks in a browser.
-	cd notebooks && ../$(BIN)/jupyter notebook
+notebooks: venv ## Open the notebooks in a browser (as root: ARGS=--allow-root).
+	cd notebooks && ../$(BIN)/jupyter notebook $(ARGS)
 
 mutants: setup ## Kernels with a bug in naming each: all must be told from stock.
 	$(ANONVMA) mutants $(ARGS)

@@ -222,8 +222,7 @@ def line(
     x = np.asarray(counts, dtype=float)
     rows = np.asarray(by_boot, dtype=float)
     middle = np.median(rows, axis=0)
-    slope, intercept = _fit(x, middle)
-    slopes = [_fit(x, row)[0] for row in rows]
+    fits = [_fit(x, row) for row in rows]
     linear_to = counts[0]
     for end in range(2, len(x) + 1):
         s, i = _fit(x[:end], middle[:end])
@@ -231,8 +230,9 @@ def line(
         if off.max() > tolerance:
             break
         linear_to = counts[end - 1]
-    over = interval(slopes)
-    return Line(slope, intercept, over.low, over.high, int(linear_to))
+    over = interval([slope for slope, _ in fits])
+    intercept = float(np.mean([each for _, each in fits]))
+    return Line(over.value, intercept, over.low, over.high, int(linear_to))
 
 
 def _fit(x: Values, y: Values) -> tuple[float, float]:
