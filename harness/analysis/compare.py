@@ -174,13 +174,16 @@ def _check_comparable(first: pd.DataFrame, second: pd.DataFrame) -> None:
             names = ", ".join(sorted(kernels["variant"].astype(str)))
             raise UsageError(
                 f"the {which} campaign has more than one kernel ({names}): which one "
-                "is meant? give --variant"
+                "is meant? give --variant, or two to compare"
             )
 
 
 def _by_boot(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     keys = [*_WHERE, *LAYOUT, *NAMING, *BOOT]
-    return processes(frame, metric).groupby(keys)["value"].mean().reset_index()
+    table = processes(frame, metric)
+    # Without names it is no matter how they would be kept.
+    table.loc[table["naming"] == "none", "store"] = "any"
+    return table.groupby(keys)["value"].median().reset_index()
 
 
 def _values(boots: pd.DataFrame) -> Values:

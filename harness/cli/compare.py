@@ -26,11 +26,15 @@ def compare(request: CompareRequest) -> int:
     # pandas and scipy take seconds to import: only what needs them waits.
     from harness.analysis.compare import compare_arms, compare_campaigns, load_kernel
 
-    first = load_kernel(_place(request.first, request.results), request.variant)
-    if request.second is None:
+    place = _place(request.first, request.results)
+    variants = request.variants or (None,)
+    first = load_kernel(place, variants[0])
+    if request.second is None and len(variants) == 1:
         comparison = compare_arms(first, margin=request.margin, metric=request.metric)
     else:
-        second = load_kernel(_place(request.second, request.results), request.variant)
+        if request.second is not None:
+            place = _place(request.second, request.results)
+        second = load_kernel(place, variants[-1])
         comparison = compare_campaigns(
             first, second, margin=request.margin, metric=request.metric
         )

@@ -93,6 +93,7 @@ what notebooks, show and compare read
 examples:
   anonvma compare before after --margin 2%
   anonvma compare nightly                 named against unnamed, cell by cell
+  anonvma compare bystanders --variant none,refcount
   anonvma compare before after --format mm
 exit status 1: a cell regressed by more than the margin, or no verdict can be trusted
 """,

@@ -322,12 +322,14 @@ def _export_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
 
 
 def _compare_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
+    if len(options.variant) > 2:
+        raise UsageError("--variant takes one kernel, or two to compare")
     return CompareRequest(
         first=options.first,
         second=options.second,
         margin=options.margin,
         metric=options.metric,
-        variant=options.variant,
+        variants=options.variant,
         format=options.format,
         results=options.results,
     )

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from harness.cli.options import add_results
-from harness.cli.words import percent
+from harness.cli.words import percent, words
 from harness.measure.records import Metric
 
 
@@ -42,7 +42,10 @@ def add_compare(sub: argparse.ArgumentParser) -> None:
         "--metric", default="fork", choices=[metric.value for metric in Metric],
         help="what is compared (default: fork)",
     )  # fmt: skip
-    sub.add_argument("--variant", help="which kernel, where a campaign has several")
+    sub.add_argument(
+        "--variant", type=words, default=(), metavar="NAME[,NAME]",
+        help="which kernel, where a campaign has several; two: one against the other",
+    )  # fmt: skip
     sub.add_argument(
         "--format", default="text", choices=["text", "markdown", "mm", "json"],
         help="mm: as reports to linux-mm are read (default: text)",

@@ -153,14 +153,15 @@ class ExportRequest:
 class CompareRequest:
     """What ``anonvma compare`` was asked; without a second, the arms of one.
 
-    ``margin`` is in percent.
+    ``margin`` is in percent. ``variants`` are the kernels: none where there is one
+    only, one for both sides, or one each.
     """
 
     first: Path
     second: Path | None
     margin: float
     metric: str
-    variant: str | None
+    variants: tuple[str, ...]
     format: str
     results: Path
 
