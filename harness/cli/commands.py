@@ -43,6 +43,7 @@ from harness.cli.tables import (
 from harness.doctor import examine
 from harness.errors import HarnessError, UsageError
 from harness.kbuild import build_kernel, variant_named
+from harness.kbuild.mutant import mutant_named, mutant_variant
 from harness.programs import printable
 from harness.target import (
     COMMAND_MIB,
@@ -82,13 +83,19 @@ def doctor(request: DoctorRequest) -> int:
 
 def build(request: BuildRequest) -> int:
     """Build kernels, and print where each image is."""
+    variants = [
+        *map(variant_named, request.variants),
+        *(mutant_variant(mutant_named(name)) for name in request.mutants),
+    ]
     with Progress() as progress:
         for base in request.bases:
-            for name in request.variants:
+            for variant in variants:
                 kernel = build_kernel(
-                    variant_named(name), base, request.arch, on_step=progress.step
+                    variant, base, request.arch, on_step=progress.step
                 )
-                progress.result(f"{name} {base} {request.arch.name}: {kernel.image}\n")
+                progress.result(
+                    f"{variant.name} {base} {request.arch.name}: {kernel.image}\n"
+                )
     return DONE
 
 

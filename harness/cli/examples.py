@@ -22,6 +22,7 @@ examples:
 examples:
   anonvma build                           the kernel of run
   anonvma build --variant all --base all  every kernel there is
+  anonvma build --mutant all --arch um    every kernel with a bug in naming
 """,
     "boot": """\
 examples:

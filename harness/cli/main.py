@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NoReturn, assert_never
 
-from harness.arch import QEMU_ARCHES, arch_named
+from harness.arch import QEMU_ARCHES, UM, arch_named
 from harness.campaign import TARGETS, Plan, TargetChoice, read_plan, read_preset
 from harness.campaign.agree import AgreePlan
 from harness.cli import commands
@@ -128,11 +128,33 @@ def _doctor_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
 
 
 def _build_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
+    if options.mutant is not None:
+        return _mutant_build_request(options)
+    variants = ("switch",) if options.variant is None else options.variant
+    bases = ("6.12",) if options.base is None else options.base
     return BuildRequest(
-        variants=_chosen(options.variant, variant_names()),
-        bases=_chosen(options.base, base_names()),
-        arch=arch_named(options.arch),
+        variants=_chosen(variants, variant_names()),
+        bases=_chosen(bases, base_names()),
+        arch=arch_named(options.arch or "aarch64"),
     )
+
+
+def _mutant_build_request(options: argparse.Namespace) -> Request:
+    if (
+        options.variant is not None
+        or options.base not in (None, (BASE,))
+        or options.arch not in (None, UM.name)
+    ):
+        raise UsageError(
+            f"a mutant is a kernel of its own, of {BASE}, for {UM.name}: --mutant "
+            "goes with no --variant and no other --base or --arch"
+        )
+    names = _chosen(options.mutant, mutant_names())
+    if not names:
+        raise UsageError("--mutant needs a name, or all")
+    for name in names:
+        mutant_named(name)
+    return BuildRequest(variants=(), bases=(BASE,), arch=UM, mutants=names)
 
 
 def _chosen(words: tuple[str, ...], known: Sequence[str]) -> tuple[str, ...]:

@@ -92,6 +92,12 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_build(sub: argparse.ArgumentParser) -> None:
     add_kernels(sub, variant="switch")
     add_arch(sub, sorted(ARCHES))
+    sub.add_argument(
+        "--mutant", type=words, metavar="NAMES",
+        help="of kernels/mutants/, or all, instead: of 6.12, for um",
+    )  # fmt: skip
+    # What is not given must be told from what is: mutants leave no choice.
+    sub.set_defaults(variant=None, base=None, arch=None)
 
 
 def _add_kselftest(sub: argparse.ArgumentParser) -> None:

@@ -17,11 +17,12 @@ class DoctorRequest:
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """What ``anonvma build`` was asked."""
+    """What ``anonvma build`` was asked; with ``mutants``, those and nothing else."""
 
     variants: tuple[str, ...]
     bases: tuple[str, ...]
     arch: Arch
+    mutants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

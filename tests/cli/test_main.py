@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.arch import arch_named
+from harness.arch import UM, arch_named
 from harness.campaign import Plan, TargetChoice
 from harness.cli import commands, main
 from harness.cli.main import parse_arguments
@@ -33,6 +33,7 @@ from harness.errors import (
     UsageError,
 )
 from harness.kbuild import base_names, variant_names
+from harness.kbuild.mutant import mutant_names
 from harness.target import Accelerator, Deadlines
 
 ARM64 = arch_named("aarch64")
@@ -74,6 +75,16 @@ def run_request(*arguments: str) -> RunRequest:
         (
             "build --variant none,strdup --base 6.1",
             BuildRequest(("none", "strdup"), ("6.1",), ARM64),
+        ),
+        (
+            "build --mutant fork-forgets-names,hole-ends-walk",
+            BuildRequest(
+                (), ("6.12",), UM, ("fork-forgets-names", "hole-ends-walk")
+            ),
+        ),
+        (
+            "build --mutant all --arch um --base 6.12",
+            BuildRequest((), ("6.12",), UM, tuple(mutant_names())),
         ),
         (
             "build --variant all --base all --arch aarch64",
@@ -224,6 +235,13 @@ def test_options_win_over_the_plan_file(tmp_path: Path) -> None:
         ("boot --deadline soon", "expected seconds above 0, not 'soon'"),
         ("build --variant odd", "no variant is called 'odd'; known: none, refcount"),
         ("build --base 5.4", "no base is called '5.4'; known: 6.1, 6.12"),
+        ("build --mutant odd", "no mutant is called 'odd'; known: advice-clears"),
+        ("build --mutant ,", "--mutant needs a name, or all"),
+        ("build --mutant all --variant none", "--mutant goes with no --variant"),
+        ("build --mutant all --variant switch", "--mutant goes with no --variant"),
+        ("build --mutant all --base 6.1", "a mutant is a kernel of its own, of 6.12"),
+        ("build --mutant all --base all", "a mutant is a kernel of its own, of 6.12"),
+        ("build --mutant all --arch aarch64", "of 6.12, for um: --mutant goes with"),
         ("kselftest --variant odd", "no variant is called 'odd'; known: none, refc"),
         ("kselftest --base 5.4", "no base is called '5.4'; known: 6.1, 6.12"),
         ("kselftest --target vax", "no target is called 'vax'; known: host, uml, qemu"),
@@ -253,7 +271,7 @@ def test_options_win_over_the_plan_file(tmp_path: Path) -> None:
         ("agree --theme odd", "'odd' is not a valid Theme; themes are names, kinds"),
         ("agree --target uml,qemu", "agree is of one kernel: one --target"),
         ("replay no/such.jsonl", "no traces can be read from no/such.jsonl"),
-        ("mutants --name odd", "no mutant is called 'odd'; known: clearing-does"),
+        ("mutants --name odd", "no mutant is called 'odd'; known: advice-clears"),
         ("run --name a/b", "'a/b' cannot be the name of a campaign"),
         ("show no/such", "there are no records at no/such"),
         ("show --results no/such", "there is no campaign in no/such; try anonvma run"),
