@@ -100,7 +100,7 @@ exit status 1: a cell regressed by more than the margin, or no verdict can be tr
 """,
     "mutants": """\
 examples:
-  anonvma mutants                         all: half an hour, with their kernels built
+  anonvma mutants                         all: some minutes, their kernels included
   anonvma mutants --of-the-day 3
   anonvma mutants --name fork-forgets-names --seed 7
 """,

@@ -11,6 +11,7 @@ from harness.campaign.mutants import Verdict, of_the_day, try_kernel
 from harness.cli.progress import Progress
 from harness.cli.requests import MutantsRequest
 from harness.cli.tables import stdout_console
+from harness.errors import GuestError
 from harness.kbuild import build_kernel, variant_named
 from harness.kbuild.mutant import BASE, Mutant, mutant_named, mutant_variant
 from harness.programs import printable
@@ -32,11 +33,23 @@ def mutants(request: MutantsRequest) -> int:
     verdicts = []
     with Progress() as progress:
         for mutant in (None, *map(mutant_named, names)):
-            verdict = _try(mutant, request, progress)
+            verdict = _try_twice(mutant, request, progress)
             progress.line(_told(verdict))
             verdicts.append(verdict)
     _print(verdicts)
     return ALL_KILLED if all(verdict.good for verdict in verdicts) else SURVIVED
+
+
+def _try_twice(
+    mutant: Mutant | None, request: MutantsRequest, progress: Progress
+) -> Verdict:
+    # A guest that is lost before it plays says nothing of its kernel, and must not
+    # take with it what the others came to.
+    try:
+        return _try(mutant, request, progress)
+    except GuestError as error:
+        progress.line(f"once more: {printable(error.what)}")
+        return _try(mutant, request, progress)
 
 
 def _try(mutant: Mutant | None, request: MutantsRequest, progress: Progress) -> Verdict:
