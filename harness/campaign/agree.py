@@ -12,10 +12,10 @@ from pathlib import Path
 
 from harness.campaign.playing import EnoughSeen, Found, Playing, PlayTarget, diverging
 from harness.campaign.shrinking import shrink
-from harness.errors import Stopped
+from harness.errors import Stopped, UsageError
 from harness.oracle import Recording
 from harness.workload.gen import Theme, traces
-from harness.workload.ops import Step
+from harness.workload.ops import MOST_PAGES, Step
 
 # A boot costs a second or two; a guest plays this many operations, for what it
 # takes when its divergence is found late.
@@ -40,6 +40,12 @@ class AgreePlan:
     guests: int = 1
     seconds: float | None = None
     expected: Mapping[str, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.pages <= MOST_PAGES:
+            raise UsageError(
+                f"an arena to agree on has 8 to {MOST_PAGES} pages, not {self.pages}"
+            )
 
 
 @dataclass(kw_only=True)
@@ -115,7 +121,7 @@ def agree(
                 stop.set()
                 raise
 
-    with _stopping(stop), ThreadPoolExecutor(plan.guests) as pool:
+    with ThreadPoolExecutor(plan.guests) as pool, _stopping(stop):
         for future in [pool.submit(play_batches) for _ in range(plan.guests)]:
             future.result()
     agreement.seconds = time.monotonic() - started

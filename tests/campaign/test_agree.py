@@ -1,6 +1,8 @@
 """Traces played on a kernel that is the model itself, with a rule spoilt or not."""
 
 import json
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +19,7 @@ from harness.errors import (
     GuestLost,
     GuestPanicked,
     RecordError,
+    Stopped,
     UnsupportedError,
     UsageError,
 )
@@ -224,6 +227,41 @@ def test_a_kernel_that_does_otherwise_than_its_base_is_told_before_all() -> None
 
     assert agreement.found is not None
     assert agreement.found.divergence.word == "probe"
+
+
+def test_ctrl_c_stops_the_guests_before_they_are_waited_for() -> None:
+    stops: list[threading.Event] = []
+    stopped: list[bool] = []
+
+    class Endless(FakeGuest):
+        def run_player(
+            self, job: bytes, on_output: Callable[[bytes], None], console: Path
+        ) -> int:
+            os.kill(os.getpid(), signal.SIGINT)
+            stopped.append(stops[0].wait(20))
+            raise Stopped("told to")
+
+    def target(stop: threading.Event) -> FakeGuest:
+        stops.append(stop)
+        return Endless()
+
+    # Whoever runs the tests in the background has it ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            agree(replace(EXACT, guests=1), target, on_step=lambda step: None)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert stopped == [True]
+
+
+@pytest.mark.parametrize("pages", [0, 7, 10**9])
+def test_an_arena_that_cannot_be_is_refused_before_anything_is_booted(
+    pages: int,
+) -> None:
+    with pytest.raises(UsageError, match="8 to 131072 pages"):
+        replace(PLAN, pages=pages)
 
 
 def test_recordings_are_of_every_trace_that_was_played() -> None:

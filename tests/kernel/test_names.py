@@ -29,8 +29,10 @@ NAMES = [
 
 @pytest.fixture
 def pages() -> Iterator[int]:
-    """The address of 32 pages of private anonymous memory."""
-    start = map_memory(0, 32 * PAGE, READ_WRITE, PRIVATE_ANONYMOUS)
+    """The address of 32 pages of private anonymous memory, a hole on each side."""
+    start = map_memory(0, 34 * PAGE, READ_WRITE, PRIVATE_ANONYMOUS) + PAGE
+    unmap_memory(start - PAGE, PAGE)
+    unmap_memory(start + 32 * PAGE, PAGE)
     yield start
     unmap_memory(start, 32 * PAGE)
 
