@@ -33,6 +33,8 @@ _SMALL_PAGE_LISTS = (("vm.percpu_pagelist_high_fraction", "1000000"),)
 
 # A process of SCHED_FIFO that runs for 0.95 of a second has to let others run
 # (kernel/sched/rt.c): the child, while fork of a million VMAs still copies names.
+# From 6.12 on the fair server does so whatever is set (kernel/sched/deadline.c):
+# such samples are marked invalid.
 _NO_THROTTLING = (("kernel.sched_rt_runtime_us", "-1"),)
 _OURS = (*_SMALL_PAGE_LISTS, *_NO_THROTTLING)
 
