@@ -31,12 +31,14 @@ def parse_play_job(text: bytes) -> PlayJob:
     try:
         data = json.loads(text)
         pages, traces = data["pages"], data["traces"]
+        if type(pages) is not int or type(traces) is not list:
+            raise ValueError("pages are a number, traces are a list")
         job = PlayJob(
             pages=pages,
             traces=tuple(tuple(map(parse_step, steps)) for steps in traces),
             at_end=bool(data["at_end"]),
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UsageError(f"not a job for a player: {error}") from None
     for steps in job.traces:
         check_steps(list(steps), job.pages)
