@@ -190,9 +190,15 @@ class Mm:
         return child
 
     def settle(self, pages: Collection[int]) -> None:
-        """Make the merges at these pages, which the kernel was seen to make."""
+        """Make the merges at these pages, which the kernel was seen to make.
+
+        Where what is before a page is gone meanwhile, as what mremap has moved
+        from there, nothing can have merged.
+        """
         for page in pages:
             at = self.find(page)
+            if not at or self.vmas[at - 1].end != page:
+                continue
             self.vmas[at - 1].end = self.vmas[at].end
             self.vmas[at - 1].faulted |= self.vmas[at].faulted
             self.remove(at)

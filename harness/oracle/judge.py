@@ -251,7 +251,10 @@ def _contents(shown: Sequence[Shown]) -> list[Shown]:
             last is not None
             and last.end == each.start
             and (last.perms, last.path) == (each.perms, each.path)
-            and (not each.offset or last.offset + last.end - last.start == each.offset)
+            and (
+                not each.path.startswith(("/", "[anon_shmem:"))
+                or last.offset + last.end - last.start == each.offset
+            )
         ):
             joined[-1] = last._replace(end=each.end)
         else:
