@@ -9,7 +9,11 @@ from harness.errors import UsageError
 from harness.play import PlayJob, parse_play_job, render_play_job
 from harness.workload.gen import Theme, traces
 from harness.workload.ops import Exit, Map, Step
-from tests.traces import json_values
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 60), st.sampled_from(Theme))
@@ -20,7 +24,7 @@ def test_what_is_rendered_parses_back(seed: int, pages: int, theme: Theme) -> No
     assert parse_play_job(render_play_job(job)) == job
 
 
-JOB = {"pages": 8, "traces": [[["mmap", 0, 0, 8, 3]]]}
+JOB = {"pages": 8, "at_end": False, "traces": [[["mmap", 0, 0, 8, 3]]]}
 
 
 def test_a_job_is_its_pages_and_its_traces() -> None:
