@@ -40,7 +40,7 @@ import ctypes
 import errno
 import mmap
 import os
-import re
+import signal
 import struct
 import sys
 import tempfile
@@ -119,10 +119,11 @@ def pass_on(who, index):
 def wait(me):
     (index,) = struct.unpack("=i", os.read(pipes[me][0], 4))
     if index > len(STEPS):
-        os._exit(0)
-    if STEPS[index - 1][2] is None:
+        os._exit(pids[8])
+    if index < 0:
+        # From a child that has left.
         os.wait()
-    return index
+    return abs(index)
 
 
 def shape(pid):
@@ -153,6 +154,8 @@ def judge(last):
     return int(found != EXPECTED_MAPS)
 
 
+# Should one of the processes die, none waits for it for ever.
+signal.alarm(60)
 me, index, last = 0, 0, 0
 pids[0] = os.getpid()
 while index < len(STEPS):
@@ -165,12 +168,13 @@ while index < len(STEPS):
     index += 1
     if how is None:
         pids[me] = 0
-        pass_on(parents[me], index)
+        pass_on(parents[me], -index)
         os._exit(0)
     if isinstance(how, int):
         parents[how] = me
         pid = os.fork()
         if pid == 0:
+            signal.alarm(60)
             me = how
             index = wait(me)
         else:
