@@ -110,6 +110,8 @@ class Playing:
 
     def _take(self, data: dict[str, Any], line: bytes) -> None:
         if "kernel" in data and not self.described:
+            if not isinstance(data["kernel"], dict):
+                raise RecordError(line, "a kernel is described by an object")
             self.described = data["kernel"]
             if self.described.get("support") != "supported":
                 reason = printable(str(self.described.get("reason")))
@@ -120,7 +122,7 @@ class Playing:
         elif "seen" in data:
             self._take_seen(data, line)
         elif "died" in data:
-            self._select(data["trace"], line)
+            self._select(data.get("trace"), line)
             self._died(f"a process of the trace ended with status {data['died']}")
         elif "done" in data:
             self._end_trace()
@@ -130,6 +132,8 @@ class Playing:
 
     def _take_seen(self, data: dict[str, Any], line: bytes) -> None:
         self._select(data.get("trace"), line)
+        if not isinstance(data["seen"], list):
+            raise RecordError(line, "what was seen is a list")
         for each in data["seen"]:
             if self._over:
                 return
