@@ -277,7 +277,10 @@ def _value(value: Any, hint: Any) -> Any:
             return Pointer(value[0])
         hint = str
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(value)
+        made = hint(value)
+        if type(value) is not type(made.value):
+            raise TypeError(f"{value!r:.100} where {made.value!r} is meant")
+        return made
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if type(value) not in allowed:
         raise TypeError(f"{value!r:.100} where {hint} belongs")
@@ -298,18 +301,23 @@ def check_steps(steps: list[Step], pages: int) -> None:
     if Limit in kinds and kinds & {Write, Lock, Fork}:
         raise UsageError("a trace that limits VMAs can neither write nor fork")
     parents: dict[int, int | None] = {0: None}
-    heap = False
+    # Who has a heap in the arena; another's break is the interpreter's own.
+    heaps: set[int] = set()
     for index, step in enumerate(steps):
-        heap |= isinstance(step.op, Heap)
-        if isinstance(step.op, Break) and not heap:
+        if isinstance(step.op, Heap):
+            heaps.add(step.who)
+        if isinstance(step.op, Break) and step.who not in heaps:
             raise UsageError(f"step {index}: brk before there is a heap of ours")
         why = _fault(step, pages, parents)
         if why:
             raise UsageError(f"step {index} ({step.word}): {why}")
         if isinstance(step.op, Fork):
             parents[step.op.child] = step.who
+            if step.who in heaps:
+                heaps.add(step.op.child)
         elif isinstance(step.op, Exit | Exec):
             del parents[step.who]
+            heaps.discard(step.who)
 
 
 def _fault(step: Step, pages: int, parents: dict[int, int | None]) -> str:
@@ -349,7 +357,9 @@ def _fault(step: Step, pages: int, parents: dict[int, int | None]) -> str:
 def _name_fault(
     start: int, length: int, name: str | Pointer, pages: int, op: SetName
 ) -> str:
-    if not 0 <= op.offset < PAGE or op.page < 0 or not 0 <= op.attr < 1 << 64:
+    if not 0 <= op.offset < PAGE or not 0 <= op.page <= pages:
+        return "outside the arena"
+    if not 0 <= op.attr < 1 << 64:
         return "outside the arena"
     # A length near 2^64 wraps around; anything between would name the process.
     wraps = (1 << 64) - PAGE * (op.page + 1) <= length < 1 << 64

@@ -128,7 +128,7 @@ def test_a_guest_that_dies_is_a_divergence_of_the_trace_it_was_in(
         raise kind("the kernel is gone", "its last words")
 
     target = ModelTarget()
-    target.run_player = run_player  # type: ignore[method-assign]
+    target.run_player = run_player  # type: ignore[method-assign,assignment]
     (found,), told, _ = play(target, [GOOD, FORKS, GOOD], console)
 
     assert (found.divergence.kind, found.divergence.index) == ("died", 1)

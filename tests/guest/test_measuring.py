@@ -135,7 +135,8 @@ def test_every_metric_is_recorded_in_order_with_the_facts_of_the_run(
         (4, "exit_reap", 1, False),
         (5, "fork", 2, False),
         (6, "exit_reap", 2, False),
-        (7, "munmap", 0, False),
+        (7, "rename", 0, False),
+        (8, "munmap", 0, False),
     ]
     assert {(s.unit, s.store, s.valid) for s in samples} == {("insns", "strdup", True)}
     assert (run.vmas, run.vma_pages, run.written_pages) == (50, 10, 10)

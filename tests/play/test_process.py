@@ -51,7 +51,7 @@ with tempfile.NamedTemporaryFile(prefix="harness-") as file:
     pids = memoryview(mmap.mmap(-1, PAGE)).cast("q")
     limit = MapCountLimit()
     for index, steps in enumerate(job.traces):
-        cast = Cast(index, steps, 1, None, limit, means, scratch, pids)
+        cast = Cast(index, steps, False, 1, None, limit, means, scratch, pids)
         status = _play_apart(cast)
         cast.close()
         write_line(1, {"trace": index, "status": status})
