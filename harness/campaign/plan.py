@@ -13,6 +13,7 @@ from harness.workload import Cell, NamingKind, Store, all_cells, interleaved
 
 # As the published experiment, and below it: names as long as then and as now.
 DEFAULT_VMAS = (1_000, 4_000, 16_000, 65_536)
+MOST_VMAS = 2**24
 _PRESETS = Path(__file__).parent / "presets"
 DEFAULT_NAMING = ("distinct:63", "distinct:79")
 
@@ -56,6 +57,11 @@ class Plan:
                 raise UsageError(
                     f"{name} must be at least {least}, not {getattr(self, name)!r}"
                 )
+        if max(self.vmas) > MOST_VMAS:
+            raise UsageError(
+                f"vmas must be at most {MOST_VMAS}, not {max(self.vmas)}: "
+                "no guest has memory for more"
+            )
         if self.base not in base_names():
             known = ", ".join(base_names())
             raise UsageError(f"no base is called {self.base!r}; known: {known}")

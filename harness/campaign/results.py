@@ -25,6 +25,8 @@ def campaign_folder(results: Path, name: str | None) -> Path:
     if name is not None:
         if name in ("", ".", "..") or "/" in name or not name.isprintable():
             raise UsageError(f"{name!r} cannot be the name of a campaign")
+        if len(name.encode(errors="replace")) > 255:
+            raise UsageError(f"the name of a campaign is over 255 bytes: {name[:60]!r}")
         folder = results / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder

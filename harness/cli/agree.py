@@ -13,6 +13,7 @@ from harness.campaign.agree import Agreement, agree, shrunk
 from harness.campaign.playing import Found, PlayTarget
 from harness.campaign.replaying import judge_recording, play_again, read_recordings
 from harness.campaign.subjects import HOST, guest_target, variant_target
+from harness.cli.places import check_file, check_folder
 from harness.cli.progress import Progress
 from harness.cli.requests import AgreeRequest, ReplayRequest
 from harness.cli.tables import stdout_console
@@ -30,6 +31,9 @@ Targets = Callable[[threading.Event], PlayTarget]
 
 def agree_(request: AgreeRequest) -> int:
     """Play random traces; 1 when one diverges, which is then shrunk and kept."""
+    if request.record is not None:
+        check_file(request.record)
+    check_folder(request.out)
     with Progress() as progress:
         targets = targets_of(
             request.choice, request.variant, request.base, on_step=progress.step

@@ -23,6 +23,7 @@ from harness.campaign import (
     subjects_of,
     variant_target,
 )
+from harness.cli.places import check_file, check_folder, check_given_folder
 from harness.cli.progress import Progress
 from harness.cli.requests import (
     BootRequest,
@@ -103,6 +104,8 @@ def boot(request: BootRequest) -> int:
     """Run one command in a guest, or give the terminal to a shell in it."""
     if not request.command and not sys.stdin.isatty():
         raise UsageError("a shell needs a terminal; give a command after --")
+    for folder in request.share:
+        check_given_folder("--share", folder)
     with Progress() as progress:
         target = _boot_target(request, progress)
     mib = request.memory_mib or (IMAGE_MIB if request.image else COMMAND_MIB)
@@ -188,6 +191,8 @@ def _run_on(
 
 def image(request: ImageRequest) -> int:
     """Make an image, and say how to boot it."""
+    check_given_folder("--wheels", request.wheels)
+    check_folder(request.out)
     with Progress() as progress:
         kernel = build_kernel(
             variant_named(request.variant), request.base, request.arch,
@@ -203,6 +208,7 @@ def image(request: ImageRequest) -> int:
 
 def probe(request: ProbeRequest) -> int:
     """Make the one file, and say how to use it."""
+    check_file(request.out)
     write_pyz(request.out)
     print(
         f"made {request.out}; where it is to measure: "

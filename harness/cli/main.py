@@ -38,7 +38,7 @@ from harness.cli.requests import (
     TuneRequest,
 )
 from harness.cli.tune import tune
-from harness.errors import HarnessError, UsageError
+from harness.errors import EnvironmentFault, HarnessError, UsageError
 from harness.kbuild import base_names, variant_names
 from harness.kbuild.mutant import BASE, mutant_named, mutant_names
 from harness.model import OF_BASES
@@ -68,6 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has had enough of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # The disk, a folder, a limit: the environment's, and it says which.
+        print("anonvma:", printable(str(error)), file=sys.stderr)
+        return EnvironmentFault.status
 
 
 def parse_arguments(arguments: Sequence[str]) -> Request:

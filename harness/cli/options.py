@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from harness.arch import QEMU_ARCHES
-from harness.cli.words import words
+from harness.cli.words import path, words
 from harness.kbuild import base_names, variant_names
 from harness.target import Accelerator
 
@@ -29,7 +29,7 @@ def add_target(parser: argparse._ActionsContainer, help_: str, *, single: bool) 
     )
     parser.add_argument(
         "--kernel",
-        type=Path,
+        type=path,
         metavar="IMAGE",
         help="a kernel of your own: arm64 Image, x86-64 bzImage or UML's linux",
     )
@@ -51,7 +51,7 @@ def add_results(parser: argparse._ActionsContainer) -> None:
     """--results."""
     parser.add_argument(
         "--results",
-        type=Path,
+        type=path,
         default=Path("results"),
         metavar="DIR",
         help="where campaigns are kept (default: results)",

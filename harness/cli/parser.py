@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import harness
 from harness.arch import ARCHES, QEMU_ARCHES
@@ -17,18 +18,27 @@ from harness.cli.words import (
     count_from_0,
     counts,
     counts_from_0,
+    path,
     percent,
     seconds,
     words,
 )
 from harness.kbuild import base_names, variant_names
+from harness.programs import printable
 from harness.target import Deadlines
+
+
+class _Parser(argparse.ArgumentParser):
+    """One whose errors quote arguments so that they cannot steer a terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser; what it parses has the command's name as ``request``."""
     parser = _described(
-        argparse.ArgumentParser, None, prog="anonvma",
+        _Parser, None, prog="anonvma",
         description="What a named anonymous VMA costs, on kernels built for it.",
     )  # fmt: skip
     parser.add_argument(
@@ -53,18 +63,18 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "path",
         nargs="?",
-        type=Path,
+        type=path,
         help="its folder, name, records or Parquet (default: the newest)",
     )
     add_results(sub)
     sub = command("import", "Bring records taken elsewhere into a campaign.")
-    sub.add_argument("records", type=Path, metavar="RECORDS", help="records.jsonl")
+    sub.add_argument("records", type=path, metavar="RECORDS", help="records.jsonl")
     sub.add_argument("--name", help="of the campaign (default: a new one)")
     add_results(sub)
     _add_image(command("image", "Make an image that boots to the whole harness."))
     sub = command("probe", "Make anonvma.pyz: one file that measures any machine.")
     sub.add_argument(
-        "--out", type=Path, default=Path("anonvma.pyz"), metavar="FILE",
+        "--out", type=path, default=Path("anonvma.pyz"), metavar="FILE",
         help="where to (default: anonvma.pyz)",
     )  # fmt: skip
     sub = command("tune", "Show what disturbs measurements on this machine.")
@@ -117,11 +127,11 @@ def _add_boot(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--base", default="6.12", choices=base_names())
     add_target(sub, "of guest: qemu (default) or uml", single=True)
     sub.add_argument(
-        "--image", type=Path, metavar="DIR", help="what anonvma image made, instead"
+        "--image", type=path, metavar="DIR", help="what anonvma image made, instead"
     )
     sub.add_argument(
         "--share",
-        type=Path,
+        type=path,
         action="append",
         default=[],
         metavar="DIR",
@@ -182,7 +192,7 @@ def _add_run(sub: argparse.ArgumentParser) -> None:
 
 def _add_plan(plan: argparse._ArgumentGroup) -> None:
     given = plan.add_mutually_exclusive_group()
-    given.add_argument("--plan", type=Path, metavar="FILE", help="a plan in TOML")
+    given.add_argument("--plan", type=path, metavar="FILE", help="a plan in TOML")
     given.add_argument(
         "--campaign",
         metavar="NAME",
@@ -247,7 +257,7 @@ def _add_plan(plan: argparse._ArgumentGroup) -> None:
 def _add_image(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--out",
-        type=Path,
+        type=path,
         default=Path("image"),
         metavar="DIR",
         help="where to (default: image)",
@@ -256,7 +266,7 @@ def _add_image(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--base", default="6.12", choices=base_names())
     sub.add_argument(
         "--wheels",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="take Python's packages from here instead of the package index",
     )

@@ -1,20 +1,19 @@
 """The options of the commands that make something of campaigns."""
 
 import argparse
-from pathlib import Path
 
 from harness.cli.options import add_results
-from harness.cli.words import percent, words
+from harness.cli.words import path, percent, words
 from harness.measure.records import Metric
 
 
 def add_report(sub: argparse.ArgumentParser) -> None:
     """Options of report."""
     sub.add_argument(
-        "campaign", type=Path, metavar="CAMPAIGN", help="folder, name or Parquet"
+        "campaign", type=path, metavar="CAMPAIGN", help="folder, name or Parquet"
     )
     sub.add_argument(
-        "--out", type=Path, metavar="FILE", help="the page (default: CAMPAIGN.html)"
+        "--out", type=path, metavar="FILE", help="the page (default: CAMPAIGN.html)"
     )
     sub.add_argument("--text", action="store_true", help="print a mail instead")
     add_results(sub)
@@ -22,16 +21,16 @@ def add_report(sub: argparse.ArgumentParser) -> None:
 
 def add_export(sub: argparse.ArgumentParser) -> None:
     """Options of export."""
-    sub.add_argument("campaign", type=Path, metavar="CAMPAIGN", help="folder or name")
-    sub.add_argument("out", type=Path, metavar="FILE", help="FILE.parquet")
+    sub.add_argument("campaign", type=path, metavar="CAMPAIGN", help="folder or name")
+    sub.add_argument("out", type=path, metavar="FILE", help="FILE.parquet")
     add_results(sub)
 
 
 def add_compare(sub: argparse.ArgumentParser) -> None:
     """Options of compare."""
-    sub.add_argument("first", type=Path, metavar="A", help="campaign or Parquet")
+    sub.add_argument("first", type=path, metavar="A", help="campaign or Parquet")
     sub.add_argument(
-        "second", type=Path, nargs="?", metavar="B",
+        "second", type=path, nargs="?", metavar="B",
         help="compared with A; without it, A's named arms with its unnamed one",
     )  # fmt: skip
     sub.add_argument(

@@ -2,11 +2,10 @@
 
 import argparse
 import os
-from pathlib import Path
 
 from harness.campaign import TARGETS
 from harness.cli.options import add_results, add_target
-from harness.cli.words import count, count_from_0, seconds, words
+from harness.cli.words import count, count_from_0, path, seconds, words
 from harness.kbuild import base_names, variant_names
 from harness.target import Deadlines
 from harness.workload.gen import Theme
@@ -45,7 +44,7 @@ def add_agree(sub: argparse.ArgumentParser) -> None:
         help="guests at a time (default: one a processor)",
     )  # fmt: skip
     sub.add_argument(
-        "--record", type=Path, metavar="FILE",
+        "--record", type=path, metavar="FILE",
         help="add every trace, with what was seen, to a file for replay",
     )  # fmt: skip
     sub.add_argument(
@@ -58,7 +57,7 @@ def add_agree(sub: argparse.ArgumentParser) -> None:
 def add_replay(sub: argparse.ArgumentParser) -> None:
     """Options of replay."""
     sub.add_argument(
-        "trace", type=Path, metavar="TRACE", help="what agree recorded or kept"
+        "trace", type=path, metavar="TRACE", help="what agree recorded or kept"
     )
     _add_player(sub, "without, what was recorded is judged")
 

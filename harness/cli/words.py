@@ -1,6 +1,13 @@
 """What the words of an option become; what they cannot become is said."""
 
 import argparse
+from pathlib import Path
+
+# Nothing of ours is counted in more than that, nor takes longer than four months.
+_MOST = 10**9
+_MOST_SEED = 2**64 - 1
+_MOST_SECONDS = 10**7
+_SHOWN = 60
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -8,15 +15,33 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _number(text: str, least: int) -> int:
+def path(text: str) -> Path:
+    """A path, there or not."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(
+            f"expected a path, not {_shown(text)}: it is empty, or has a NUL"
+        )
+    if max(len(part.encode(errors="replace")) for part in text.split("/")) > 255:
+        raise argparse.ArgumentTypeError(
+            f"expected a path, not {_shown(text)}: a name of it is over 255 bytes"
+        )
+    return Path(text)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
+
+
+def _number(text: str, least: int, most: int = _MOST) -> int:
     # Python takes 1_000 too, and so do people.
     try:
         number = int(text)
     except ValueError:
         number = least - 1
-    if number < least:
+    if not least <= number <= most:
+        limit = f" (at most {most})" if number > most else ""
         raise argparse.ArgumentTypeError(
-            f"expected a whole number from {least}, not {text!r}"
+            f"expected a whole number from {least}, not {_shown(text)}{limit}"
         )
     return number
 
@@ -27,8 +52,8 @@ def count(text: str) -> int:
 
 
 def count_from_0(text: str) -> int:
-    """A whole number from 0."""
-    return _number(text, 0)
+    """A whole number from 0, such as a seed."""
+    return _number(text, 0, _MOST_SEED)
 
 
 def counts(text: str) -> tuple[int, ...]:
@@ -38,7 +63,7 @@ def counts(text: str) -> tuple[int, ...]:
 
 def counts_from_0(text: str) -> tuple[int, ...]:
     """Whole numbers from 0, between commas."""
-    return tuple(count_from_0(word) for word in words(text))
+    return tuple(_number(word, 0) for word in words(text))
 
 
 def seconds(text: str) -> float:
@@ -47,8 +72,11 @@ def seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, not {text!r}")
+    if not 0 < seconds <= _MOST_SECONDS:
+        limit = f" (at most {_MOST_SECONDS})" if seconds > 0 else ""
+        raise argparse.ArgumentTypeError(
+            f"expected seconds above 0, not {_shown(text)}{limit}"
+        )
     return seconds
 
 
@@ -59,5 +87,7 @@ def percent(text: str) -> float:
     except ValueError:
         number = 0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a percentage above 0, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected a percentage above 0, not {_shown(text)}"
+        )
     return number

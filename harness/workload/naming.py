@@ -91,7 +91,7 @@ def naming_from_label(label: str) -> NamingScheme:
         return NamingScheme(NamingKind(kind), int(length))
     except ValueError:
         raise UsageError(
-            f"{label!r} is not a naming scheme; expected none, shared:LENGTH, "
+            f"{label[:60]!r} is not a naming scheme; expected none, shared:LENGTH, "
             "distinct:LENGTH or distinct-same-text:LENGTH, such as distinct:79"
         ) from None
 

@@ -1,0 +1,196 @@
+"""Every command and option, given what cannot be meant: one line, and nothing done."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.cli.parser import make_parser
+
+HUGE = str(10**12)
+# What no option of a type may take, whichever command has it.
+OF_TYPE = {
+    "count": ("", "0", "-1", "1.5", "x", HUGE, "9" * 5000, "\0", "\x1b[2J"),
+    "count_from_0": ("", "-1", "1.5", "x", "9" * 5000, "\0", "\x1b[2J"),
+    "counts": ("0", "-1", "1,0", "x", HUGE, "1,\x1b[2J"),
+    "counts_from_0": ("-1", "0,-1", "x", HUGE, "\x1b[2J"),
+    "seconds": ("", "0", "-1", "nan", "inf", "1e308", "x", "\0", "\x1b[2J"),
+    "percent": ("", "0", "-1", "nan", "inf", "x", "%", "\x1b[2J"),
+    "path": ("", "a\0b", "x" * 5000),
+}
+CHOICE = ("", "no-such-thing", "\0", "\x1b[2J", "../../x")
+# Words and names are checked by the command: a row for each that has one.
+ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
+    ("build", "--variant"): (("nope",), ("\x1b[2J",), ("../../etc/passwd",), ("/x",),
+                             ("a\0b",)),
+    ("build", "--base"): (("5.0",), ("\x1b[2J",)),
+    ("build", "--mutant"): (("nope",), ("",), ("../x",), ("all", "--variant", "switch"),
+                            ("all", "--base", "6.1"), ("all", "--arch", "x86_64")),
+    ("boot", "--target"): (("nope",), ("host",), ("uml,qemu",), ("\x1b[2J",)),
+    ("boot", "--arch"): (("nope",), ("x86_64,aarch64",), ("x86_64", "--target", "uml")),
+    ("boot", "--kernel"): (("missing",), ("file",), (".",)),
+    ("boot", "--image"): (("missing", "--", "true"), ("file", "--", "true")),
+    ("boot", "--share"): ((".", "--", "true"),
+                          ("missing", "--target", "uml", "--", "true")),
+    ("boot", "command"): ((),),
+    ("run", "--plan"): (("missing",), ("file",), (".",), ("file", "--campaign", "x")),
+    ("run", "--campaign"): (("nope",), ("../x",), ("\x1b[2J",), ("a\0b",), ("",)),
+    ("run", "--variant"): (("nope",), ("",), ("../../x",), ("switch,switch",),
+                           ("a\0b",)),
+    ("run", "--base"): (("5.0",), ("",), ("\x1b[2J",)),
+    ("run", "--vmas"): (("",), ("8,8",), ("16777217",)),
+    ("run", "--pages"): (("",), ("0,0",)),
+    ("run", "--naming"): (("",), ("shared",), ("shared:-1",),
+                          ("shared:80",), ("shared:x",), ("nope:8",), ("shared:\x1b",),
+                          ("distinct:1", "--vmas", "65536"),
+                          ("shared:79,shared:79",), ("shared:" + "9" * 5000,)),
+    ("run", "--target"): (("nope",), ("\x1b[2J",), ("host", "--kernel", "file")),
+    ("run", "--arch"): (("nope",), ("aarch64", "--target", "uml")),
+    ("run", "--kernel"): (("missing",), ("file",), (".",)),
+    ("run", "--name"): (("",), ("..",), ("../x",), ("/x",), ("a/b",), ("\x1b[2J",),
+                        ("a\0b",), ("x" * 5000,)),
+    ("run", "--results"): (("/proc/nope",), ("file",)),
+    ("kselftest", "--variant"): (("nope",), ("",), ("../x",)),
+    ("kselftest", "--base"): (("5.0",), ("",)),
+    ("kselftest", "--target"): (("host",), ("nope",)),
+    ("kselftest", "--arch"): (("nope",), ("aarch64", "--target", "uml")),
+    ("kselftest", "--kernel"): (("missing",), ("file",)),
+    ("show", "path"): (("missing",), ("file",), (".",), ("\x1b[2J",)),
+    ("show", "--results"): (("missing",), ("file",)),
+    ("import", "records"): (("missing",), ("file",), (".",), ("\x1b[2J",)),
+    ("import", "--name"): (("../x", "file"), ("", "good"), ("..", "good")),
+    ("import", "--results"): (("/proc/nope", "file"),),
+    ("image", "--out"): (("/proc/nope",), ("file",)),
+    ("image", "--wheels"): (("missing",), ("file",)),
+    ("probe", "--out"): (("/proc/nope/x.pyz",), (".",), ("missing/x.pyz",)),
+    ("tune", "--apply"): (("--undo",), ("extra",)),
+    ("tune", "--undo"): (("--apply",),),
+    ("agree", "--theme"): (("nope",), ("\x1b[2J",)),
+    ("agree", "--target"): (("nope",), ("uml,qemu",)),
+    ("agree", "--arch"): (("nope",), ("x86_64", "--target", "uml")),
+    ("agree", "--kernel"): (("missing",), ("file",)),
+    ("agree", "--record"): (("/proc/nope/x",), (".",)),
+    ("agree", "--no-shrink"): (("extra",),),
+    ("agree", "--results"): (("/proc/nope",), ("file",)),
+    ("replay", "trace"): (("missing",), ("file",), (".",), ("\x1b[2J",)),
+    ("replay", "--target"): (("nope", "file"), ("uml,qemu", "file")),
+    ("replay", "--arch"): (("nope", "file"),),
+    ("replay", "--kernel"): (("missing", "file"), ("file", "file")),
+    ("report", "campaign"): (("missing",), ("file",), (".",), ("\x1b[2J",)),
+    ("report", "--out"): (("x.html", "--text", "missing"), ("/proc/nope", "missing")),
+    ("report", "--text"): (("missing",),),
+    ("report", "--results"): (("missing", "missing"),),
+    ("export", "campaign"): (("missing", "x"), ("file", "x"), (".", "x")),
+    ("export", "out"): (("missing", "/proc/nope"),),
+    ("export", "--results"): (("missing", "missing", "x"),),
+    ("compare", "first"): (("missing",), ("file",), (".",), ("\x1b[2J",)),
+    ("compare", "second"): (("missing", "missing"),),
+    ("compare", "--variant"): (("a,b,c", "file"), ("nope", "missing")),
+    ("compare", "--results"): (("missing", "missing"),),
+    ("mutants", "--name"): (("nope",), ("../x",), ("\x1b[2J",)),
+}  # fmt: skip
+
+
+def _options() -> Iterator[tuple[str, str, argparse.Action]]:
+    (commands,) = (
+        action
+        for action in make_parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    for command, parser in commands.choices.items():
+        for action in parser._actions:
+            if not isinstance(action, argparse._HelpAction):
+                yield command, (*action.option_strings, action.dest)[0], action
+
+
+def _generic(action: argparse.Action) -> tuple[str, ...]:
+    if action.choices is not None:
+        return CHOICE
+    return OF_TYPE.get(getattr(action.type, "__name__", ""), ())
+
+
+def _lines() -> Iterator[list[str]]:
+    for command, option, action in _options():
+        if option.startswith("-"):
+            yield from ([command, f"{option}={word}"] for word in _generic(action))
+            for row in ROWS.get((command, option), ()):
+                if action.nargs == 0:
+                    yield [command, option, *row]
+                else:
+                    yield [command, f"{option}={row[0]}", *row[1:]]
+        else:
+            yield from ([command, *row] for row in ROWS.get((command, option), ()))
+    yield from ([], ["nope"], ["\x1b[2J"], ["run", "--\x1b[2J"], ["run", "\x1b[2J"])
+    yield from ([command] for command in ("import", "replay", "report", "export"))
+
+
+def test_every_option_of_every_command_has_rows() -> None:
+    options = {(command, option): action for command, option, action in _options()}
+
+    assert not [
+        k for k, action in options.items() if not (_generic(action) or k in ROWS)
+    ]
+    assert not ROWS.keys() - options.keys()
+
+
+@pytest.fixture
+def caged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of its own, where starting any program is a failure."""
+
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a program was started")
+
+    before = signal.getsignal(signal.SIGTERM)
+    (tmp_path / "file").write_text("\x1b[2Jno record, no TOML\n")
+    (tmp_path / "good").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    monkeypatch.setattr(os, "fork", refuse)
+    yield tmp_path
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    "line", list(_lines()), ids=lambda line: ascii(" ".join(line))[:60]
+)
+def test_a_line_that_cannot_be_meant_ends_with_one_message(
+    line: list[str], caged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(caged.rglob("*"))
+    try:
+        status: object = main(line)
+    except SystemExit as leaving:
+        status = leaving.code
+
+    out, err = capsys.readouterr()
+    said = [x for x in err.splitlines() if x.startswith("anonvma") and ": " in x]
+    assert status in (2, 3), err
+    assert len(said) == 1, err
+    assert len(said[0]) < 1000
+    assert err.startswith("usage: ") or err == said[0] + "\n", err
+    assert "Traceback" not in err
+    assert not {"\x1b", "\0"} & set(out + err)
+    assert sorted(caged.rglob("*")) == before
+
+
+def test_a_seed_may_be_any_number_of_64_bits() -> None:
+    top = str(2**64 - 1)
+
+    assert make_parser().parse_args(["agree", "--seed", top]).seed == 2**64 - 1
+
+
+@pytest.mark.parametrize("line", [["run", "--vmas=0"], ["show", "\x1b[2J"]])
+def test_a_process_of_its_own_ends_the_same_way(line: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *line], capture_output=True, check=False
+    )
+
+    assert done.returncode in (2, 3), done.stderr
+    assert b"\x1b" not in done.stderr
+    assert b"Traceback" not in done.stderr
