@@ -6,23 +6,42 @@ from dataclasses import dataclass
 
 from harness.campaign.agree import AgreePlan, agree
 from harness.campaign.playing import Found, PlayTarget
-from harness.kbuild.mutant import Mutant
+from harness.campaign.truth import TruthPlan, truth
+from harness.kbuild import BuiltKernel
+from harness.kbuild.mutant import TRUTH, Mutant
+from harness.target import QemuTarget
+from harness.workload import NamingKind, NamingScheme
+
+# Enough for each path that makes or frees a struct to be taken.
+TRUTH_PLAN = TruthPlan(
+    vmas=256, children=2, cycles=100,
+    namings=(NamingScheme(NamingKind.DISTINCT, 8), NamingScheme(NamingKind.SHARED, 63)),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What came of a mutant, or of the stock kernel (None) under the same traces.
 
-    ``operations`` were judged, the one that diverged, in ``found``, included.
+    ``operations`` were judged, the one that diverged, in ``found``, included;
+    ``untrue`` is the first number that was not as predicted, where memory was read.
     """
 
     mutant: Mutant | None
     operations: int
     found: Found | None
+    untrue: str = ""
+
+    @property
+    def seen(self) -> bool:
+        """Whether it was told from what the model predicts."""
+        return self.found is not None or bool(self.untrue)
 
     @property
     def good(self) -> bool:
         """Whether the mutant was seen where its bug is, or stock agreed."""
+        if self.mutant is not None and TRUTH in self.mutant.seen_at:
+            return bool(self.untrue)
         if self.mutant is None or self.found is None:
             return (self.mutant is None) == (self.found is None)
         return self.found.divergence.word in self.mutant.seen_at
@@ -40,6 +59,18 @@ def try_kernel(
     found = agreement.found
     judged = agreement.operations + (found.divergence.index + 1 if found else 0)
     return Verdict(mutant=mutant, operations=judged, found=found)
+
+
+def look_into(
+    mutant: Mutant, kernel: BuiltKernel, target: QemuTarget, *,
+    on_step: Callable[[str], None],
+) -> Verdict:  # fmt: skip
+    """Hold a mutant's readable kernel to account."""
+    found = truth(TRUTH_PLAN, kernel, target, campaign="mutants", on_step=on_step)
+    untrue = next(iter(found.divergences), "")
+    return Verdict(
+        mutant=mutant, operations=TRUTH_PLAN.operations, found=None, untrue=untrue
+    )
 
 
 def of_the_day(names: list[str], count: int, day: int) -> list[str]:

@@ -98,6 +98,13 @@ examples:
   anonvma compare before after --format mm
 exit status 1: a cell regressed by more than the margin, or no verdict can be trusted
 """,
+    "truth": """\
+examples:
+  anonvma truth
+  anonvma truth --variant refcount,strdup --base all --name memory
+  anonvma truth --vmas 4096 --naming distinct:8,distinct:63 --arch x86_64
+exit status 1: the kernel holds something else than was predicted
+""",
     "mutants": """\
 examples:
   anonvma mutants                         all: some minutes, their kernels included

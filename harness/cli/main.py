@@ -18,6 +18,11 @@ from harness.cli.importing import import_
 from harness.cli.kselftest import kselftest
 from harness.cli.mutants import mutants
 from harness.cli.parser import make_parser
+from harness.cli.parser_analysis import (
+    compare_request,
+    export_request,
+    report_request,
+)
 from harness.cli.requests import (
     AgreeRequest,
     BootRequest,
@@ -35,8 +40,10 @@ from harness.cli.requests import (
     Request,
     RunRequest,
     ShowRequest,
+    TruthRequest,
     TuneRequest,
 )
+from harness.cli.truth import truth_, truth_request
 from harness.cli.tune import tune
 from harness.errors import EnvironmentFault, HarnessError, UsageError
 from harness.kbuild import base_names, variant_names
@@ -113,6 +120,8 @@ def _do(request: Request) -> int:
             return replay(request)
         case MutantsRequest():
             return mutants(request)
+        case TruthRequest():
+            return truth_(request)
         case ReportRequest():
             return commands.report(request)
         case ExportRequest():
@@ -332,35 +341,6 @@ def _replay_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
     )
 
 
-def _report_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
-    if options.text and options.out:
-        raise UsageError("--text goes to standard output; --out is of the page")
-    return ReportRequest(
-        campaign=options.campaign, out=options.out, text=options.text,
-        results=options.results,
-    )  # fmt: skip
-
-
-def _export_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
-    return ExportRequest(
-        campaign=options.campaign, out=options.out, results=options.results
-    )
-
-
-def _compare_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
-    if len(options.variant) > 2:
-        raise UsageError("--variant takes one kernel, or two to compare")
-    return CompareRequest(
-        first=options.first,
-        second=options.second,
-        margin=options.margin,
-        metric=options.metric,
-        variants=options.variant,
-        format=options.format,
-        results=options.results,
-    )
-
-
 def _mutants_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
     names = options.name or tuple(mutant_names())
     for name in names:
@@ -375,6 +355,11 @@ def _mutants_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
             expected=OF_BASES[BASE],
         ),
     )
+
+
+def _truth_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
+    variants = _chosen(options.variant, variant_names())
+    return truth_request(options, variants, _chosen(options.base, base_names()))
 
 
 def _one_choice(options: argparse.Namespace, command: str) -> TargetChoice:
@@ -404,7 +389,8 @@ _REQUESTS: dict[str, Callable[[argparse.Namespace, Sequence[str]], Request]] = {
     "agree": _agree_request,
     "replay": _replay_request,
     "mutants": _mutants_request,
-    "compare": _compare_request,
-    "export": _export_request,
-    "report": _report_request,
+    "truth": _truth_request,
+    "compare": lambda options, _: compare_request(options),
+    "export": lambda options, _: export_request(options),
+    "report": lambda options, _: report_request(options),
 }

@@ -6,16 +6,16 @@ from dataclasses import replace
 from rich import box
 from rich.table import Table
 
-from harness.arch import UM
-from harness.campaign.mutants import Verdict, of_the_day, try_kernel
+from harness.arch import UM, arch_named
+from harness.campaign.mutants import Verdict, look_into, of_the_day, try_kernel
 from harness.cli.progress import Progress
 from harness.cli.requests import MutantsRequest
 from harness.cli.tables import stdout_console
 from harness.errors import GuestError
-from harness.kbuild import build_kernel, variant_named
-from harness.kbuild.mutant import BASE, Mutant, mutant_named, mutant_variant
+from harness.kbuild import build_kernel, readable, variant_named
+from harness.kbuild.mutant import BASE, TRUTH, Mutant, mutant_named, mutant_variant
 from harness.programs import printable
-from harness.target import UmlTarget
+from harness.target import QemuTarget, UmlTarget, guest_root
 
 ALL_KILLED, SURVIVED = 0, 1
 
@@ -53,6 +53,16 @@ def _try_twice(
 
 
 def _try(mutant: Mutant | None, request: MutantsRequest, progress: Progress) -> Verdict:
+    if mutant is not None and TRUTH in mutant.seen_at:
+        arch = arch_named("aarch64")
+        guest_root(arch)
+        readable_kernel = build_kernel(
+            readable(mutant_variant(mutant)), BASE, arch, on_step=progress.step
+        )
+        return look_into(
+            mutant, readable_kernel,
+            QemuTarget(arch=arch, kernel=readable_kernel.image), on_step=progress.step,
+        )  # fmt: skip
     variant = variant_named("refcount") if mutant is None else mutant_variant(mutant)
     kernel = build_kernel(variant, BASE, UM, on_step=progress.step)
     target = UmlTarget(kernel=kernel.image)
@@ -70,9 +80,15 @@ def _told(verdict: Verdict) -> str:
 def _outcome(verdict: Verdict) -> str:
     if verdict.mutant is None:
         return "agreed" if verdict.found is None else "DIVERGED"
-    if verdict.found is None:
+    if not verdict.seen:
         return "SURVIVED"
     return "killed" if verdict.good else "killed ELSEWHERE"
+
+
+def _first_seen(verdict: Verdict) -> str:
+    if verdict.found is None:
+        return verdict.untrue
+    return verdict.found.divergence.headline.partition(", ")[2]
 
 
 def _print(verdicts: list[Verdict]) -> None:
@@ -80,12 +96,11 @@ def _print(verdicts: list[Verdict]) -> None:
     for column in ("mutant", "outcome", "operations", "first seen"):
         table.add_column(column, justify="right" if column == "operations" else "left")
     for verdict in verdicts:
-        found = verdict.found
         table.add_row(
             verdict.mutant.name if verdict.mutant else "(stock)",
             _outcome(verdict),
             f"{verdict.operations:,}",
-            printable(found.divergence.headline.partition(", ")[2]) if found else "",
+            printable(_first_seen(verdict)),
         )
     stdout_console().print(table)
     tried = [v for v in verdicts if v.mutant]

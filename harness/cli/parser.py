@@ -13,6 +13,7 @@ from harness.cli.examples import EXAMPLES, STATUS
 from harness.cli.options import add_arch, add_kernels, add_results, add_target
 from harness.cli.parser_analysis import add_compare, add_export, add_report
 from harness.cli.parser_model import add_agree, add_mutants, add_replay
+from harness.cli.truth import add_truth
 from harness.cli.words import (
     count,
     count_from_0,
@@ -95,6 +96,9 @@ def make_parser() -> argparse.ArgumentParser:
         command("export", "Write a campaign as one Parquet that says what it is.")
     )
     add_compare(command("compare", "Compare two campaigns, or the arms of one."))
+    add_truth(
+        command("truth", "Look into a kernel: what it allocates, shares and counts.")
+    )
     add_mutants(command("mutants", "Try the check: kernels with a bug must diverge."))
     return parser
 

@@ -3,7 +3,9 @@
 import argparse
 
 from harness.cli.options import add_results
+from harness.cli.requests import CompareRequest, ExportRequest, ReportRequest
 from harness.cli.words import path, percent, words
+from harness.errors import UsageError
 from harness.measure.records import Metric
 
 
@@ -50,3 +52,35 @@ def add_compare(sub: argparse.ArgumentParser) -> None:
         help="mm: as reports to linux-mm are read (default: text)",
     )  # fmt: skip
     add_results(sub)
+
+
+def report_request(options: argparse.Namespace) -> ReportRequest:
+    """What report was asked. UsageError for a page and a mail at once."""
+    if options.text and options.out:
+        raise UsageError("--text goes to standard output; --out is of the page")
+    return ReportRequest(
+        campaign=options.campaign, out=options.out, text=options.text,
+        results=options.results,
+    )  # fmt: skip
+
+
+def export_request(options: argparse.Namespace) -> ExportRequest:
+    """What export was asked."""
+    return ExportRequest(
+        campaign=options.campaign, out=options.out, results=options.results
+    )
+
+
+def compare_request(options: argparse.Namespace) -> CompareRequest:
+    """What compare was asked. UsageError for more kernels than two."""
+    if len(options.variant) > 2:
+        raise UsageError("--variant takes one kernel, or two to compare")
+    return CompareRequest(
+        first=options.first,
+        second=options.second,
+        margin=options.margin,
+        metric=options.metric,
+        variants=options.variant,
+        format=options.format,
+        results=options.results,
+    )

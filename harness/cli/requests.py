@@ -6,6 +6,7 @@ from pathlib import Path
 from harness.arch import Arch
 from harness.campaign import Plan, TargetChoice
 from harness.campaign.agree import AgreePlan
+from harness.campaign.truth import TruthPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,18 @@ class CompareRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TruthRequest:
+    """What ``anonvma truth`` was asked: each variant on each base, with one plan."""
+
+    plan: TruthPlan
+    variants: tuple[str, ...]
+    bases: tuple[str, ...]
+    arch: Arch
+    name: str | None
+    results: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MutantsRequest:
     """What ``anonvma mutants`` was asked; ``of_the_day`` is how many of them."""
 
@@ -190,6 +203,7 @@ Request = (
     | AgreeRequest
     | ReplayRequest
     | MutantsRequest
+    | TruthRequest
     | CompareRequest
     | ExportRequest
     | ReportRequest

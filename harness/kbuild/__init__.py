@@ -4,7 +4,13 @@ from harness.kbuild.build import BuiltKernel, build_kernel
 from harness.kbuild.selftest import SELFTEST, BuiltSelftest, build_selftest
 from harness.kbuild.source import find_source
 from harness.kbuild.toolchain import check_static_libc
-from harness.kbuild.variant import Variant, base_names, variant_named, variant_names
+from harness.kbuild.variant import (
+    Variant,
+    base_names,
+    readable,
+    variant_named,
+    variant_names,
+)
 
 __all__ = [
     "SELFTEST",
@@ -16,6 +22,7 @@ __all__ = [
     "build_selftest",
     "check_static_libc",
     "find_source",
+    "readable",
     "variant_named",
     "variant_names",
 ]

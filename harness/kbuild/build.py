@@ -42,7 +42,10 @@ _MAKE_DEADLINE_S = 7200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltKernel:
-    """An image and what it is; ``config_sha256`` is that of its running kernel."""
+    """An image and what it is; ``config_sha256`` is that of its running kernel.
+
+    ``vmlinux``, with its debug information, is kept of readable variants only.
+    """
 
     image: Path
     variant: Variant
@@ -50,6 +53,12 @@ class BuiltKernel:
     arch: Arch
     source_version: str
     config_sha256: str
+
+    @property
+    def vmlinux(self) -> Path:
+        """The image as ELF, with debug information."""
+        assert self.variant.readable
+        return self.image.with_name("vmlinux")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +99,9 @@ def build_kernel(
     place = kernels / f"{recipe.name}-{recipe.key}"
     if not place.exists():
         kernels.mkdir(parents=True, exist_ok=True)
-        room = cache_dir() / "build" / f"linux-{base}-{arch.kernel_arch}"
+        # What is readable is compiled otherwise: all of it, each time it took turns.
+        kind = "-readable" if variant.readable else ""
+        room = cache_dir() / "build" / f"linux-{base}-{arch.kernel_arch}{kind}"
         room.mkdir(parents=True, exist_ok=True)
         waiting = f"waiting for another build of linux {base} for {arch.name}"
         with exclusive(room / "lock", on_wait=lambda: on_step(waiting)):
@@ -159,6 +170,8 @@ def _build(
         made.mkdir()
         shutil.copy(output / recipe.arch.image_path, made / "image")
         shutil.copyfile(output / "System.map", made / "System.map")
+        if recipe.variant.readable:
+            shutil.copyfile(output / "vmlinux", made / "vmlinux")
         (made / "config").write_text(config)
         facts = {
             "config_sha256": config_digest(config),

@@ -6,7 +6,7 @@ fragments kernels/config/NAME.config to which the machine's own is added;
 """
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.arch import Arch
@@ -14,12 +14,16 @@ from harness.errors import UsageError
 from harness.paths import kernels_dir
 from harness.workload import Store
 
+# kernels/config/truth.config
+_TRUTH = "truth"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """One kernel that can be built, on any base that has its patches.
 
-    ``more_patches`` are files of their own, applied last.
+    ``more_patches`` are files of their own, applied last. With ``readable`` its
+    memory and its calls can be read, and its vmlinux is kept.
     """
 
     name: str
@@ -28,6 +32,7 @@ class Variant:
     patches: tuple[str, ...]
     stores: tuple[Store, ...]
     more_patches: tuple[Path, ...] = ()
+    readable: bool = False
 
 
 def variant_names() -> list[str]:
@@ -47,6 +52,17 @@ def variant_named(name: str) -> Variant:
         known = ", ".join(variant_names())
         raise UsageError(f"no variant is called {name!r}; known: {known}")
     return read_variant(kernels_dir() / "variants" / f"{name}.toml")
+
+
+def readable(variant: Variant) -> Variant:
+    """The variant with debug information and counted calls; never to be timed."""
+    return replace(
+        variant,
+        name=f"{variant.name}-{_TRUTH}",
+        config=(*variant.config, _TRUTH),
+        patches=(*variant.patches, "readable.patch"),
+        readable=True,
+    )
 
 
 def read_variant(path: Path) -> Variant:

@@ -4,6 +4,7 @@ from harness.measure.conditions import Conditions
 from harness.measure.job import Job, PlannedCell, parse_job, render_job
 from harness.measure.records import (
     SCHEMA,
+    Count,
     Metric,
     Record,
     Run,
@@ -18,6 +19,7 @@ from harness.measure.records import (
 __all__ = [
     "SCHEMA",
     "Conditions",
+    "Count",
     "Job",
     "Metric",
     "PlannedCell",

@@ -1,4 +1,4 @@
-"""What a worker writes: runs, samples, ends and failures, one JSON object a line.
+"""What a campaign keeps: runs, samples, counts, ends, one JSON object a line.
 
 SCHEMA history
   1  first format
@@ -120,6 +120,22 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """What the kernel counted in one step of a run that was not timed.
+
+    ``step`` is built, named or fork N; ``what`` is allocated or freed (structs), or
+    a slab class in bytes (objects); ``predicted`` is what the model says.
+    """
+
+    run: str
+    step: str
+    what: str
+    predicted: int
+    counted: int
+    agrees: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
     """A run is over; an invalid one was not timed, or not wholly, and says why.
 
@@ -140,11 +156,12 @@ class Status:
     code: int
 
 
-Record = Run | Sample | RunEnd | Status
+Record = Run | Sample | Count | RunEnd | Status
 
 _KINDS: dict[str, type[Record]] = {
     "run": Run,
     "sample": Sample,
+    "count": Count,
     "end": RunEnd,
     "status": Status,
 }

@@ -48,7 +48,7 @@ def run_job(job: Job, emit: Callable[[Record], None]) -> None:
     where that may not be raised, ends as an invalid run too.
     """
     stores = StoreControl(job.stores)
-    describe = _describer(job, cpu=pin_to_one_cpu())
+    describe = describer(job, cpu=pin_to_one_cpu())
     needed = max(planned.cell.layout.map_count_needed for planned in job.cells)
     with (
         settings_of(dict(job.conditions.settings)),
@@ -131,10 +131,10 @@ def _run_cell(request: CellRequest) -> int:
     return _DONE
 
 
-def _describer(
+def describer(
     job: Job, *, cpu: int
 ) -> Callable[[PlannedCell, str, int, int], Callable[[int], Run]]:
-    """What is the same for every run of the job, read once."""
+    """What makes a run's record; what is the same for every run is read once."""
     conditions = job.conditions
     config = kernel_config()
     digest = None if config is None else config_digest(config)

@@ -67,7 +67,10 @@ class MapCountLimit:
 
 @dataclass
 class Cast:
-    """What the processes of a trace share: pipes, pids, where results go."""
+    """What the processes of a trace share: pipes, pids, where results go.
+
+    With ``hold`` they stay as they are at the end, process 0 stopped (SIGSTOP).
+    """
 
     trace: int
     steps: Sequence[Step]
@@ -78,6 +81,7 @@ class Cast:
     means: Means
     scratch: int
     pids: memoryview
+    hold: bool = False
     pipes: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -121,13 +125,15 @@ class _Process:
         self._limit: int | None = None
 
     def run(self, at: int) -> NoReturn:
-        signal.alarm(_LONGEST_S)
+        self._set_alarm()
         code = 1
         try:
             self._from = at
             while at < len(self._cast.steps):
                 at = self._turn(at)
             self._flush()
+            if self._cast.hold:
+                self._hold()
             self._end_others()
             code = 0
         except BaseException:
@@ -135,6 +141,10 @@ class _Process:
             sys.stderr.flush()
         finally:
             os._exit(code)
+
+    def _set_alarm(self) -> None:
+        if not self._cast.hold:
+            signal.alarm(_LONGEST_S)
 
     def _turn(self, at: int) -> int:
         step = self._cast.steps[at]
@@ -172,7 +182,7 @@ class _Process:
         pid = os.fork()
         if pid == 0:
             die_with_parent()
-            signal.alarm(_LONGEST_S)
+            self._set_alarm()
             self._me = child
             self._seen.clear()
             return self._wait()
@@ -216,6 +226,8 @@ class _Process:
     def _wait(self) -> int:
         (at,) = _TURN.unpack(os.read(self._cast.pipes[self._me][0], _TURN.size))
         if at == len(self._cast.steps):
+            if self._cast.hold:
+                self._hold()
             self._await_children()
             os._exit(0)
         # Another may have looked since.
@@ -235,6 +247,15 @@ class _Process:
                 if who != self._me:
                     self._hand_over(who, len(self._cast.steps))
             self._await_children()
+
+    def _hold(self) -> NoReturn:
+        # Whoever forked process 0 sees that it stops.
+        if self._me:
+            self._hand_over(0, len(self._cast.steps))
+        else:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        while True:
+            signal.pause()
 
     def _await_children(self) -> None:
         while True:

@@ -33,6 +33,7 @@ from harness.programs import tail_of
 
 RECORDS = "records"
 OUTPUT = "output"
+MONITOR = "monitor"
 
 _PANIC = re.compile(r"Kernel panic - not syncing: .*|Internal error: .*")
 _PANIC_LINES = 60

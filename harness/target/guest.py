@@ -7,6 +7,7 @@ out and which error an end is, is the same for all.
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import tempfile
 import termios
@@ -22,6 +23,7 @@ from harness.measure.facts import KernelFacts, parse_facts
 from harness.paths import package_dir
 from harness.programs import leashed, printable, tail_of
 from harness.target.channel import (
+    MONITOR,
     OUTPUT,
     RECORDS,
     Deadlines,
@@ -248,10 +250,15 @@ class GuestTarget(ABC):
         on_record: Callable[[Record], None],
         on_output: Callable[[bytes], None] | None,
         console: Path,
+        on_monitor: Callable[[socket.socket], None] | None = None,
     ) -> Status:
         console.unlink(missing_ok=True)
         with contextlib.ExitStack() as stack:
-            names = (RECORDS,) if on_output is None else (RECORDS, OUTPUT)
+            names = [RECORDS]
+            if on_output is not None:
+                names.append(OUTPUT)
+            if on_monitor is not None:
+                names.append(MONITOR)
             pairs = {name: stack.enter_context(port()) for name in names}
             launch = stack.enter_context(
                 self._launch(
@@ -271,6 +278,8 @@ class GuestTarget(ABC):
             )  # fmt: skip
             for _, theirs in pairs.values():
                 theirs.close()
+            if on_monitor is not None:
+                on_monitor(pairs.pop(MONITOR)[0])
             status = Listener(
                 on_record=on_record,
                 on_output=on_output or (lambda _: None),

@@ -53,6 +53,9 @@ def _mount_all(shares: list[str]) -> None:
         _mount("hostfs", share, "-o", share)
     for kind, where in _MOUNTS:
         _mount(kind, where)
+    # There where the kernel counts calls.
+    if Path("/sys/kernel/tracing").is_dir():
+        _mount("tracefs", "/sys/kernel/tracing")
 
 
 def _open_port(kind: str, name: str) -> int:

@@ -8,16 +8,21 @@ host. It takes one processor, without KVM.
 import contextlib
 import os
 import shutil
+import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
 from harness.arch import Arch
+from harness.errors import JobFailed
 from harness.measure import Conditions
 from harness.measure.conditions import EMULATED, ICOUNT, SILICON_GUEST
+from harness.programs import tail_of
+from harness.target.channel import MONITOR, OUTPUT
 from harness.target.guest import GuestTarget, InitWords, Launch
+from harness.target.qmp import dump_memory
 from harness.target.rootfs import PROJECT, guest_root, harness_archive, job_archive
 
 
@@ -73,7 +78,8 @@ def qemu_argv(
     """QEMU's command line.
 
     ``console`` is the chardev that the guest's console goes to, without its id;
-    ``ports`` gives each port's socket as a file descriptor.
+    ``ports`` gives each port's socket as a file descriptor; the one of the
+    monitor is QEMU's own (QMP), the others are the guest's.
     """
     argv = [
         f"qemu-system-{arch.name}", *arch.qemu_options,
@@ -88,16 +94,22 @@ def qemu_argv(
         "-serial", "chardev:console",
     ]  # fmt: skip
     for name, fd in ports.items():
-        argv += [
-            "-chardev", f"socket,id={name},fd={fd}",
-            "-device", f"virtserialport,chardev={name},name=harness.{name}",
-        ]  # fmt: skip
+        argv += ["-chardev", f"socket,id={name},fd={fd}"]
+        if name == MONITOR:
+            argv += ["-mon", f"chardev={name},mode=control"]
+        else:
+            device = f"virtserialport,chardev={name},name=harness.{name}"
+            argv += ["-device", device]
     argv += [
         "-kernel", str(kernel),
         "-initrd", str(initrd),
         "-append", f"{arch.append} {_APPEND}",
     ]  # fmt: skip
     return argv
+
+
+class _Dumped(Exception):
+    """Nothing more of the guest is of interest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +139,44 @@ class QemuTarget(GuestTarget):
             "PYTHONPATH": place,
         }
         return replace(_WORDS, env=env, cwd=place)
+
+    def dump_when_held(
+        self,
+        argv: Sequence[str],
+        is_held: Callable[[bytes], bool],
+        dump: Path,
+        console: Path,
+        *,
+        mib: int,
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Run a command until it holds still; write the guest's memory to ``dump``.
+
+        ``is_held`` gets the output as it comes and says when it does; the guest is
+        stopped then and, with its memory dumped, ended. ``files`` are as for
+        ``run_command``. Raises JobFailed for a command that ended before,
+        EnvironmentFault where the dump cannot be written, GuestError's other
+        subclasses for a guest that did not live to the end of its dump.
+        """
+        monitors: list[socket.socket] = []
+
+        def on_output(chunk: bytes) -> None:
+            if is_held(chunk):
+                dump_memory(monitors[0], dump, console)
+                raise _Dumped
+
+        ours = self._files(argv, OUTPUT)
+        try:
+            status = self._boot(
+                {**ours, **files}, mib, lambda _: None, on_output, console,
+                monitors.append,
+            )  # fmt: skip
+        except _Dumped:
+            return
+        raise JobFailed(
+            f"a command that was to be held ended with status {status.code}",
+            tail_of(console),
+        )
 
     @contextlib.contextmanager
     def _launch(

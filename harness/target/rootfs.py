@@ -46,7 +46,7 @@ _PYTHON_SOURCE = re.compile(r"usr/lib/(python3\.\d+|python3)/(.*)\.py")
 
 # The rooms that run next to the kernel.
 _GUEST_ROOMS = ("__init__.py", "arch.py", "errors.py", "maps.py",
-                "linux", "measure", "play", "workload")  # fmt: skip
+                "linux", "measure", "play", "witness", "workload")  # fmt: skip
 
 
 def guest_root(arch: Arch, extra: tuple[str, ...] = ()) -> Path:

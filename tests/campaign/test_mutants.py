@@ -27,6 +27,15 @@ def test_a_mutant_must_be_seen_where_its_bug_is() -> None:
     assert not replace(seen, found=None).good
 
 
+def test_a_mutant_of_memory_must_be_seen_in_memory() -> None:
+    mutant = mutant_named("rename-leaks-a-reference")
+    survived = Verdict(mutant=mutant, operations=1, found=None)
+
+    assert not survived.good
+    assert not replace(survived, found=found_at(Fork(1))).good
+    assert replace(survived, untrue="cycles: expected 1").good
+
+
 def test_stock_must_agree() -> None:
     agreed = Verdict(mutant=None, operations=1, found=None)
 

@@ -5,7 +5,14 @@ import pytest
 
 from harness.arch import ARCHES, UM, arch_named
 from harness.errors import UsageError
-from harness.kbuild import Variant, base_names, variant, variant_named, variant_names
+from harness.kbuild import (
+    Variant,
+    base_names,
+    readable,
+    variant,
+    variant_named,
+    variant_names,
+)
 from harness.kbuild.config import merge_fragments
 from harness.kbuild.source import touched_files
 from harness.kbuild.variant import patch_paths, read_variant
@@ -141,6 +148,7 @@ def test_a_shipped_variant_has_its_patches_for_every_base(name: str, base: str) 
 
 def test_no_shipped_patch_or_fragment_is_one_that_no_variant_names() -> None:
     variants = [variant_named(name) for name in variant_names()]
+    variants += [readable(each) for each in variants]
 
     machines = {arch.kernel_arch for arch in ARCHES.values()}
     fragments = {path.stem for path in (kernels_dir() / "config").iterdir()}
@@ -148,3 +156,15 @@ def test_no_shipped_patch_or_fragment_is_one_that_no_variant_names() -> None:
     assert fragments == {f for v in variants for f in v.config} | machines
     of_machines = {p for arch in ARCHES.values() for p in arch.patches}
     assert patches == {p for v in variants for p in v.patches} | of_machines
+
+
+def test_a_readable_kernel_is_its_variant_with_debug_information() -> None:
+    stock = variant_named("refcount")
+
+    made = readable(stock)
+
+    assert made.readable
+    assert not stock.readable
+    assert made.name == "refcount-truth"
+    assert made.stores == stock.stores
+    assert made.config == (*stock.config, "truth")

@@ -100,7 +100,7 @@ def with_fields(**changed: object) -> bytes:
         (render_record(SAMPLE)[:-3], "not JSON"),
         (b"[]", "not a JSON object"),
         (b"null", "not a JSON object"),
-        (b"{}", "its kind is none of run, sample, end, status"),
+        (b"{}", "its kind is none of run, sample, count, end, status"),
         (with_fields(kind="other"), "its kind is none of"),
         (with_fields(kind=["sample"]), "its kind is none of"),
         (with_fields(value=...), "no field value"),

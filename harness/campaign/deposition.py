@@ -1,0 +1,137 @@
+"""What a witness said: its lines, hostile until parsed."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.campaign.accounts import Census
+from harness.errors import RecordError, UnsupportedError
+from harness.measure import Run, parse_record
+from harness.oracle import Kernel, parse_seen
+from harness.oracle.recording import Seen
+from harness.programs import printable
+
+_LONGEST = 1 << 24
+
+
+@dataclass
+class Deposition:
+    """Takes the lines of ``harness.witness.worker`` as they come.
+
+    ``described`` is the kernel as the player describes it, ``runs`` the records of
+    the cells; ``counted`` are the censuses in order: (cell, "cycles" or the like),
+    step, census.
+    """
+
+    described: dict[str, Any] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    counted: list[tuple[int | str, str, Census]] = field(default_factory=list)
+    _seen: dict[int, list[Seen]] = field(default_factory=dict)
+    _held: dict[str, Any] = field(default_factory=dict)
+    _pending: bytes = b""
+
+    def hear(self, chunk: bytes) -> bool:
+        """Take the next bytes: whether all is held now.
+
+        Raises RecordError for what no witness says, UnsupportedError for a kernel
+        without names.
+        """
+        *lines, self._pending = (self._pending + chunk).split(b"\n")
+        if len(self._pending) > _LONGEST:
+            raise RecordError(self._pending, "a witness's line has an end")
+        for line in lines:
+            try:
+                data = json.loads(line)
+            except (ValueError, RecursionError):
+                # What Python says when it fails; the command's end is the error.
+                continue
+            if isinstance(data, dict):
+                self._take(data, line)
+        return bool(self._held)
+
+    def _take(self, data: dict[str, Any], line: bytes) -> None:
+        try:
+            if "census" in data:
+                what, step = data["census"]
+                self.counted.append((_known(what), str(step), _census(data)))
+            elif "seen" in data:
+                seen = [parse_seen(each) for each in data["seen"]]
+                self._seen.setdefault(int(data["trace"]), []).extend(seen)
+            elif "kernel" in data:
+                self.described = dict(data["kernel"])
+                if self.described.get("support") != "supported":
+                    reason = printable(str(self.described.get("reason")))
+                    raise UnsupportedError(f"nothing to compare: {reason}")
+            elif "held" in data:
+                self._held = _checked_held(data["held"])
+            else:
+                record = parse_record(line)
+                if not isinstance(record, Run):
+                    raise ValueError("no run")
+                self.runs.append(record)
+        except (ValueError, TypeError, KeyError) as error:
+            raise RecordError(line, f"nothing that a witness says: {error!r}") from None
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel, as far as judging needs it. Raises RecordError."""
+        return Kernel.of(self.described)
+
+    @property
+    def vmcoreinfo(self) -> bytes:
+        """What a reader of the kernel's memory must know."""
+        return str(self._held["vmcoreinfo"]).encode()
+
+    def cell(self, index: int) -> list[tuple[str, Census]]:
+        """The census before a cell, and that after each of its steps."""
+        return [(step, census) for what, step, census in self.counted if what == index]
+
+    def after(self, what: str) -> Census:
+        """The last census of that name."""
+        return next(each for name, _, each in reversed(self.counted) if name == what)
+
+    def seen(self, trace: int) -> Sequence[Seen]:
+        """What the steps of a trace were seen to do."""
+        return self._seen.get(trace, [])
+
+    def held_cell(self, index: int) -> tuple[list[int], int]:
+        """The pids of a cell's process and children, and where its arena is."""
+        cell = self._held["cells"][index]
+        return cell["pids"], cell["start"]
+
+    def held_trace(self, index: int) -> tuple[list[int], int]:
+        """The pids of a trace's processes by number, 0 for none, and its arena."""
+        return self._held["traces"][index], self._held["start"]
+
+
+def _known(what: object) -> int | str:
+    if type(what) is int or type(what) is str:
+        return what
+    raise ValueError("a census is of a cell or has a name")
+
+
+def _census(data: dict[str, Any]) -> Census:
+    return Census(
+        objects={
+            int(name.rpartition("-")[2]): int(count)
+            for name, count in sorted(data["objects"].items())
+        },
+        calls={str(name): int(count) for name, count in data["calls"].items()},
+    )
+
+
+def _checked_held(data: dict[str, Any]) -> dict[str, Any]:
+    for cell in data["cells"]:
+        _check_numbers([cell["start"], *cell["pids"]])
+    for pids in data["traces"]:
+        _check_numbers(pids)
+    _check_numbers([data["start"]])
+    if type(data["vmcoreinfo"]) is not str:
+        raise ValueError("vmcoreinfo is text")
+    return data
+
+
+def _check_numbers(values: Sequence[object]) -> None:
+    if not all(type(value) is int and value >= 0 for value in values):
+        raise ValueError("pids and addresses are numbers")

@@ -1,0 +1,130 @@
+"""The command that looks into a kernel's memory: anonvma truth."""
+
+import argparse
+from collections.abc import Sequence
+from itertools import product
+
+from rich import box
+from rich.table import Table
+
+from harness.arch import arch_named
+from harness.campaign.results import appended_records, campaign_folder
+from harness.campaign.truth import Truth, TruthPlan, records_of, truth
+from harness.cli.options import add_arch, add_kernels, add_results
+from harness.cli.progress import Progress
+from harness.cli.requests import TruthRequest
+from harness.cli.tables import stdout_console
+from harness.cli.words import count, count_from_0, words
+from harness.errors import UsageError
+from harness.kbuild import build_kernel, readable, variant_named
+from harness.kbuild.variant import patch_paths
+from harness.programs import printable
+from harness.target import QemuTarget, guest_root
+from harness.workload import NamingKind, Store
+from harness.workload.naming import naming_from_label
+
+AS_PREDICTED, DIVERGED = 0, 1
+
+
+def add_truth(sub: argparse.ArgumentParser) -> None:
+    """Options of truth."""
+    add_kernels(sub, variant="refcount")
+    add_arch(sub, ("aarch64", "x86_64"))
+    sub.add_argument(
+        "--vmas", type=count, default=65_536, metavar="N",
+        help="of each process (default: 65536)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--children", type=count_from_0, default=3, metavar="K",
+        help="of each process, alive together (default: 3)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--naming", type=words, default=("distinct:79", "shared:79"),
+        metavar="SCHEME:LENGTH,...", help="(default: distinct:79,shared:79)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--seed", type=count_from_0, default=1, metavar="N",
+        help="of the random traces (default: 1)",
+    )  # fmt: skip
+    sub.add_argument("--name", help="of a campaign to add the records to")
+    add_results(sub)
+
+
+def truth_request(
+    options: argparse.Namespace, variants: Sequence[str], bases: Sequence[str]
+) -> TruthRequest:
+    """What was asked. UsageError for a scheme without names."""
+    arch = arch_named(options.arch)
+    namings = tuple(map(naming_from_label, options.naming))
+    for naming in namings:
+        if naming.kind is NamingKind.NONE:
+            raise UsageError("without names there is nothing to look at: --naming none")
+        naming.name_of(options.vmas - 1)
+    for variant in variants:
+        if Store.ABSENT in variant_named(variant).stores:
+            raise UsageError(f"variant {variant} keeps no names to look at")
+        for base in bases:
+            patch_paths(readable(variant_named(variant)), base, arch)
+    return TruthRequest(
+        plan=TruthPlan(
+            vmas=options.vmas, children=options.children, namings=namings,
+            seed=options.seed,
+        ),
+        variants=tuple(variants), bases=tuple(bases), arch=arch,
+        name=options.name, results=options.results,
+    )  # fmt: skip
+
+
+def truth_(request: TruthRequest) -> int:
+    """Hold kernels to account, one after the other; 1 when one differs."""
+    folder = campaign_folder(request.results, request.name)
+    found = []
+    with Progress() as progress, appended_records(folder) as append:
+        progress.step("making the guest's root")
+        guest_root(request.arch)
+        for base, variant in product(request.bases, request.variants):
+            kernel = build_kernel(
+                readable(variant_named(variant)), base, request.arch,
+                on_step=progress.step,
+            )  # fmt: skip
+            target = QemuTarget(arch=request.arch, kernel=kernel.image)
+            truth_of = truth(
+                request.plan, kernel, target, campaign=folder.name,
+                on_step=progress.step,
+            )  # fmt: skip
+            for record in records_of(truth_of):
+                append(record)
+            progress.line(f"{variant} {base}: {_verdict(truth_of)}")
+            found.append((f"{variant} {base}", truth_of))
+    for title, truth_of in found:
+        _print(f"{title} {request.arch.name}", truth_of)
+    print(f"records are in {folder}")
+    return DIVERGED if any(each.divergences for _, each in found) else AS_PREDICTED
+
+
+def _verdict(truth_of: Truth) -> str:
+    if truth_of.divergences:
+        return f"{len(truth_of.divergences)} numbers are not as predicted"
+    return "as predicted"
+
+
+def _print(title: str, truth_of: Truth) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title)
+    for column in ("of", "step", "counted", "predicted", "kernel"):
+        justify = "right" if column in ("predicted", "kernel") else "left"
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for balance in truth_of.balances:
+        for entry in balance.entries:
+            if entry.predicted or not entry.agrees or isinstance(entry.what, str):
+                table.add_row(
+                    balance.what, balance.step, entry.title, f"{entry.predicted:,}",
+                    f"{entry.counted:,}", style="" if entry.agrees else "bold",
+                )  # fmt: skip
+    stdout_console().print(table)
+    for words_ in truth_of.divergences:
+        print(f"not as predicted: {printable(words_)}")
+    if not truth_of.divergences:
+        print(
+            f"as predicted: {truth_of.vmas:,} named VMAs, their {truth_of.structs:,} "
+            "structs, who shares which, every count of references"
+        )

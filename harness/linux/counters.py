@@ -1,0 +1,147 @@
+"""What the kernel counts of itself: slab objects, and calls of its functions.
+
+For kernels that are looked into, not timed: both disturb what they count near.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness.errors import UnsupportedError
+
+_SLABINFO = Path("/proc/slabinfo")
+_CACHES = Path("/sys/kernel/slab")
+_TRACING = Path("/sys/kernel/tracing")
+
+
+class SlabCounter:
+    """Counts the objects in use of some slab caches, exactly.
+
+    slabinfo takes the free objects of a CPU's slab for used ones, so the caches
+    are shrunk just before, which takes the CPUs' slabs back (mm/slub.c
+    kmem_cache_shrink()). All files stay open: to open one needs memory, too. Raises
+    UnsupportedError where the kernel or the user has no such count.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        # Each write below needs a few bytes itself: their cache is shrunk last.
+        self._names = sorted(names, key=lambda name: name == "kmalloc-8")
+        try:
+            self._shrink = [
+                os.open(_CACHES / name / "shrink", os.O_WRONLY) for name in self._names
+            ]
+            self._info = os.open(_SLABINFO, os.O_RDONLY)
+        except OSError as error:
+            raise UnsupportedError(
+                f"slab objects cannot be counted here: {error}; it takes root and a "
+                "kernel with CONFIG_SLUB_DEBUG, booted with slab_nomerge"
+            ) from None
+        self.objects()
+
+    def objects(self) -> dict[str, int]:
+        """The objects in use now, by cache."""
+        for fd in self._shrink:
+            os.pwrite(fd, b"1", 0)
+        os.lseek(self._info, 0, os.SEEK_SET)
+        text = b""
+        while chunk := os.read(self._info, 1 << 16):
+            text += chunk
+        found = parse_slabinfo(text.decode())
+        return {name: found[name] for name in self._names}
+
+
+def parse_slabinfo(text: str) -> dict[str, int]:
+    """Active objects by cache. Source: mm/slab_common.c cache_show()."""
+    rows = (line.split() for line in text.splitlines()[2:])
+    return {row[0]: int(row[1]) for row in rows}
+
+
+@contextlib.contextmanager
+def counted_calls(functions: Sequence[str]) -> Iterator[None]:
+    """Count calls of kernel functions, from 0, while the block runs.
+
+    Raises UnsupportedError without CONFIG_FUNCTION_PROFILER, or where a function
+    is not one that can be traced, as one that was inlined.
+    """
+    try:
+        (_TRACING / "set_ftrace_filter").write_bytes(b"")
+        for name in functions:
+            # One at a time: of several in a write only the first is taken.
+            with open(_TRACING / "set_ftrace_filter", "ab", buffering=0) as file:
+                file.write(name.encode())
+        _profile(True)
+    except OSError as error:
+        raise UnsupportedError(
+            f"calls of {', '.join(functions)} cannot be counted here: {error}; it "
+            "takes root and a kernel with CONFIG_FUNCTION_PROFILER"
+        ) from None
+    try:
+        yield
+    finally:
+        _profile(False)
+
+
+def _profile(on: bool) -> None:
+    (_TRACING / "function_profile_enabled").write_bytes(b"1" if on else b"0")
+
+
+def function_calls(functions: Sequence[str]) -> dict[str, int]:
+    """How often each was called on any CPU since ``counted_calls`` began."""
+    calls = dict.fromkeys(functions, 0)
+    for path in (_TRACING / "trace_stat").glob("function*"):
+        # Source: kernel/trace/ftrace.c function_stat_show()
+        for line in path.read_text().splitlines()[2:]:
+            name, hits, *_ = line.split()
+            if name in calls:
+                calls[name] += int(hits)
+    return calls
+
+
+def vmcoreinfo() -> bytes:
+    """What a reader of this kernel's memory must know, as /proc/kcore's note says.
+
+    Raises UnsupportedError without CONFIG_PROC_KCORE, or without root.
+    """
+    try:
+        with open("/proc/kcore", "rb", buffering=0) as file:
+            head = file.read(64)
+            headers = os.pread(file.fileno(), 56 * _short(head, 56), _long(head, 32))
+            for at in range(0, len(headers), 56):
+                if headers[at : at + 4] == b"\4\0\0\0":
+                    notes = os.pread(
+                        file.fileno(), _long(headers, at + 32), _long(headers, at + 8)
+                    )
+                    return parse_vmcoreinfo(notes)
+    except OSError as error:
+        raise UnsupportedError(
+            f"the kernel's memory cannot be described: {error}; it takes root and a "
+            "kernel with CONFIG_PROC_KCORE"
+        ) from None
+    raise UnsupportedError("/proc/kcore has no notes")
+
+
+def parse_vmcoreinfo(notes: bytes) -> bytes:
+    """The text of the note VMCOREINFO. UnsupportedError without one."""
+    at = 0
+    while at + 12 <= len(notes):
+        name_size, size = _int(notes, at), _int(notes, at + 4)
+        value_at = at + 12 + (name_size + 3 & ~3)
+        if notes[at + 12 : at + 12 + name_size] == b"VMCOREINFO\0":
+            return notes[value_at : value_at + size]
+        at = value_at + (size + 3 & ~3)
+    raise UnsupportedError(
+        "/proc/kcore has no note VMCOREINFO: it needs a newer kernel"
+    )
+
+
+def _short(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 2], "little")
+
+
+def _int(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 4], "little")
+
+
+def _long(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 8], "little")

@@ -1,0 +1,180 @@
+"""A stopped kernel's memory, read from outside: the VMAs of a process, and their names.
+
+Everything is read from a dump of the guest's physical memory (QEMU's ELF), by the
+debug information of the kernel that ran in it; nothing is asked of that kernel.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import drgn
+from drgn.helpers.linux.mapletree import mt_for_each
+from drgn.helpers.linux.mm import vma_name
+from drgn.helpers.linux.pid import find_task
+
+from harness.errors import EnvironmentFault
+
+_LONGEST_NAME = 256
+_ELF_HEADER, _PROGRAM_HEADER = 64, 56
+
+
+@dataclass(frozen=True, slots=True)
+class NameStruct:
+    """A struct anon_vma_name: its address, its count of references, its text."""
+
+    address: int
+    references: int
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KernelVma:
+    """A VMA: its addresses, and its name, if it has one."""
+
+    start: int
+    end: int
+    name: NameStruct | None
+
+
+class Vmcore:
+    """The memory of a kernel, from its dump, its vmlinux and its vmcoreinfo.
+
+    Raises EnvironmentFault for a dump that is cut short or none, and for a vmlinux
+    that is another kernel's.
+    """
+
+    def __init__(self, dump: Path, vmlinux: Path, vmcoreinfo: bytes) -> None:
+        check_dump(dump)
+        self._check_kernel(vmlinux, vmcoreinfo)
+        self._dump = dump
+        self._program = drgn.Program(vmcoreinfo=vmcoreinfo)
+        try:
+            self._program.set_core_dump(dump)
+            self._program.load_debug_info([vmlinux])
+        except (drgn.MissingDebugInfoError, OSError, ValueError, LookupError) as error:
+            raise EnvironmentFault(
+                f"{dump} cannot be read with {vmlinux}: {error}"
+            ) from None
+        self._layout = _Layout(self._program)
+
+    @staticmethod
+    def _check_kernel(vmlinux: Path, vmcoreinfo: bytes) -> None:
+        told = re.search(rb"^BUILD-ID=([0-9a-f]+)$", vmcoreinfo, re.MULTILINE)
+        if told is None:
+            raise EnvironmentFault("the kernel did not say its build id")
+        try:
+            content = vmlinux.read_bytes()
+        except OSError as error:
+            raise EnvironmentFault(f"there is no vmlinux to read: {error}") from None
+        if b"GNU\0" + bytes.fromhex(told[1].decode()) not in content:
+            raise EnvironmentFault(
+                f"{vmlinux} is not of the kernel that was dumped, whose build id is "
+                f"{told[1].decode()}; build it again: anonvma build"
+            )
+
+    def vmas(self, pid: int) -> Iterator[KernelVma]:
+        """The VMAs of a process, in order.
+
+        Raises EnvironmentFault where the dump does not hold them.
+        """
+        layout, read = self._layout, self._program.read
+        structs: dict[int, NameStruct] = {}
+        try:
+            for vma in self._vma_addresses(pid):
+                field = layout.field_of(vma, read)
+                start, end = field("vm_start"), field("vm_end")
+                address = 0
+                if layout.named_files or not field("vm_file"):
+                    address = field("anon_name")
+                if address and address not in structs:
+                    structs[address] = self._struct_at(address)
+                yield KernelVma(start, end, structs[address] if address else None)
+        except (drgn.FaultError, LookupError) as error:
+            raise EnvironmentFault(
+                f"{self._dump} does not hold the memory of process {pid}: {error}"
+            ) from None
+
+    def names_shown(self, pid: int) -> Iterator[tuple[int, int, bytes]]:
+        """Start, end and name of each VMA as drgn's own ``vma_name`` has it."""
+        kind = self._program.type("struct vm_area_struct *")
+        for address in self._vma_addresses(pid):
+            vma = drgn.Object(self._program, kind, value=address)
+            yield vma.vm_start.value_(), vma.vm_end.value_(), vma_name(vma)
+
+    def _vma_addresses(self, pid: int) -> Iterator[int]:
+        task = find_task(self._program, pid)
+        if not task:
+            raise EnvironmentFault(f"{self._dump} has no process {pid}")
+        for _, _, entry in mt_for_each(task.mm.mm_mt.address_of_()):
+            yield entry.value_()
+
+    def _struct_at(self, address: int) -> NameStruct:
+        kref, text = self._layout.kref, self._layout.text
+        head = self._program.read(address, text)
+        return NameStruct(
+            address,
+            int.from_bytes(head[kref : kref + 4], "little"),
+            self._program.read_c_string(address + text, max_size=_LONGEST_NAME),
+        )
+
+
+class _Layout:
+    """Where the fields are, so that a VMA is one read and not a dozen objects."""
+
+    def __init__(self, program: drgn.Program) -> None:
+        vma = program.type("struct vm_area_struct")
+        self._size = drgn.sizeof(vma)
+        self._fields = {
+            name: drgn.offsetof(vma, name)
+            for name in ("vm_start", "vm_end", "vm_file", "anon_name", "shared")
+        }
+        # In a union before 6.2, where a VMA of a file has other things there
+        # (commit d09e8ca6cb93, "mm: anonymous shared memory naming").
+        self.named_files = self._fields["anon_name"] != self._fields["shared"]
+        struct = program.type("struct anon_vma_name")
+        self.kref = drgn.offsetof(struct, "kref.refcount.refs.counter")
+        self.text = drgn.offsetof(struct, "name")
+
+    def field_of(self, address: int, read):  # type: ignore[no-untyped-def]
+        data = read(address, self._size)
+        fields = self._fields
+
+        def field(name: str) -> int:
+            at = fields[name]
+            return int.from_bytes(data[at : at + 8], "little")
+
+        return field
+
+
+def check_dump(path: Path) -> None:
+    """Assert that a dump is ELF and has every byte that its headers promise.
+
+    Raises EnvironmentFault.
+    """
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            head = file.read(_ELF_HEADER)
+            if head[:4] != b"\x7fELF" or len(head) < _ELF_HEADER:
+                raise EnvironmentFault(f"{path} is no dump of a guest's memory")
+            at, count = _number(head, 32, 8), _number(head, 56, 2)
+            headers = os.pread(file.fileno(), count * _PROGRAM_HEADER, at)
+    except OSError as error:
+        raise EnvironmentFault(f"there is no dump to read: {error}") from None
+    whole = at + count * _PROGRAM_HEADER
+    for each in range(0, len(headers) - _PROGRAM_HEADER + 1, _PROGRAM_HEADER):
+        whole = max(
+            whole, _number(headers, each + 8, 8) + _number(headers, each + 32, 8)
+        )
+    if size < whole:
+        raise EnvironmentFault(
+            f"{path} was cut short: it should have {whole} bytes and has {size}; is "
+            "there room on the disk?"
+        )
+
+
+def _number(data: bytes, at: int, size: int) -> int:
+    return int.from_bytes(data[at : at + size], "little")
