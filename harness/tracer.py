@@ -122,6 +122,19 @@ class HeldProcess:
             raise OSError(2**64 - result, os.strerror(2**64 - result))
         return int(result)
 
+    def go_on(self) -> None:
+        """Let it run."""
+        self._process.cont()
+
+    def run_out(self) -> int:
+        """Wait for the end of a process that runs: its exit status, or -signal."""
+        process = self._process
+        event = process.debugger.waitProcessEvent(pid=self.pid)
+        while not isinstance(event, ProcessExit):
+            process.cont(event.signum if isinstance(event, ProcessSignal) else 0)
+            event = process.debugger.waitProcessEvent(pid=self.pid)
+        return int(-event.signum if event.exitcode is None else event.exitcode)
+
 
 @dataclass(frozen=True, slots=True)
 class Birth:
@@ -129,15 +142,17 @@ class Birth:
 
     parent: HeldProcess
     child: HeldProcess
-    _debugger: Any
 
     def resume(self) -> tuple[int, int]:
         """Let both run to their end: exit statuses of parent and child.
 
-        -N where signal N ended one. The parent must end without its child's help:
-        what is written to a pipe comes, but the child runs only after it.
+        -N where signal N ended one. The parent may wait for its child; the child
+        may not wait for a signal of its parent's.
         """
-        return _run_out(self.parent), _run_out(self.child)
+        self.parent.go_on()
+        self.child.go_on()
+        child = self.child.run_out()
+        return self.parent.run_out(), child
 
 
 def traced_calls(work: Work) -> list[TracedCall]:
@@ -195,7 +210,7 @@ def stopped_at_birth(work: Work) -> Iterator[Birth]:
             raise CheckFailed(f"the traced process was to fork, but: {event}")
         child = event.process
         try:
-            yield Birth(HeldProcess(process), HeldProcess(child), debugger)
+            yield Birth(HeldProcess(process), HeldProcess(child))
         finally:
             _end(child)
 
@@ -227,16 +242,6 @@ def _traced(work: Work) -> Iterator[Any]:
         yield process
     finally:
         _end(process)
-
-
-def _run_out(held: HeldProcess) -> int:
-    process, passed_on = held._process, 0
-    while True:
-        process.cont(passed_on)
-        event = process.debugger.waitProcessEvent(pid=held.pid)
-        if isinstance(event, ProcessExit):
-            return int(-event.signum if event.exitcode is None else event.exitcode)
-        passed_on = event.signum if isinstance(event, ProcessSignal) else 0
 
 
 def _end(process: Any) -> None:
