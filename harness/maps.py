@@ -31,6 +31,8 @@ _NAME = rb"[ !-#%-Z^_a-~]{0,79}"
 _ANON = re.compile(rb"\[anon:(" + _NAME + rb")\]")
 _ANON_SHMEM = re.compile(rb"\[anon_shmem:(" + _NAME + rb")\]")
 _SPECIAL = re.compile(rb"\[[!-Z^-~][ -Z^-~]*\]")
+# A line of smaps that is no field; a last one that was cut short, too.
+_NO_FIELD = re.compile(rb"^[^A-Z\n].*\n?", re.MULTILINE)
 
 
 class PathKind(Enum):
@@ -145,6 +147,15 @@ def parse_maps(text: bytes) -> Iterator[MapsEntry]:
             raise MapsFormatError(line, "it overlaps or precedes the line before it")
         end = entry.end
         yield entry
+
+
+def smaps_headers(text: bytes) -> bytes:
+    """The lines of a whole /proc/pid/smaps that maps has too, as they are.
+
+    The others are fields, ``Size:`` to ``VmFlags:``, and begin with a capital.
+    Source: fs/proc/task_mmu.c show_smap(), which begins with show_map_vma().
+    """
+    return b"".join(_NO_FIELD.findall(text))
 
 
 def render_line(entry: MapsEntry) -> bytes:

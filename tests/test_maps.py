@@ -11,6 +11,7 @@ from harness.maps import (
     parse_maps,
     render_line,
     render_maps,
+    smaps_headers,
 )
 
 NAME_BYTES = bytes(c for c in range(0x20, 0x7F) if c not in b"\\`$[]")
@@ -162,3 +163,19 @@ def test_lines_that_overlap_are_an_error() -> None:
 
 def test_no_text_is_no_entries() -> None:
     assert list(parse_maps(b"")) == []
+
+
+def test_the_headers_of_smaps_are_its_lines_that_maps_has_too() -> None:
+    headers = [
+        b"00400000-00401000 rw-p 00000000 00:00 0 ",
+        b"7f0000000000-7f0000001000 rw-p 00000000 00:00 0 ".ljust(73)
+        + b"[anon:Size:  4 kB]",
+        b"7f0000002000-7f0000003000 r--p 00000000 08:01 12 ".ljust(73)
+        + b"/a\rRss: 0 kB",
+    ]
+    fields = b"Size:                  4 kB\nVmFlags: rd wr mr mw me ac \n"
+
+    text = b"".join(header + b"\n" + fields for header in headers)
+
+    assert smaps_headers(text) == b"".join(header + b"\n" for header in headers)
+    assert smaps_headers(b"") == b""

@@ -29,6 +29,7 @@ from harness.linux.procfs import (
     kernel_config,
     map_count,
     read_maps,
+    read_smaps,
     read_sysctl,
     write_sysctl,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "query_vma",
     "read_into",
     "read_maps",
+    "read_smaps",
     "read_sysctl",
     "remap_memory",
     "set_anon_name",

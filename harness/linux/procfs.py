@@ -9,9 +9,18 @@ from pathlib import Path
 
 def read_maps(pid: int | None = None) -> bytes:
     """All of /proc/PID/maps; this process's own without a pid."""
+    return _read_of(pid, "maps")
+
+
+def read_smaps(pid: int | None = None) -> bytes:
+    """All of /proc/PID/smaps; FileNotFoundError where it is not built in."""
+    return _read_of(pid, "smaps")
+
+
+def _read_of(pid: int | None, file_name: str) -> bytes:
     who = "self" if pid is None else str(pid)
     # Unbuffered: the kernel hands out one page a read however much is asked.
-    with open(f"/proc/{who}/maps", "rb", buffering=0) as file:
+    with open(f"/proc/{who}/{file_name}", "rb", buffering=0) as file:
         return file.readall()
 
 

@@ -9,10 +9,22 @@ import fcntl
 import os
 from dataclasses import dataclass
 
-from harness.linux.uapi import PROCMAP_QUERY, PROCMAP_QUERY_COVERING_OR_NEXT_VMA
+from harness.linux.uapi import (
+    PROCMAP_QUERY,
+    PROCMAP_QUERY_COVERING_OR_NEXT_VMA,
+    PROCMAP_QUERY_VMA_EXECUTABLE,
+    PROCMAP_QUERY_VMA_READABLE,
+    PROCMAP_QUERY_VMA_SHARED,
+    PROCMAP_QUERY_VMA_WRITABLE,
+)
 
 # PATH_MAX: names need 93 bytes at most, paths may need all of it.
 _NAME_SIZE = 4096
+_ACCESS = (
+    PROCMAP_QUERY_VMA_READABLE,
+    PROCMAP_QUERY_VMA_WRITABLE,
+    PROCMAP_QUERY_VMA_EXECUTABLE,
+)
 
 
 class _Query(ctypes.Structure):
@@ -37,10 +49,19 @@ class _Query(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class QueriedVma:
-    """A VMA as the ioctl tells it; ``pathname`` as in maps, empty if unnamed."""
+    """A VMA as the ioctl tells it, in the terms of ``MapsEntry``.
+
+    ``pathname`` is empty if unnamed, and has newlines of a path as they are, which
+    maps writes as ``\\012``.
+    """
 
     start: int
     end: int
+    perms: str
+    offset: int
+    major: int
+    minor: int
+    inode: int
     pathname: bytes
 
 
@@ -70,4 +91,20 @@ def query_vma(
         os.close(fd)
     # The size counts the NUL byte, and is 0 for an unnamed VMA.
     length = max(query.vma_name_size - 1, 0)
-    return QueriedVma(query.vma_start, query.vma_end, name.raw[:length])
+    return QueriedVma(
+        start=query.vma_start,
+        end=query.vma_end,
+        perms=_perms(query.vma_flags),
+        offset=query.vma_offset,
+        major=query.dev_major,
+        minor=query.dev_minor,
+        inode=query.inode,
+        pathname=name.raw[:length],
+    )
+
+
+def _perms(flags: int) -> str:
+    """The flags as maps writes them."""
+    letters = zip("rwx", _ACCESS, strict=True)
+    access = "".join(letter if flags & bit else "-" for letter, bit in letters)
+    return access + ("s" if flags & PROCMAP_QUERY_VMA_SHARED else "p")

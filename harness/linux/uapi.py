@@ -47,3 +47,7 @@ def syscall_number(name: str) -> int:
 # include/uapi/linux/fs.h: PROCMAP_QUERY = _IOWR('f', 17, struct procmap_query)
 PROCMAP_QUERY = (3 << 30) | (104 << 16) | (ord("f") << 8) | 17
 PROCMAP_QUERY_COVERING_OR_NEXT_VMA = 0x10
+PROCMAP_QUERY_VMA_READABLE = 0x01
+PROCMAP_QUERY_VMA_WRITABLE = 0x02
+PROCMAP_QUERY_VMA_EXECUTABLE = 0x04
+PROCMAP_QUERY_VMA_SHARED = 0x08
