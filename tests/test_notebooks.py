@@ -16,8 +16,8 @@ def cells_of(path: Path) -> list[dict[str, Any]]:
     return [{**cell, "text": "".join(cell["source"])} for cell in document["cells"]]
 
 
-def test_there_are_the_four() -> None:
-    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04"]
+def test_there_are_the_five() -> None:
+    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -116,13 +116,14 @@ def frame_of_records(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def _frame_of(path: Path) -> pd.DataFrame:
-    frame = frame_of_records(_records_of(path))
+    frame = frame_of_records(records_of(path))
     if frame.empty:
         raise UsageError(f"{path} has no samples yet")
     return frame
 
 
-def _records_of(path: Path) -> Iterator[Record]:
+def records_of(path: Path) -> Iterator[Record]:
+    """The records of a file in order; RecordError names the line that is none."""
     runs = set()
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines[:-1], 1):

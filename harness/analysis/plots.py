@@ -92,6 +92,25 @@ def plot_lengths(found: Sequence[Answer]) -> Figure:
     return figure
 
 
+def plot_memory(memory: pd.DataFrame) -> Figure:
+    """Bytes that one fork takes for names, over their length; of ``memory_table``."""
+    distinct = memory[memory["naming"] == "distinct"]
+    figure, (ax,) = _figure(1)
+    for (variant, base, machine), cell in distinct.groupby(
+        ["variant", "base", "machine"]
+    ):
+        color, marker = _STYLE["strdup" if variant == "strdup" else "refcounted"]
+        ax.plot(
+            cell["name_length"], cell["bytes"] / cell["vmas"], color=color,
+            marker=marker, ls="-" if base == "6.12" else "--",
+            lw=2 if machine == "aarch64" else 1, label=f"{variant} {base} {machine}",
+        )  # fmt: skip
+    ax.set_xlabel("bytes of a name")
+    ax.set_ylabel("bytes a VMA, by one fork")
+    ax.legend(fontsize=8)
+    return figure
+
+
 def plot_nulls(nulls: Sequence[Null]) -> Figure:
     """How far two identical unnamed arms lie apart, a dot a boot."""
     figure, (ax,) = _figure(1, height=1.2 + 0.28 * len(nulls))

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from harness.model import Model, NameStore
 from harness.model.accounting import Held, account
-from harness.vmcore import KernelVma
 from harness.workload import Cell
 from harness.workload.layout_steps import layout_steps
 from harness.workload.ops import PAGE, Fork, SetName, Step
+
+if TYPE_CHECKING:
+    from harness.vmcore import KernelVma
 
 # include/linux/mm_inline.h, mm/madvise.c: these make and free every name struct.
 ALLOC, FREE = "anon_vma_name_alloc", "anon_vma_name_free"
@@ -151,7 +154,7 @@ def _balance(
 
 
 def differing_names(
-    expected: Sequence[Held], seen: Mapping[int, Sequence[KernelVma]], start: int
+    expected: Sequence[Held], seen: Mapping[int, "Sequence[KernelVma]"], start: int
 ) -> str:
     """The first VMA whose name the kernel keeps otherwise; empty where none.
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.campaign.accounts import (
     ALLOC,
@@ -41,7 +42,6 @@ from harness.model.accounting import held_names, slab_classes
 from harness.oracle import Judge
 from harness.play import PlayJob
 from harness.target import QemuTarget
-from harness.vmcore import Vmcore
 from harness.witness.job import WitnessJob, render_witness_job
 from harness.workload import Cell, Layout, NamingScheme, Store
 from harness.workload.gen import Theme, traces
@@ -55,6 +55,9 @@ from harness.workload.ops import (
     Step,
     Write,
 )
+
+if TYPE_CHECKING:
+    from harness.vmcore import Vmcore
 
 MOST_CHILDREN = 8
 _STORES: dict[Store, type[NameStore]] = {
@@ -124,6 +127,9 @@ def truth(
     Raises GuestError's subclasses; EnvironmentFault for a dump that cannot be
     written or read.
     """
+    # Not in an image, which has no kernel to look into.
+    from harness.vmcore import Vmcore
+
     store = kernel.variant.stores[0]
     if store not in _STORES:
         raise UsageError(f"variant {kernel.variant.name} keeps no names to look at")
@@ -155,7 +161,7 @@ class _Comparison:
         self,
         job: WitnessJob,
         deposition: Deposition,
-        memory: Vmcore,
+        memory: "Vmcore",
         on_step: Callable[[str], None],
     ) -> None:
         self._job = job

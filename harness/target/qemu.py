@@ -22,7 +22,6 @@ from harness.measure.conditions import EMULATED, ICOUNT, SILICON_GUEST
 from harness.programs import tail_of
 from harness.target.channel import MONITOR, OUTPUT
 from harness.target.guest import GuestTarget, InitWords, Launch
-from harness.target.qmp import dump_memory
 from harness.target.rootfs import PROJECT, guest_root, harness_archive, job_archive
 
 
@@ -158,6 +157,9 @@ class QemuTarget(GuestTarget):
         EnvironmentFault where the dump cannot be written, GuestError's other
         subclasses for a guest that did not live to the end of its dump.
         """
+        # Not in an image, which has no QEMU.
+        from harness.target.qmp import dump_memory
+
         monitors: list[socket.socket] = []
 
         def on_output(chunk: bytes) -> None:

@@ -368,6 +368,13 @@ def test_ctrl_c_and_terminate_are_status_130(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("module", ["drgn", "qemu", "scipy", "matplotlib"])
+def test_what_an_image_lacks_is_not_needed_to_start(module: str) -> None:
+    program = f"import sys; sys.modules[{module!r}] = None; import harness.cli.main"
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 def test_what_needs_no_table_waits_for_no_pandas() -> None:
     program = "import sys, harness.cli; sys.exit('pandas' in sys.modules)"
 

@@ -1,0 +1,69 @@
+"""What kernels hold: the counts of ``anonvma truth``, as tidy frames.
+
+One row a number, of ``load_counts``:
+
+    column                  dtype   what
+    variant, base, machine  str     the kernel, and where it ran
+    vmas                    int64   VMAs of the cell
+    naming, name_length     str, int64   how they are named
+    step                    str     built, named, fork 1, fork 2, ...
+    what                    str     allocated or freed (structs), or a slab class in
+                                    bytes (objects of it)
+    predicted, counted      int64   by the model; by the kernel
+    agrees                  bool    whether they are the same, as far as can be told
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from harness.analysis.frames import records_of
+from harness.errors import UsageError
+from harness.measure import Count, Run
+
+_OF_RUN = ("variant", "base", "machine", "vmas", "naming", "name_length")
+
+
+def load_counts(path: Path) -> pd.DataFrame:
+    """The counts of a campaign: its folder, or its records.
+
+    Raises UsageError where there are none, RecordError for a line that is not a
+    record.
+    """
+    path = path / "records.jsonl" if path.is_dir() else path
+    if not path.exists():
+        raise UsageError(f"there are no records at {path}")
+    runs: dict[str, dict[str, object]] = {}
+    rows = []
+    for record in records_of(path):
+        if isinstance(record, Run):
+            runs[record.run] = {name: getattr(record, name) for name in _OF_RUN}
+        elif isinstance(record, Count):
+            rows.append({**runs[record.run], **asdict(record)})
+    if not rows:
+        raise UsageError(f"{path} has no counts; anonvma truth takes them")
+    frame = pd.DataFrame(rows).drop(columns="run")
+    frame["variant"] = frame["variant"].str.removesuffix("-truth")
+    return frame
+
+
+def memory_table(counts: pd.DataFrame) -> pd.DataFrame:
+    """What one fork takes for names: structs, their slab class, bytes.
+
+    A row for each kernel, machine and scheme; the last fork of each.
+    """
+    forks = counts[counts["step"].str.startswith("fork")]
+    rows = []
+    for keys, cell in forks.groupby(list(_OF_RUN), sort=True):
+        last = cell[cell["step"] == cell["step"].iloc[-1]].set_index("what")
+        classes = last.drop(index=["allocated", "freed"])
+        used = classes[classes["predicted"] > 0]
+        row = dict(zip(_OF_RUN, keys, strict=True))
+        sizes = used.index.astype(int)
+        row["structs"] = int(last.loc["allocated", "counted"])
+        row["of bytes"] = int(sizes[0]) if len(sizes) else 0
+        row["bytes"] = int((sizes * used["counted"]).sum())
+        row["bytes predicted"] = int((sizes * used["predicted"]).sum())
+        rows.append(row)
+    return pd.DataFrame(rows)
