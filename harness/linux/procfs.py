@@ -33,11 +33,6 @@ def count_maps() -> int:
     return count
 
 
-def map_count() -> int:
-    """This process's mm->map_count: maps shows [vsyscall], which is of no mm."""
-    return count_maps() - read_maps().count(b" [vsyscall]\n")
-
-
 def read_sysctl(name: str) -> str:
     """A setting, by its dotted name, without the final newline."""
     return _sysctl_path(name).read_text().strip()

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from harness.linux import die_with_parent, map_count, read_sysctl
+from harness.linux import die_with_parent, read_maps, read_sysctl
 from harness.play.calls import Means, call
 from harness.workload.ops import MOST_PROCESSES, Exec, Exit, Fork, Limit, Op, Step
 
@@ -159,7 +159,8 @@ class _Process:
                 self._flush()
                 self._leave(step, at)
             case Limit(room):
-                self._limit = map_count() + room
+                _, arena = self._vma_counts()
+                self._limit = arena + room
                 self._look(at, 0)
                 return at + 1
         self._look(at, self._call(step.op))
@@ -171,11 +172,20 @@ class _Process:
             if self._limit is None:
                 call(op, self._cast.means)
             else:
-                with self._cast.limit.held(self._limit):
+                # It may have mapped since the limit was set, too.
+                own, _ = self._vma_counts()
+                with self._cast.limit.held(own + self._limit):
                     call(op, self._cast.means)
         except OSError as error:
             return error.errno or -1
         return 0
+
+    def _vma_counts(self) -> tuple[int, int]:
+        """VMAs of this process outside of the arena, and inside."""
+        text = read_maps()
+        arena = len(self._cast.means.place.inside.findall(text))
+        # maps shows [vsyscall], which is of no mm.
+        return text.count(b"\n") - arena - text.count(b" [vsyscall]\n"), arena
 
     def _fork(self, child: int, at: int) -> int:
         self._flush()
