@@ -6,7 +6,7 @@ debug information of the kernel that ran in it; nothing is asked of that kernel.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,7 @@ class Vmcore:
         structs: dict[int, NameStruct] = {}
         try:
             for vma in self._vma_addresses(pid):
-                field = layout.field_of(vma, read)
+                field = layout.fields_in(read(vma, layout.size))
                 start, end = field("vm_start"), field("vm_end")
                 address = 0
                 if layout.named_files or not field("vm_file"):
@@ -126,7 +126,7 @@ class _Layout:
 
     def __init__(self, program: drgn.Program) -> None:
         vma = program.type("struct vm_area_struct")
-        self._size = drgn.sizeof(vma)
+        self.size = drgn.sizeof(vma)
         self._fields = {
             name: drgn.offsetof(vma, name)
             for name in ("vm_start", "vm_end", "vm_file", "anon_name", "shared")
@@ -138,8 +138,8 @@ class _Layout:
         self.kref = drgn.offsetof(struct, "kref.refcount.refs.counter")
         self.text = drgn.offsetof(struct, "name")
 
-    def field_of(self, address: int, read):  # type: ignore[no-untyped-def]
-        data = read(address, self._size)
+    def fields_in(self, data: bytes) -> Callable[[str], int]:
+        """The fields of a VMA's bytes, by name."""
         fields = self._fields
 
         def field(name: str) -> int:

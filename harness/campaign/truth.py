@@ -240,7 +240,9 @@ def records_of(truth: Truth) -> Iterator[Record]:
     for run in truth.runs:
         label = f"{run.naming}:{run.name_length}"
         rows = [balance for balance in truth.balances if balance.what == label]
-        wrong = [words for words in truth.divergences if words.startswith(label)]
+        # shared:7 is the beginning of shared:79 too.
+        ours = (f"{label}, ", f"{label}: ")
+        wrong = [words for words in truth.divergences if words.startswith(ours)]
         counts = [
             Count(
                 run=run.run, step=balance.step, what=str(entry.what),

@@ -43,7 +43,7 @@ from harness.cli.requests import (
     TruthRequest,
     TuneRequest,
 )
-from harness.cli.truth import truth_, truth_request
+from harness.cli.truth import keeping_names, truth_, truth_request
 from harness.cli.tune import tune
 from harness.errors import EnvironmentFault, HarnessError, UsageError
 from harness.kbuild import base_names, variant_names
@@ -358,8 +358,11 @@ def _mutants_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
 
 
 def _truth_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
-    variants = _chosen(options.variant, variant_names())
-    return truth_request(options, variants, _chosen(options.base, base_names()))
+    return truth_request(
+        options,
+        _chosen(options.variant, keeping_names()),
+        _chosen(options.base, base_names()),
+    )
 
 
 def _one_choice(options: argparse.Namespace, command: str) -> TargetChoice:

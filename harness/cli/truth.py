@@ -3,20 +3,25 @@
 import argparse
 from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 
 from rich import box
 from rich.table import Table
 
 from harness.arch import arch_named
-from harness.campaign.results import appended_records, campaign_folder
+from harness.campaign.results import (
+    appended_records,
+    campaign_folder,
+    remove_empty_campaign,
+)
 from harness.campaign.truth import Truth, TruthPlan, records_of, truth
 from harness.cli.options import add_arch, add_kernels, add_results
 from harness.cli.progress import Progress
 from harness.cli.requests import TruthRequest
 from harness.cli.tables import stdout_console
 from harness.cli.words import count, count_from_0, words
-from harness.errors import UsageError
-from harness.kbuild import build_kernel, readable, variant_named
+from harness.errors import HarnessError, UsageError
+from harness.kbuild import build_kernel, readable, variant_named, variant_names
 from harness.kbuild.variant import patch_paths
 from harness.programs import printable
 from harness.target import QemuTarget, guest_root
@@ -50,6 +55,11 @@ def add_truth(sub: argparse.ArgumentParser) -> None:
     add_results(sub)
 
 
+def keeping_names() -> list[str]:
+    """The variants that have something to look at: what ``all`` means here."""
+    return [n for n in variant_names() if Store.ABSENT not in variant_named(n).stores]
+
+
 def truth_request(
     options: argparse.Namespace, variants: Sequence[str], bases: Sequence[str]
 ) -> TruthRequest:
@@ -66,7 +76,8 @@ def truth_request(
             raise UsageError("without names there is nothing to look at: --naming none")
         naming.name_of(options.vmas - 1)
     for variant in variants:
-        if Store.ABSENT in variant_named(variant).stores:
+        variant_named(variant)
+        if variant not in keeping_names():
             raise UsageError(f"variant {variant} keeps no names to look at")
         for base in bases:
             patch_paths(readable(variant_named(variant)), base, arch)
@@ -83,6 +94,18 @@ def truth_request(
 def truth_(request: TruthRequest) -> int:
     """Hold kernels to account, one after the other; 1 when one differs."""
     folder = campaign_folder(request.results, request.name)
+    try:
+        found = _look_into_all(request, folder)
+    except (HarnessError, KeyboardInterrupt):
+        remove_empty_campaign(folder)
+        raise
+    for title, truth_of in found:
+        _print(f"{title} {request.arch.name}", truth_of)
+    print(f"records are in {folder}")
+    return DIVERGED if any(each.divergences for _, each in found) else AS_PREDICTED
+
+
+def _look_into_all(request: TruthRequest, folder: Path) -> list[tuple[str, Truth]]:
     found = []
     with Progress() as progress, appended_records(folder) as append:
         progress.step("making the guest's root")
@@ -101,10 +124,7 @@ def truth_(request: TruthRequest) -> int:
                 append(record)
             progress.line(f"{variant} {base}: {_verdict(truth_of)}")
             found.append((f"{variant} {base}", truth_of))
-    for title, truth_of in found:
-        _print(f"{title} {request.arch.name}", truth_of)
-    print(f"records are in {folder}")
-    return DIVERGED if any(each.divergences for _, each in found) else AS_PREDICTED
+    return found
 
 
 def _verdict(truth_of: Truth) -> str:

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+
+from harness.campaign.accounts import Balance, Entry
+from harness.campaign.truth import Truth, records_of
+from harness.cli import truth as command
+from harness.cli.main import main, parse_arguments
+from harness.cli.requests import TruthRequest
+from harness.errors import EnvironmentFault
+from harness.measure import RunEnd
+from tests.synthetic import run_of
+
+
+def test_all_are_the_variants_that_keep_names() -> None:
+    request = parse_arguments(["truth", "--variant", "all"])
+
+    assert isinstance(request, TruthRequest)
+    assert request.variants == ("refcount", "strdup", "switch")
+
+
+def test_a_run_is_invalid_for_its_own_divergences_only() -> None:
+    runs = tuple(run_of(run=f"r{n}", naming=f"shared:{n}") for n in (7, 79))
+    wrong = Balance("shared:79", "named", (Entry("allocated", 1, 2),))
+    found = Truth(
+        balances=(wrong,), vmas=0, structs=0,
+        divergences=tuple(wrong.divergences), runs=runs,
+    )  # fmt: skip
+
+    ends = [each for each in records_of(found) if isinstance(each, RunEnd)]
+
+    assert [(end.run, end.valid) for end in ends] == [("r7", True), ("r79", False)]
+
+
+def test_what_failed_before_a_record_leaves_no_campaign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise EnvironmentFault("no mmdebstrap")
+
+    monkeypatch.setattr(command, "guest_root", refuse)
+
+    assert main(["truth", "--results", str(tmp_path)]) == 3
+    assert list(tmp_path.iterdir()) == []
