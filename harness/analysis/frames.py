@@ -14,7 +14,7 @@ One row a sample, with the facts of its run beside it:
     target, accelerator, machine, cpu, clock, clock_step      where it ran
     vmas, vma_pages, written_pages, naming, name_length       the cell
     map_count, max_map_count, pinned_cpu, fifo, python, harness, launched
-    run_valid                  bool     the run ended, and said it was valid
+    run_valid                  bool     the run ended valid, and was not superseded
 
 Other columns are those of harness.measure.records.Run, by the same names.
 """
@@ -27,7 +27,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.errors import RecordError, UsageError
-from harness.measure import Record, Run, RunEnd, Sample, parse_record
+from harness.measure import Record, Run, RunEnd, Sample, Superseded, parse_record
 
 # A kernel, and where it runs on which clock; and the facts that must then be the
 # same for two runs to be pooled.
@@ -97,6 +97,7 @@ def frame_of_records(records: Iterable[Record]) -> pd.DataFrame:
     """
     runs: dict[str, Run] = {}
     ended: dict[str, bool] = {}
+    superseded: set[str] = set()
     samples: list[Sample] = []
     for record in records:
         match record:
@@ -106,11 +107,11 @@ def frame_of_records(records: Iterable[Record]) -> pd.DataFrame:
                 samples.append(record)
             case RunEnd():
                 ended[record.run] = record.valid
+            case Superseded():
+                superseded.add(record.run)
+    valid = {run for run, valid in ended.items() if valid} - superseded
     facts = {name: asdict(run) for name, run in runs.items()}
-    rows = [
-        {**facts[s.run], **asdict(s), "run_valid": ended.get(s.run, False)}
-        for s in samples
-    ]
+    rows = [{**facts[s.run], **asdict(s), "run_valid": s.run in valid} for s in samples]
     names = [field.name for kind in (Run, Sample) for field in fields(kind)]
     return pd.DataFrame(rows, columns=[*dict.fromkeys(names), "run_valid"])
 
@@ -133,7 +134,7 @@ def records_of(path: Path) -> Iterator[Record]:
             raise RecordError(line, f"{path}:{number}: {error}") from None
         if isinstance(record, Run):
             runs.add(record.run)
-        if isinstance(record, Sample) and record.run not in runs:
+        if isinstance(record, Sample | Superseded) and record.run not in runs:
             raise RecordError(line, f"{path}:{number}: its run is not before it")
         yield record
 

@@ -2,6 +2,7 @@
 
 SCHEMA history
   1  first format
+  2  a run can be superseded
 """
 
 import json
@@ -13,7 +14,9 @@ from typing import Any
 
 from harness.errors import RecordError
 
-SCHEMA = 1
+SCHEMA = 2
+# Schema 2 only adds a kind: what was written as 1 is read as it is.
+_READ = (1, 2)
 
 
 class Metric(Enum):
@@ -150,19 +153,31 @@ class RunEnd:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Superseded:
+    """A run that ended valid was measured again: its samples are not analysed.
+
+    Its block was not complete when its guest was gone. Stands after the run's end.
+    """
+
+    run: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """A guest's job is over: its exit status, negative for the signal it died of."""
 
     code: int
 
 
-Record = Run | Sample | Count | RunEnd | Status
+Record = Run | Sample | Count | RunEnd | Superseded | Status
 
 _KINDS: dict[str, type[Record]] = {
     "run": Run,
     "sample": Sample,
     "count": Count,
     "end": RunEnd,
+    "superseded": Superseded,
     "status": Status,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
@@ -191,9 +206,11 @@ def parse_record(line: bytes) -> Record:
     kind = _KINDS.get(str(found.pop("kind", None)))
     if kind is None:
         raise RecordError(line, f"its kind is none of {', '.join(_KINDS)}")
-    if kind is Run and found.get("schema") != SCHEMA:
+    if kind is Run and found.get("schema") not in _READ:
         raise RecordError(
-            line, f"schema {found.get('schema')!r}, this harness reads {SCHEMA}"
+            line,
+            f"schema {found.get('schema')!r}, this harness reads "
+            f"{' and '.join(map(str, _READ))}",
         )
     types_of = typing.get_type_hints(kind)
     names = [field.name for field in fields(kind)]

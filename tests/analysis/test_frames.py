@@ -16,7 +16,7 @@ from harness.analysis import (
     write_parquet,
 )
 from harness.errors import RecordError, UsageError
-from harness.measure import Record, Run, RunEnd, Sample, render_record
+from harness.measure import Record, Run, RunEnd, Sample, Superseded, render_record
 from tests.synthetic import (
     EXIT_COST,
     WARMUP_COST,
@@ -217,6 +217,30 @@ def test_samples_that_may_not_be_analysed_are_kept_but_not_usable(
 
     assert {1, 2, 3, 4} < set(frame["value"])
     assert list(usable(frame, "fork")["value"]) == [1, 2]
+
+
+def test_a_superseded_run_is_not_usable_wherever_that_stands(tmp_path: Path) -> None:
+    good = whole_run(run_of(run="good"), [1, 2])
+    bad = whole_run(run_of(run="bad"), [3, 4])
+    gone = Superseded(run="bad", reason="its guest was gone")
+
+    for records in (
+        [*bad, gone, *good],
+        [*bad, *good, gone],
+        [*bad[:-1], gone, bad[-1], *good],
+    ):
+        frame = load(write_records(tmp_path, records))
+
+        assert {1, 2, 3, 4} < set(frame["value"])
+        assert list(usable(frame, "fork")["value"]) == [1, 2]
+
+
+def test_what_is_superseded_before_it_began_is_an_error(tmp_path: Path) -> None:
+    good = whole_run(run_of(run="good"), [1, 2])
+    write_records(tmp_path, [*good, Superseded(run="other", reason="")])
+
+    with pytest.raises(RecordError, match=r":10: its run is not before it"):
+        load(tmp_path)
 
 
 def test_what_must_match_is_what_makes_a_kernel_and_a_clock() -> None:

@@ -15,6 +15,7 @@ from harness.measure import (
     RunEnd,
     Sample,
     Status,
+    Superseded,
     Unit,
     parse_record,
     render_record,
@@ -46,9 +47,10 @@ def made(kind: type[Record], **closed: st.SearchStrategy[object]) -> st.SearchSt
 
 
 records = st.one_of(
-    made(Run, schema=st.just(1), unit=units),
+    made(Run, schema=st.sampled_from([1, 2]), unit=units),
     made(Sample, metric=metrics, unit=units),
     made(RunEnd),
+    made(Superseded),
     made(Status),
 )
 
@@ -100,7 +102,7 @@ def with_fields(**changed: object) -> bytes:
         (render_record(SAMPLE)[:-3], "not JSON"),
         (b"[]", "not a JSON object"),
         (b"null", "not a JSON object"),
-        (b"{}", "its kind is none of run, sample, count, end, status"),
+        (b"{}", "its kind is none of run, sample, count, end, superseded, status"),
         (with_fields(kind="other"), "its kind is none of"),
         (with_fields(kind=["sample"]), "its kind is none of"),
         (with_fields(value=...), "no field value"),
@@ -116,8 +118,11 @@ def with_fields(**changed: object) -> bytes:
         (with_fields(unit="s"), "field unit is not one of its values"),
         (with_fields(unit=["ns"]), "field unit has the wrong type"),
         (b'{"kind":"status","code":false}', "field code has the wrong type"),
-        (b'{"kind":"run","schema":2}', "schema 2, this harness reads 1"),
-        (b'{"kind":"run"}', "schema None, this harness reads 1"),
+        (b'{"kind":"run","schema":3}', "schema 3, this harness reads 1 and 2"),
+        (b'{"kind":"run","schema":[1]}', "schema [1], this harness reads 1 and 2"),
+        (b'{"kind":"run"}', "schema None, this harness reads 1 and 2"),
+        (b'{"kind":"superseded","run":"a"}', "no field reason"),
+        (b'{"kind":"superseded","run":1,"reason":""}', "field run has the wrong type"),
         (b'{"kind":"run","schema":1}', "no field run, campaign"),
     ],
     ids=lambda value: value if isinstance(value, str) else repr(value[:30]),
@@ -138,6 +143,14 @@ def test_a_schema_that_is_true_is_not_schema_1() -> None:
 
     with pytest.raises(RecordError, match="field schema has the wrong type"):
         parse_record(line)
+
+
+def test_that_a_run_is_superseded_is_one_line() -> None:
+    record = Superseded(run="a", reason="its guest was gone")
+    line = b'{"kind":"superseded","run":"a","reason":"its guest was gone"}\n'
+
+    assert render_record(record) == line
+    assert parse_record(line) == record
 
 
 def test_records_of_schema_1_are_read_as_they_were_written() -> None:
