@@ -1,10 +1,9 @@
 """Campaigns: a seeded plan of runs, its execution, and where its records go."""
 
+from harness.campaign.appending import RECORDS, appended_records
 from harness.campaign.execute import Listener, Outcome, check_names, run_plan
 from harness.campaign.plan import Plan, preset_names, read_plan, read_preset
 from harness.campaign.results import (
-    RECORDS,
-    appended_records,
     campaign_folder,
     keep_plan,
     remove_empty_campaign,

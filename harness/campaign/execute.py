@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,21 +10,37 @@ from pathlib import Path
 
 import psutil
 
+from harness.campaign.appending import RECORDS
 from harness.campaign.plan import Plan
+from harness.campaign.resuming import Standing, read_standing
 from harness.campaign.subjects import Subject
-from harness.errors import CheckFailed, Stopped, UnsupportedError
-from harness.measure import Job, Record, Run, RunEnd, Unit
+from harness.errors import BadRecord, CheckFailed, Stopped, UnsupportedError
+from harness.measure import (
+    Job,
+    PlannedCell,
+    Record,
+    Run,
+    RunEnd,
+    Sample,
+    Superseded,
+    Unit,
+)
+from harness.programs import tail_of
 from harness.target import memory_mib
 from harness.workload import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a campaign came to: cells planned and ended, and those that failed."""
+    """What a campaign came to: cells planned and ended, and those that failed.
+
+    ``kept`` of those planned were measured before, and are not among the ended.
+    """
 
     planned: int
     ended: int
     invalid: tuple[str, ...]
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,21 +60,26 @@ def run_plan(
     listener: Listener,
     parallel: int,
 ) -> Outcome:
-    """Boot and measure all of a plan, up to ``parallel`` guests at a time.
+    """Boot and measure what is left of a plan, up to ``parallel`` guests at a time.
 
-    Instructions do not care for the neighbours, so guests that count them may
-    share the host; where time is taken there is one at a time. Raises the first
-    GuestError, after the other guests have been stopped; what was recorded by
-    then stays recorded.
+    Blocks that the records in ``folder`` have whole are not measured again; what
+    they have of others is marked as superseded. Instructions do not care for the
+    neighbours, so guests that count them may share the host; where time is taken
+    there is one at a time. Raises the first GuestError, after the other guests
+    have been stopped; what was recorded by then stays recorded.
     """
     stop = threading.Event()
-    session = secrets.token_hex(4)
     by_name = {subject.name: subject for subject in subjects}
-    jobs = [
-        _job(plan, folder.name, session, boot, by_name[name])
-        for boot, name in plan.boots_in_order(list(by_name))
-    ]
-    tally = _Tally(sum(len(job.cells) for job in jobs), append, listener)
+    standing = read_standing(folder / RECORDS, plan, subjects)
+    for run in standing.left:
+        append(Superseded(run=run, reason="its guest did not finish the block"))
+    jobs, kept = _jobs(plan, folder.name, by_name, standing)
+    planned = kept + sum(len(job.cells) for job in jobs)
+    if kept:
+        listener.on_step(f"{kept} of {planned} cells were measured before")
+    if not jobs:
+        return Outcome(planned=planned, ended=0, invalid=(), kept=kept)
+    tally = _Tally(planned, kept, append, listener)
     fitting = max(1, _available_mib() // max(memory_mib(job) + 200 for job in jobs))
     if any(job.conditions.unit is Unit.NS for job in jobs):
         parallel = 1
@@ -66,9 +87,11 @@ def run_plan(
     def boot(job: Job) -> None:
         subject = by_name[job.variant]
         launched = datetime.now(UTC).isoformat(timespec="seconds")
-        console = folder / f"console-{session}-{job.boot}.txt"
+        console = folder / f"console-{job.session}-{job.boot}.txt"
         subject.target(stop).run_job(
-            replace(job, launched=launched), tally.listen_to(job, subject), console
+            replace(job, launched=launched),
+            tally.listen_to(job, subject, console),
+            console,
         )
 
     with ThreadPoolExecutor(min(parallel, fitting, len(jobs))) as pool:
@@ -107,28 +130,34 @@ class _Tally:
     """Checks each record against the plan, appends it, and counts."""
 
     def __init__(
-        self, planned: int, append: Callable[[Record], None], listener: Listener
+        self,
+        planned: int,
+        kept: int,
+        append: Callable[[Record], None],
+        listener: Listener,
     ) -> None:
         self._planned = planned
+        self._kept = kept
         self._append = append
         self._listener = listener
         self._lock = threading.Lock()
         self._ended = 0
         self._invalid: list[str] = []
 
-    def listen_to(self, job: Job, subject: Subject) -> Callable[[Record], None]:
+    def listen_to(
+        self, job: Job, subject: Subject, console: Path
+    ) -> Callable[[Record], None]:
         """The function that takes the records of one boot."""
-        running = ""
+        expected = _Expected(job, console)
 
         def listen(record: Record) -> None:
-            nonlocal running
+            cell = expected.take(record)
             if isinstance(record, Run):
                 _check_kernel(record, subject)
-                running = job.cells[record.position].cell.label
             with self._lock:
                 self._append(record)
                 if isinstance(record, RunEnd):
-                    self._end(record, job.boot, running)
+                    self._end(record, job.boot, cell)
 
         return listen
 
@@ -136,15 +165,86 @@ class _Tally:
         self._ended += 1
         if not record.valid:
             self._invalid.append(f"{cell}: {record.reason}")
-        self._listener.on_cell(self._ended, self._planned, f"boot {boot}: {cell}")
+        ended = self._kept + self._ended
+        self._listener.on_cell(ended, self._planned, f"boot {boot}: {cell}")
 
     def outcome(self) -> Outcome:
         return Outcome(
-            planned=self._planned, ended=self._ended, invalid=tuple(self._invalid)
+            planned=self._planned,
+            ended=self._ended,
+            invalid=tuple(self._invalid),
+            kept=self._kept,
         )
 
 
-def _job(plan: Plan, campaign: str, session: str, boot: int, subject: Subject) -> Job:
+class _Expected:
+    """What a guest may say next: the runs of its job, in order, and no more of each.
+
+    A guest is not trusted: without this one that is broken could fill the disk.
+    """
+
+    def __init__(self, job: Job, console: Path) -> None:
+        self._job = job
+        self._console = console
+        # Fork and exit of each repetition; naming, renaming, splitting, unmapping.
+        self._most = 2 * (job.warmups + job.repetitions) + 4
+        self._next = 0
+        self._samples = 0
+        self._running = ""
+
+    def take(self, record: Record) -> str:
+        """The label of the cell that a record is of; BadRecord for any other."""
+        job = self._job
+        match record:
+            case Run(position=position, run=run) if (
+                not self._running
+                and position == self._next < len(job.cells)
+                and run == f"{job.session}-{job.boot}-{position}"
+            ):
+                self._running, self._samples = run, 0
+                self._next += 1
+            case Sample(run=self._running) if (
+                self._running and self._samples < self._most
+            ):
+                self._samples += 1
+            case RunEnd(run=self._running) if self._running:
+                self._running = ""
+            case _:
+                raise BadRecord(
+                    "the guest sent a record that its job has no place for: "
+                    f"{type(record).__name__} {getattr(record, 'run', '')!r:.80}",
+                    tail_of(self._console),
+                )
+        return job.cells[self._next - 1].cell.label
+
+
+def _jobs(
+    plan: Plan, campaign: str, subjects: Mapping[str, Subject], standing: Standing
+) -> tuple[list[Job], int]:
+    """A job for each boot of which something is left, and how many cells are not."""
+    session = secrets.token_hex(4)
+    jobs, kept = [], 0
+    for boot, name in plan.boots_in_order(list(subjects)):
+        cells = plan.cells_of_boot(boot, subjects[name].stores)
+        left = tuple(
+            planned
+            for planned in cells
+            if (name, boot, planned.block) not in standing.finished
+        )
+        kept += len(cells) - len(left)
+        if left:
+            jobs.append(_job(plan, campaign, session, boot, subjects[name], left))
+    return jobs, kept
+
+
+def _job(
+    plan: Plan,
+    campaign: str,
+    session: str,
+    boot: int,
+    subject: Subject,
+    cells: tuple[PlannedCell, ...],
+) -> Job:
     return Job(
         campaign=campaign,
         session=session,
@@ -157,13 +257,12 @@ def _job(plan: Plan, campaign: str, session: str, boot: int, subject: Subject) -
         launched="",
         warmups=plan.warmups,
         repetitions=plan.repetitions,
-        cells=plan.cells_of_boot(boot, subject.stores),
+        cells=cells,
     )
 
 
 def _check_kernel(run: Run, subject: Subject) -> None:
-    well = run.kernel_release.endswith(subject.release_end)
-    if not well or run.config_sha256 != subject.config_sha256:
+    if not subject.is_kernel_of(run):
         raise CheckFailed(
             f"a guest of variant {run.variant} runs another kernel: expected a release "
             f"that ends in {subject.release_end} and configuration "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.analysis import check_poolable, frame_of_records, load
-from harness.campaign.results import RECORDS
+from harness.campaign.appending import RECORDS
 from harness.errors import RecordError, UsageError
 from harness.measure import Record, Run, RunEnd, Superseded, parse_record
 

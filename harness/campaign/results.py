@@ -1,19 +1,17 @@
-"""results/<campaign>/: records appended as they come, and the plan they follow."""
+"""results/<campaign>/: its folder, and the plan that its records follow."""
 
-import contextlib
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import harness
+from harness.campaign.appending import RECORDS
 from harness.campaign.plan import Plan
-from harness.errors import EnvironmentFault, UsageError
-from harness.measure import Record, render_record
+from harness.errors import UsageError
 
-RECORDS = "records.jsonl"
 _PLAN = "plan.json"
 
 
@@ -56,50 +54,46 @@ def remove_empty_campaign(folder: Path) -> bool:
 def keep_plan(folder: Path, plan: Plan, argv: Sequence[str]) -> None:
     """Write down the plan before anything is run.
 
-    Raises UsageError when the campaign was begun with another plan.
+    A campaign that was begun goes on with the same plan, or with more boots of it.
+    Raises UsageError when it was begun with another.
     """
     path = folder / _PLAN
     told = json.loads(json.dumps(asdict(plan)))
-    if path.exists():
-        before = json.loads(path.read_text())["plan"]
-        changed = [k for k in told if k != "seed" and told[k] != before.get(k)]
-        if changed:
-            raise UsageError(
-                f"{folder} was begun with another plan ({', '.join(changed)} differ); "
-                "choose another name"
-            )
-        return
     document = {
         "plan": told,
         "command": list(argv),
         "harness": harness.__version__,
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    path.write_text(json.dumps(document, indent=1) + "\n")
-
-
-@contextlib.contextmanager
-def appended_records(folder: Path) -> Iterator[Callable[[Record], None]]:
-    """A function that appends one record, in one write, to the campaign's file.
-
-    A record is on its way to the disk when the function returns: killing this
-    process loses none. Raises EnvironmentFault when the file ends inside a
-    line, as after a full disk.
-    """
-    path = folder / RECORDS
-    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        size = os.fstat(fd).st_size
-        if size and os.pread(fd, 1, size - 1) != b"\n":
-            raise EnvironmentFault(
-                f"{path} ends inside a line; remove its last line to go on with it"
+    if path.exists():
+        kept = _read_plan(path)
+        before = kept["plan"]
+        more = dict(told, boots=max(told["boots"], before["boots"]))
+        if changed := [k for k in told if more[k] != before.get(k) and k != "boots"]:
+            raise UsageError(
+                f"{folder} was begun with another plan ({', '.join(changed)} differ); "
+                "choose another name"
             )
+        if told["boots"] < before["boots"]:
+            raise UsageError(
+                f"{folder} has {before['boots']} boots planned: it can get more, but "
+                f"not fewer ({told['boots']})"
+            )
+        if told["boots"] == before["boots"]:
+            return
+        document["began"] = kept["began"]
+    # Whole or not at all, whenever we are killed.
+    new = path.with_name(f".{_PLAN}.new")
+    new.write_text(json.dumps(document, indent=1) + "\n")
+    new.replace(path)
 
-        def append(record: Record) -> None:
-            line = render_record(record)
-            if os.write(fd, line) != len(line):
-                raise EnvironmentFault(f"{path}: the disk is full")
 
-        yield append
-    finally:
-        os.close(fd)
+def _read_plan(path: Path) -> dict[str, Any]:
+    try:
+        # Any: checked here as far as it is used.
+        kept: Any = json.loads(path.read_text())
+        if type(kept["plan"]["boots"]) is not int or type(kept["began"]) is not str:
+            raise TypeError("boots are a number, began is a time")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError(f"{path} is not a campaign's plan: {error!r}") from None
+    return dict(kept)

@@ -10,7 +10,7 @@ from typing import Protocol
 from harness.arch import UM, Arch, arch_named
 from harness.errors import UnsupportedError, UsageError
 from harness.kbuild import build_kernel, variant_named
-from harness.measure import Conditions, Job, Record
+from harness.measure import Conditions, Job, Record, Run
 from harness.measure.facts import KernelFacts
 from harness.target import (
     Accelerator,
@@ -93,6 +93,23 @@ class Subject:
     def conditions(self) -> Conditions:
         """How its target measures."""
         return self.target(threading.Event()).conditions
+
+    def is_kernel_of(self, run: Run) -> bool:
+        """Whether a run's kernel says that it is this one."""
+        return (
+            run.kernel_release.endswith(self.release_end)
+            and run.config_sha256 == self.config_sha256
+        )
+
+    def has_run(self, run: Run) -> bool:
+        """Whether a run is one of this kernel's, taken as its target takes them."""
+        conditions = self.conditions
+        return (
+            (run.variant, run.base) == (self.name, self.base)
+            and (run.target, run.accelerator, run.unit)
+            == (conditions.target, conditions.accelerator, conditions.unit.value)
+            and self.is_kernel_of(run)
+        )
 
 
 def guest_target(

@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +46,7 @@ from harness.doctor import examine
 from harness.errors import HarnessError, UsageError
 from harness.kbuild import build_kernel, variant_named
 from harness.kbuild.mutant import mutant_named, mutant_variant
+from harness.measure import Record
 from harness.programs import printable
 from harness.target import (
     COMMAND_MIB,
@@ -142,51 +144,65 @@ def _boot_target(request: BootRequest, progress: Progress) -> GuestTarget:
 
 
 def run(request: RunRequest) -> int:
-    """Measure a plan on each target and print its table.
+    """Measure what is left of a plan on each target, and print its table.
 
     1 when a cell failed its check, or could not be measured here.
     """
     folder = campaign_folder(request.results, request.name)
-    keep_plan(folder, request.plan, request.argv)
     outcomes = []
-    with Progress() as progress:
+    with (
+        Progress() as progress,
+        appended_records(folder, on_step=progress.line) as append,
+    ):
         try:
+            keep_plan(folder, request.plan, request.argv)
             for choice in request.choices:
-                outcomes.append(_run_on(choice, request, folder, progress))
+                outcomes.append(_run_on(choice, request, folder, append, progress))
         except (HarnessError, KeyboardInterrupt):
             if not remove_empty_campaign(folder):
                 progress.line(
-                    f"what was recorded before is kept: anonvma show {folder}"
+                    f"what was recorded before is kept: anonvma show {folder}; to go "
+                    f"on with it, the same command with --name {folder.name}"
                 )
             raise
-        ended = sum(outcome.ended for outcome in outcomes)
-        planned = sum(outcome.planned for outcome in outcomes)
-        progress.line(f"{ended} of {planned} cells measured")
+        progress.line(_told(outcomes))
     invalid = [reason for outcome in outcomes for reason in outcome.invalid]
     for reason in invalid:
         print(f"not measured: {printable(reason)}", file=sys.stderr)
-    if ended > len(invalid):
+    if sum(outcome.kept + outcome.ended for outcome in outcomes) > len(invalid):
         _show(folder)
     return UNCHECKED if invalid else DONE
 
 
+def _told(outcomes: Sequence[Outcome]) -> str:
+    kept = sum(outcome.kept for outcome in outcomes)
+    done = kept + sum(outcome.ended for outcome in outcomes)
+    planned = sum(outcome.planned for outcome in outcomes)
+    if kept == planned:
+        return f"all {planned} cells were measured before; --boots N adds boots"
+    before = f", {kept} of them before" if kept else ""
+    return f"{done} of {planned} cells measured{before}"
+
+
 def _run_on(
-    choice: TargetChoice, request: RunRequest, folder: Path, progress: Progress
+    choice: TargetChoice,
+    request: RunRequest,
+    folder: Path,
+    append: Callable[[Record], None],
+    progress: Progress,
 ) -> Outcome:
     plan = request.plan
     subjects = subjects_of(choice, plan.variants, plan.base, on_step=progress.step)
     check_names(plan, subjects)
     progress.step(f"measuring on {choice.kind}; records go to {folder}")
-    listener = Listener(on_step=progress.step, on_cell=progress.cell)
-    with appended_records(folder) as append:
-        return run_plan(
-            plan,
-            subjects,
-            folder=folder,
-            append=append,
-            listener=listener,
-            parallel=request.parallel,
-        )
+    return run_plan(
+        plan,
+        subjects,
+        folder=folder,
+        append=append,
+        listener=Listener(on_step=progress.step, on_cell=progress.cell),
+        parallel=request.parallel,
+    )
 
 
 def image(request: ImageRequest) -> int:

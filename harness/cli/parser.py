@@ -162,7 +162,9 @@ def _add_run(sub: argparse.ArgumentParser) -> None:
     where = sub.add_argument_group("where")
     add_target(where, f"of kernel: {', '.join(TARGETS)} (default: qemu)", single=False)
     how = sub.add_argument_group("how")
-    how.add_argument("--name", help="of the campaign; an existing one gets more boots")
+    how.add_argument(
+        "--name", help="of the campaign; one that was begun is gone on with"
+    )
     how.add_argument(
         "--jobs",
         type=count,

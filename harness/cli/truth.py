@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from harness.arch import arch_named
-from harness.campaign.results import (
+from harness.campaign import (
     appended_records,
     campaign_folder,
     remove_empty_campaign,

@@ -8,6 +8,7 @@ records go to file descriptor FD, words to standard error.
 import hashlib
 import os
 import platform
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from pathlib import Path
 from time import clock_gettime_ns
 
 import harness
-from harness.errors import CheckFailed, HarnessError
+from harness.errors import CheckFailed, EnvironmentFault, HarnessError
 from harness.linux import (
     clock_step,
     config_digest,
@@ -43,9 +44,9 @@ def run_job(job: Job, emit: Callable[[Record], None]) -> None:
     """Run every cell; a cell whose check fails ends as an invalid run.
 
     Raises UnsupportedError when the kernel is not what the job says,
-    EnvironmentFault when a setting cannot be changed, and RuntimeError
-    when a cell's process dies. A cell of more VMAs than vm.max_map_count allows,
-    where that may not be raised, ends as an invalid run too.
+    EnvironmentFault when a setting cannot be changed or a cell's process dies. A
+    cell of more VMAs than vm.max_map_count allows, where that may not be raised,
+    ends as an invalid run too.
     """
     stores = StoreControl(job.stores)
     describe = describer(job, cpu=pin_to_one_cpu())
@@ -116,8 +117,15 @@ def _run_cell_apart(request: CellRequest) -> None:
             os._exit(code)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if status not in (_DONE, _UNCHECKED):
-        how = f"signal {-status}" if status < 0 else f"status {status}"
-        raise RuntimeError(f"the process of cell [{request.cell.label}] died: {how}")
+        raise EnvironmentFault(
+            f"the process of cell [{request.cell.label}] ended {_how(status)}"
+        )
+
+
+def _how(status: int) -> str:
+    if status == -signal.SIGKILL:
+        return "by signal 9: it was killed, or there was no memory left"
+    return f"by signal {-status}" if status < 0 else f"with status {status}"
 
 
 def _run_cell(request: CellRequest) -> int:

@@ -17,9 +17,15 @@ from harness.campaign import (
     execute,
     run_plan,
 )
-from harness.errors import CheckFailed, GuestHung, Stopped, UnsupportedError
+from harness.errors import (
+    BadRecord,
+    CheckFailed,
+    GuestHung,
+    Stopped,
+    UnsupportedError,
+)
 from harness.kbuild import variant_named
-from harness.measure import Conditions, Job, Record, Run, RunEnd
+from harness.measure import Conditions, Count, Job, Record, Run, RunEnd
 from harness.measure.conditions import ICOUNT, SILICON_GUEST
 from tests.synthetic import run_of, whole_run
 
@@ -69,7 +75,7 @@ def records_of(job: Job) -> list[list[Record]]:
                 run=f"{job.session}-{job.boot}-{position}", variant=job.variant,
                 base=job.base, store=planned.cell.store.value,
                 vmas=planned.cell.layout.vmas, naming=planned.cell.naming.label,
-                boot=job.boot, position=position,
+                boot=job.boot, position=position, block=planned.block,
             ),
             [100] * job.repetitions,
         )
@@ -342,3 +348,38 @@ def test_guests_at_a_time_are_no_more_than_asked_for_planned_or_have_room(
     campaign.run(play_well, plan=replace(PLAN, boots=boots), parallel=parallel)
 
     assert sizes == [guests]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["a run twice", "another's run", "a run too many", "a sample of no run",
+     "samples without end", "an end before its run", "a count"],
+)  # fmt: skip
+def test_a_guest_says_what_its_job_asks_for_and_no_more(
+    campaign: Campaign, said: str
+) -> None:
+    def guest(job: Job, emit: Emit, stop: threading.Event) -> None:
+        cells = records_of(job)
+        (run, sample, *_, end), second = cells[0], cells[1][0]
+        assert isinstance(run, Run)
+        assert isinstance(second, Run)
+        broken: dict[str, list[Record]] = {
+            "a run twice": [run, run],
+            "another's run": [replace(run, run="../../x")],
+            "a run too many": [
+                *(r for cell in cells for r in cell),
+                replace(run, run=f"{job.session}-{job.boot}-8", position=8),
+            ],
+            "a sample of no run": [sample],
+            "samples without end": [run, *[sample] * 10_000],
+            "an end before its run": [end],
+            "a count": [run, Count(run=run.run, step="", what="", predicted=0,
+                                   counted=0, agrees=True)],
+        }  # fmt: skip
+        for record in broken[said]:
+            emit(record)
+
+    with pytest.raises(BadRecord, match="that its job has no place for"):
+        campaign.run(guest, plan=replace(PLAN, boots=1))
+
+    assert len(campaign.recorded) < 200

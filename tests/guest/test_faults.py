@@ -95,7 +95,10 @@ def test_a_worker_whose_process_dies_is_a_failed_job(
     with pytest.raises(JobFailed, match="exit status 1") as raised:
         boot_target().run_job(job, records.append, console)
 
-    assert "died: signal 9" in raised.value.console
+    assert (
+        "ended by signal 9: it was killed, or there was no memory left"
+        in raised.value.console
+    )
     assert [r.vmas for r in records if isinstance(r, Run)] == [100]
 
 

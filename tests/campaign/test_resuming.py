@@ -1,0 +1,162 @@
+"""Campaigns gone on with: what is finished stays, what is not is done again."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.analysis import frame_of_records, load, usable
+from harness.campaign import Listener, Outcome, Plan, run_plan
+from harness.campaign.appending import appended_records
+from harness.campaign.resuming import Standing, read_standing, standing_of
+from harness.errors import GuestLost
+from harness.measure import Job, Record, Run, RunEnd, Superseded
+from tests.campaign.test_execute import Emit, play_well, records_of, subject_of
+from tests.synthetic import run_of, whole_run
+
+PLAN = Plan(vmas=(10,), naming=("distinct:9",), boots=3, blocks=2)
+CELLS = 4
+SUBJECT = subject_of("switch", play_well)
+
+
+def block_of(
+    session: str,
+    boot: int,
+    block: int,
+    cells: int = CELLS,
+    facts: Mapping[str, str] | None = None,
+) -> list[Record]:
+    """The records of a block's first cells, as a guest of PLAN leaves them."""
+    records: list[Record] = []
+    for position in range(cells):
+        run = run_of(run=f"{session}-{boot}-{block}-{position}", boot=boot, block=block)
+        changed = replace(run, session=session, **(facts or {}))  # type: ignore[arg-type]
+        records += whole_run(changed, [100])
+    return records
+
+
+def standing(records: Iterable[Record]) -> Standing:
+    return standing_of(records, PLAN, [SUBJECT])
+
+
+def test_a_block_is_finished_when_one_guest_has_measured_all_of_it() -> None:
+    found = standing([*block_of("a", 0, 0), *block_of("a", 0, 1, 3)])
+
+    assert found.finished == {("switch", 0, 0)}
+    assert found.left == ("a-0-1-0", "a-0-1-1", "a-0-1-2")
+
+
+def test_halves_of_two_guests_are_no_block() -> None:
+    found = standing([*block_of("a", 0, 0, 2), *block_of("b", 0, 0, 2)])
+
+    assert found.finished == frozenset()
+    assert len(found.left) == 4
+
+
+def test_what_was_superseded_is_not_left_again() -> None:
+    half = block_of("a", 0, 0, 2)
+    marks = [Superseded(run=f"a-0-0-{n}", reason="x") for n in range(2)]
+
+    assert standing([*half, *marks]).left == ()
+    whole = standing([*half, *marks, *block_of("b", 0, 0)])
+    assert whole == Standing(finished=frozenset({("switch", 0, 0)}))
+
+
+def test_a_cell_that_did_not_end_or_failed_its_check_leaves_its_block_open() -> None:
+    *most, end = block_of("a", 1, 0)
+    assert isinstance(end, RunEnd)
+
+    assert standing(most).finished == frozenset()
+    assert standing([*most, replace(end, valid=False)]).finished == frozenset()
+    assert standing([*most, end]).finished == {("switch", 1, 0)}
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("variant", "strdup"),
+        ("base", "6.1"),
+        ("target", "uml"),
+        ("accelerator", "kvm"),
+        ("unit", "ns"),
+        ("config_sha256", "of another"),
+        ("kernel_release", "6.12.1-strdup"),
+    ],
+)
+def test_runs_of_other_kernels_and_places_finish_nothing(fact: str, value: str) -> None:
+    found = standing(block_of("a", 0, 0, facts={fact: value}))
+
+    assert found == Standing()
+
+
+def run_here(folder: Path, guest: object, plan: Plan = PLAN) -> Outcome:
+    with appended_records(folder) as append:
+        return run_plan(
+            plan,
+            [subject_of("switch", guest)],  # type: ignore[arg-type]
+            folder=folder,
+            append=append,
+            listener=Listener(on_step=lambda s: None, on_cell=lambda *cell: None),
+            parallel=1,
+        )
+
+
+def test_a_campaign_that_lost_its_guests_measures_every_cell_once(
+    tmp_path: Path,
+) -> None:
+    # The guest is lost after ever more records, within runs and between them.
+    lost_after = [3, 30, 90, 170, 171, 400]
+
+    def fragile(job: Job, emit: Emit, stop: object) -> None:
+        for record in (r for records in records_of(job) for r in records):
+            if left[0] == 0:
+                raise GuestLost("gone", "")
+            left[0] -= 1
+            emit(record)
+
+    outcomes = []
+    for limit in lost_after:
+        left = [limit]
+        try:
+            outcomes.append(run_here(tmp_path, fragile))
+        except GuestLost:
+            continue
+    done = run_here(tmp_path, play_well)
+    again = run_here(tmp_path, play_well)
+
+    assert done.kept + done.ended == done.planned == 3 * 2 * CELLS
+    assert again == Outcome(planned=24, ended=0, invalid=(), kept=24)
+    assert read_standing(tmp_path / "records.jsonl", PLAN, [SUBJECT]).left == ()
+    frame = usable(load(tmp_path), "fork")
+    assert len(frame) == 24 * 7
+    cells = frame.groupby(["boot", "block", "store", "naming"])["run"].nunique()
+    assert sorted(set(cells)) == [1, 2]
+    assert cells.sum() == 24
+
+
+def test_more_boots_leave_those_before_as_they_are(tmp_path: Path) -> None:
+    run_here(tmp_path, play_well)
+    jobs: list[int] = []
+
+    def guest(job: Job, emit: Emit, stop: object) -> None:
+        jobs.append(job.boot)
+        for records in records_of(job):
+            for record in records:
+                emit(record)
+
+    outcome = run_here(tmp_path, guest, replace(PLAN, boots=5))
+
+    assert jobs == [3, 4]
+    assert outcome == Outcome(planned=40, ended=16, invalid=(), kept=24)
+
+
+def test_superseded_samples_are_kept_and_not_analysed() -> None:
+    run = run_of()
+    records = [*whole_run(run, [100]), Superseded(run=run.run, reason="x")]
+
+    frame = frame_of_records(records)
+
+    assert len(frame) > 0
+    assert not frame["run_valid"].any()
+    assert isinstance(records[0], Run)
