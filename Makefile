@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup venv run test test-kernel test-guest test-model test-notebooks \
-        mutants kselftest notebooks calibrate check \
+        test-torture torture mutants kselftest notebooks calibrate check \
         format lint layers types unit kernels image probe doctor lock clean
 
 PYTHON ?= python3
@@ -30,7 +30,7 @@ help: ## Show this list.
 run: setup ## Measure, and print the table: everything from nothing.
 	$(ANONVMA) run $(ARGS)
 
-test: setup check test-kernel test-guest test-model test-notebooks ## All tests, those in real guests included.
+test: setup check test-kernel test-guest test-model test-notebooks test-torture ## All tests, those in real guests included.
 
 check: format lint layers types unit ## Everything that needs no kernel.
 
@@ -51,6 +51,12 @@ test-model: setup ## Three minutes of agree, and three mutants that it must tell
 
 test-notebooks: venv ## The notebooks, run on the data that comes with us.
 	$(BIN)/pytest --nbmake -p no:cacheprovider notebooks
+
+test-torture: setup ## Five minutes of make torture.
+	$(BIN)/python -m tests.torture --minutes 5 --seed $(DAY)
+
+torture: setup ## Kills, faults and hostile input: an hour, or ARGS="--minutes N".
+	$(BIN)/python -m tests.torture $(ARGS)
 
 calibrate: venv ## Intervals and verdicts against campaigns whose truth is known.
 	$(BIN)/python -m tests.analysis.calibration

@@ -181,7 +181,10 @@ def _check_from_child(arena: Arena, cell: Cell) -> None:
         message = pipe.read().decode(errors="replace")
     status, _, _ = timed_wait(pid, CLOCK)
     if status:
-        raise CheckFailed(message or f"the check died: wait status {status}")
+        raise CheckFailed(
+            message or f"the check was killed by signal {status & 0x7F}: there was no "
+            "memory left, or somebody killed it"
+        )
 
 
 def _difference(expected: bytes, pid: int, where: str) -> str:

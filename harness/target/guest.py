@@ -34,6 +34,8 @@ from harness.target.channel import (
 )
 
 COMMAND_MIB = 1024
+# mm/oom_kill.c __oom_kill_process()
+_OUT_OF_MEMORY = ": Killed process "
 
 # What the guest needs for itself: kernel, root in memory, Python.
 _GUEST_MIB = 512
@@ -142,14 +144,18 @@ class GuestTarget(ABC):
         words = self._words
         argv = [*words.python, "-m", "harness.measure.worker", f"{words.job}/job.json"]
         files = {**self._files(argv, RECORDS), "job.json": render_job(job)}
-        status = self._boot(files, memory_mib(job), on_record, None, console)
+        mib = memory_mib(job)
+        status = self._boot(files, mib, on_record, None, console)
         if status.code:
             how = (
                 f"signal {-status.code}"
                 if status.code < 0
                 else f"exit status {status.code}"
             )
-            raise JobFailed(f"the worker ended with {how}", tail_of(console))
+            shown = tail_of(console)
+            if _OUT_OF_MEMORY in shown:
+                how += f": the guest's {mib} MiB of memory were not enough"
+            raise JobFailed(f"the worker ended with {how}", shown)
 
     def run_command(
         self,
