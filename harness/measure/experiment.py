@@ -182,7 +182,8 @@ def _check_from_child(arena: Arena, cell: Cell) -> None:
     status, _, _ = timed_wait(pid, CLOCK)
     if status:
         raise CheckFailed(
-            message or f"the check was killed by signal {status & 0x7F}: there was no "
+            message
+            or f"the check was killed by signal {status & 0x7F}: there was no "
             "memory left, or somebody killed it"
         )
 
