@@ -15,6 +15,8 @@ Values are made by the slots' own descriptors, one field of all entries after th
 other: a frozen dataclass's __init__ takes ten times as long.
 """
 
+import contextlib
+import gc
 import operator
 import re
 import sys
@@ -30,6 +32,7 @@ from harness.maps.lines import NAME, WIDTH, MapsEntry, parse_line
 
 _HEX = b"0123456789abcdef"
 _DIGITS = 16
+_PIECE = 1 << 18
 _PATH_AT = WIDTH + 1
 _PATH = re.compile(rb"(?!\[anon)[^\0]*|\[anon(?:_shmem)?:" + NAME + rb"\]")
 
@@ -51,7 +54,7 @@ class MapsColumns:
     ``headers[which[i]]`` and ends in ``pathnames[i]``.
 
     ``starts`` and ``ends`` are unsigned 64-bit (array "Q"), ``which`` is array
-    "I". A header may be there more than once.
+    "I". A header may be there more than once, or for no line.
     """
 
     starts: "array[int]"
@@ -62,17 +65,31 @@ class MapsColumns:
 
     def entries(self) -> list[MapsEntry]:
         """The lines as values."""
-        made = list(map(object.__new__, repeat(MapsEntry, len(self.starts))))
-        _set_field(made, "start", self.starts)
-        _set_field(made, "end", self.ends)
-        _set_field(made, "pathname", self.pathnames)
-        for field in fields(Header):
-            values = [getattr(header, field.name) for header in self.headers]
-            if len(set(values)) == 1:
-                _set_field(made, field.name, repeat(values[0]))
-            else:
-                _set_field(made, field.name, map(values.__getitem__, self.which))
+        with _collector_at_rest():
+            made = list(map(object.__new__, repeat(MapsEntry, len(self.starts))))
+            _set_field(made, "start", self.starts)
+            _set_field(made, "end", self.ends)
+            _set_field(made, "pathname", self.pathnames)
+            for field in fields(Header):
+                values = [getattr(header, field.name) for header in self.headers]
+                if len(set(values)) == 1:
+                    _set_field(made, field.name, repeat(values[0]))
+                else:
+                    _set_field(made, field.name, map(values.__getitem__, self.which))
         return made
+
+
+@contextlib.contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    # What is made refers to no container: there is nothing to find, and in a process
+    # with pandas each look takes longer than all of this.
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _set_field(made: list[MapsEntry], name: str, values: Iterable[object]) -> None:
@@ -96,17 +113,11 @@ def parse_columns(text: bytes) -> MapsColumns:
         return builder.columns()
     if not text.endswith(b"\n"):
         raise MapsFormatError(text[-200:], "the text ends inside a line")
-    lines = text[:-1].split(b"\n")
     at = 0
-    while at < len(lines):
-        key_length = _key_length(lines[at])
-        # As lines ascend; where they do not, no row of them will do.
-        stop = bisect_right(lines, key_length, lo=at, key=_key_length)
-        stop = max(stop, at + 1)
-        row = lines[at:stop]
-        if not builder.add_row(row, key_length):
-            for line in row:
-                builder.add_line(line)
+    while at < len(text):
+        # A piece at a time: the same memory, close by, does for all.
+        stop = text.find(b"\n", at + _PIECE) + 1 or len(text)
+        builder.add_lines(text[at : stop - 1].split(b"\n"))
         at = stop
     return builder.columns()
 
@@ -122,14 +133,28 @@ class _Builder:
         self._starts, self._ends, self._which = array("Q"), array("Q"), array("I")
         self._headers: list[Header] = []
         self._pathnames: list[bytes] = []
+        # By the length of keys: the index of each header by its text.
+        self._known: dict[int, dict[bytes, int]] = {}
 
     def columns(self) -> MapsColumns:
         return MapsColumns(
             self._starts, self._ends, self._which, self._headers, self._pathnames
         )
 
-    def add_line(self, line: bytes) -> None:
-        """A line by itself. Raises MapsFormatError."""
+    def add_lines(self, lines: Sequence[bytes]) -> None:
+        """The next lines. Raises MapsFormatError."""
+        at = 0
+        while at < len(lines):
+            key_length = _key_length(lines[at])
+            # As lines ascend; where they do not, no row of them will do.
+            stop = bisect_right(lines, key_length, lo=at + 1, key=_key_length)
+            row = lines[at:stop]
+            if not self._add_row(row, key_length):
+                for line in row:
+                    self._add_line(line)
+            at = stop
+
+    def _add_line(self, line: bytes) -> None:
         entry = parse_line(line)
         if self._ends and entry.start < self._ends[-1]:
             raise MapsFormatError(line, "it overlaps or precedes the line before it")
@@ -139,28 +164,30 @@ class _Builder:
         self._headers.append(_header_of(entry))
         self._pathnames.append(entry.pathname)
 
-    def add_row(self, lines: Sequence[bytes], key_length: int) -> bool:
-        """Lines whose keys are that long; False, and nothing done, in doubt."""
+    def _add_row(self, lines: Sequence[bytes], key_length: int) -> bool:
+        """Add lines whose keys are that long; False, and none added, in doubt."""
         edges = _edges(lines, key_length)
         if edges is None or (self._ends and edges[0] < self._ends[-1]):
             return False
         heads = _cut(lines, slice(key_length, _PATH_AT))
-        paths = _cut(lines, slice(_PATH_AT, None))
-        parsed: dict[bytes, int] = {}
-        headers: list[Header] = []
-        for head in set(heads):
+        known = self._known.setdefault(key_length, {})
+        distinct = set(heads)
+        for head in distinct.difference(known):
             header = _header(lines[0][:key_length], head)
             if header is None:
                 return False
-            parsed[head] = len(self._headers) + len(headers)
-            headers.append(header)
-        # Padded up to a path that is not there, or with no room for one.
-        if _PATH_AT in map(len, lines) or not all(map(_PATH.fullmatch, set(paths))):
-            return False
+            known[head] = len(self._headers)
+            self._headers.append(header)
+        if max(map(len, distinct)) < _PATH_AT - key_length:
+            paths = [b""] * len(lines)
+        else:
+            paths = _cut(lines, slice(_PATH_AT, None))
+            # Padded up to a path that is not there, or with no room for one.
+            if _PATH_AT in map(len, lines) or not all(map(_PATH.fullmatch, set(paths))):
+                return False
         self._starts += edges[0::2]
         self._ends += edges[1::2]
-        self._which.extend(map(parsed.__getitem__, heads))
-        self._headers += headers
+        self._which.extend(map(known.__getitem__, heads))
         self._pathnames += paths
         return True
 
@@ -192,7 +219,10 @@ def _edges(lines: Sequence[bytes], key_length: int) -> "array[int] | None":
     if sys.byteorder == "little":
         edges.byteswap()
     starts, ends = edges[0::2], edges[1::2]
-    if all(map(operator.lt, starts, ends)) and all(map(operator.le, ends, starts[1:])):
+    nexts = starts[1:]
+    if all(map(operator.lt, starts, ends)) and (
+        nexts == ends[:-1] or all(map(operator.le, ends, nexts))
+    ):
         return edges
     return None
 
@@ -200,8 +230,8 @@ def _edges(lines: Sequence[bytes], key_length: int) -> "array[int] | None":
 def _header(key: bytes, head: bytes) -> Header | None:
     """What follows the row's first key, up to a path if there is one; None in doubt.
 
-    This is where that key is seen to be padded as it should: the row's others are
-    as long, and not lower.
+    This is where that key is seen to be padded as it should: others as long, in this
+    row and later ones, are not lower.
     """
     line = key + head
     try:

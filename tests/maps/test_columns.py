@@ -1,5 +1,6 @@
 """A whole text at once against the definition: a line after the other."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -179,6 +180,27 @@ def test_this_process_s_own_lines_are_the_same_in_columns() -> None:
     assert [table.headers[i].perms for i in table.which] == [
         entry.perms for entry in one_by_one(text)
     ]
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_collector_is_as_it_was_after_values_are_made(on: bool) -> None:
+    """It rests meanwhile: a look at 65 536 values a hundred times finds nothing."""
+    looks: list[str] = []
+    made = [MapsEntry(start=i, end=i + 1, perms="rw-p") for i in range(10_000)]
+    table = parse_columns(render_maps(made))
+    was_on = gc.isenabled()
+    (gc.enable if on else gc.disable)()
+    gc.callbacks.append(lambda phase, info: looks.append(phase))
+    try:
+        values = table.entries()
+        after = gc.isenabled()
+    finally:
+        gc.callbacks.pop()
+        (gc.enable if was_on else gc.disable)()
+
+    assert values == made
+    assert after is on
+    assert len(looks) <= 2 * 2
 
 
 def test_values_are_frozen_and_can_be_keys() -> None:
