@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import harness
 from harness.campaign.plan import Plan
@@ -61,7 +62,7 @@ def keep_plan(folder: Path, plan: Plan, argv: Sequence[str]) -> None:
     path = folder / _PLAN
     told = json.loads(json.dumps(asdict(plan)))
     if path.exists():
-        before = json.loads(path.read_text())["plan"]
+        before = _plan_in(path)
         changed = [k for k in told if k != "seed" and told[k] != before.get(k)]
         if changed:
             raise UsageError(
@@ -76,6 +77,18 @@ def keep_plan(folder: Path, plan: Plan, argv: Sequence[str]) -> None:
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _plan_in(path: Path) -> dict[str, Any]:
+    try:
+        plan = json.loads(path.read_text())["plan"]
+        if not isinstance(plan, dict):
+            raise TypeError("a plan is a table")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError(
+            f"{path} is not the plan of a campaign: {error!r:.200}; choose another name"
+        ) from None
+    return plan
 
 
 @contextlib.contextmanager
