@@ -5,6 +5,13 @@ System call failures stay ``OSError``. What is ours derives from
 mistake, 3 the environment's, 4 not supported by this kernel or host.
 """
 
+# What is no line of ours may be as long as a file, and what is said of it too.
+_SHOWN, _MOST_WHY = 300, 3000
+
+
+def _shown(line: bytes | str) -> str:
+    return repr(line if len(line) <= _SHOWN else line[:_SHOWN])
+
 
 class HarnessError(Exception):
     """Something went wrong that the message explains; ends the command."""
@@ -32,7 +39,7 @@ class MapsFormatError(HarnessError):
     """A line of /proc/pid/maps has a shape that no kernel we know writes."""
 
     def __init__(self, line: bytes, why: str) -> None:
-        super().__init__(f"not a line of /proc/pid/maps: {why}: {line!r}")
+        super().__init__(f"not a line of /proc/pid/maps: {why}: {_shown(line)}")
         self.line = line
 
 
@@ -40,8 +47,7 @@ class RecordError(HarnessError):
     """A line is not a record of this schema."""
 
     def __init__(self, line: bytes | str, why: str) -> None:
-        shown = line if len(line) <= 300 else line[:300]
-        super().__init__(f"not a record: {why}: {shown!r}")
+        super().__init__(f"not a record: {why[:_MOST_WHY]}: {_shown(line)}")
         self.line = line
 
 

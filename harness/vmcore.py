@@ -50,19 +50,22 @@ class Vmcore:
         check_dump(dump)
         self._check_kernel(vmlinux, vmcoreinfo)
         self._dump = dump
-        self._program = drgn.Program(vmcoreinfo=vmcoreinfo)
         try:
+            self._program = drgn.Program(vmcoreinfo=vmcoreinfo)
             self._program.set_core_dump(dump)
             self._program.load_debug_info([vmlinux])
-        except (drgn.MissingDebugInfoError, OSError, ValueError, LookupError) as error:
+        except (
+            drgn.MissingDebugInfoError, drgn.BadDataError, drgn.FaultError,
+            drgn.OutOfBoundsError, OSError, ValueError, LookupError, OverflowError,
+        ) as error:  # fmt: skip
             raise EnvironmentFault(
-                f"{dump} cannot be read with {vmlinux}: {error}"
+                f"{dump} cannot be read with {vmlinux}: {error!s:.300}"
             ) from None
         self._layout = _Layout(self._program)
 
     @staticmethod
     def _check_kernel(vmlinux: Path, vmcoreinfo: bytes) -> None:
-        told = re.search(rb"^BUILD-ID=([0-9a-f]+)$", vmcoreinfo, re.MULTILINE)
+        told = re.search(rb"^BUILD-ID=((?:[0-9a-f]{2})+)$", vmcoreinfo, re.MULTILINE)
         if told is None:
             raise EnvironmentFault("the kernel did not say its build id")
         try:
@@ -164,6 +167,10 @@ def check_dump(path: Path) -> None:
             headers = os.pread(file.fileno(), count * _PROGRAM_HEADER, at)
     except OSError as error:
         raise EnvironmentFault(f"there is no dump to read: {error}") from None
+    except OverflowError:
+        raise EnvironmentFault(
+            f"{path} was cut short, or is no dump: its headers are past any file's end"
+        ) from None
     whole = at + count * _PROGRAM_HEADER
     for each in range(0, len(headers) - _PROGRAM_HEADER + 1, _PROGRAM_HEADER):
         whole = max(

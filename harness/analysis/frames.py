@@ -26,6 +26,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from harness.analysis.foreign import read_samples
 from harness.errors import RecordError, UsageError
 from harness.measure import Record, Run, RunEnd, Sample, Superseded, parse_record
 
@@ -51,7 +52,7 @@ def load(path: Path) -> pd.DataFrame:
     if not path.exists():
         raise UsageError(f"there are no records at {path}")
     if path.suffix == ".parquet":
-        return _read_parquet(path)
+        return read_samples(path)
     return _frame_of(path)
 
 
@@ -137,18 +138,3 @@ def records_of(path: Path) -> Iterator[Record]:
         if isinstance(record, Sample | Superseded) and record.run not in runs:
             raise RecordError(line, f"{path}:{number}: its run is not before it")
         yield record
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is not Parquet: {error}") from None
-    if missing := {"metric", "value", "run_valid", *KERNEL, *MUST_MATCH} - set(
-        frame.columns
-    ):
-        raise UsageError(
-            f"{path} is not one of our campaigns: "
-            f"it has no column {', '.join(sorted(missing))}"
-        )
-    return frame

@@ -13,6 +13,7 @@ from harness.analysis.frames import load
 from harness.errors import UsageError
 
 _KEY = b"anonvma"
+_MOST_MARGIN = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +50,34 @@ def identity_of(path: Path) -> Identity:
     """
     try:
         told = _of_folder(path) if path.is_dir() else _of_parquet(path)
-        return Identity(
-            name=str(told["name"]),
-            records_sha256=str(told["records_sha256"]),
-            margin=float(told["margin"]),
-            command=tuple(map(str, told["command"])),
-            began=str(told["began"]),
-            plan=dict(told["plan"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} does not say what campaign it is: {error}") from None
+        return _checked(told)
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError,
+        RecursionError, MemoryError,
+    ) as error:  # fmt: skip
+        raise UsageError(
+            f"{path} does not say what campaign it is: {error!s:.300}"
+        ) from None
+
+
+def _checked(told: dict[str, Any]) -> Identity:
+    margin = float(told["margin"])
+    if not 0 <= margin <= _MOST_MARGIN:
+        raise ValueError(f"a margin of {margin} %")
+    texts = [told["name"], told["records_sha256"], told["began"], *told["command"]]
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError("a name, a time and a command are text")
+        # What JSON can say and no file can hold: half of a pair of surrogates.
+        text.encode()
+    return Identity(
+        name=told["name"],
+        records_sha256=told["records_sha256"],
+        margin=margin,
+        command=tuple(told["command"]),
+        began=told["began"],
+        plan=dict(told["plan"]),
+    )
 
 
 def _of_folder(folder: Path) -> dict[str, Any]:

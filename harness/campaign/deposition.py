@@ -57,7 +57,9 @@ class Deposition:
                 self.counted.append((_known(what), str(step), _census(data)))
             elif "seen" in data:
                 seen = [parse_seen(each) for each in data["seen"]]
-                self._seen.setdefault(int(data["trace"]), []).extend(seen)
+                if type(data["trace"]) is not int:
+                    raise ValueError("a trace has a number")
+                self._seen.setdefault(data["trace"], []).extend(seen)
             elif "kernel" in data:
                 self.described = dict(data["kernel"])
                 if self.described.get("support") != "supported":
@@ -70,7 +72,7 @@ class Deposition:
                 if not isinstance(record, Run):
                     raise ValueError("no run")
                 self.runs.append(record)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RecordError(line, f"nothing that a witness says: {error!r}") from None
 
     @property
@@ -81,7 +83,7 @@ class Deposition:
     @property
     def vmcoreinfo(self) -> bytes:
         """What a reader of the kernel's memory must know."""
-        return str(self._held["vmcoreinfo"]).encode()
+        return str(self._held["vmcoreinfo"]).encode("ascii")
 
     def cell(self, index: int) -> list[tuple[str, Census]]:
         """The census before a cell, and that after each of its steps."""
@@ -89,7 +91,10 @@ class Deposition:
 
     def after(self, what: str) -> Census:
         """The last census of that name."""
-        return next(each for name, _, each in reversed(self.counted) if name == what)
+        for name, _, each in reversed(self.counted):
+            if name == what:
+                return each
+        raise RecordError("", f"the witness made no census called {what}")
 
     def seen(self, trace: int) -> Sequence[Seen]:
         """What the steps of a trace were seen to do."""
@@ -97,12 +102,18 @@ class Deposition:
 
     def held_cell(self, index: int) -> tuple[list[int], int]:
         """The pids of a cell's process and children, and where its arena is."""
-        cell = self._held["cells"][index]
+        try:
+            cell = self._held["cells"][index]
+        except IndexError:
+            raise RecordError("", f"the witness holds no cell {index}") from None
         return cell["pids"], cell["start"]
 
     def held_trace(self, index: int) -> tuple[list[int], int]:
         """The pids of a trace's processes by number, 0 for none, and its arena."""
-        return self._held["traces"][index], self._held["start"]
+        try:
+            return self._held["traces"][index], self._held["start"]
+        except IndexError:
+            raise RecordError("", f"the witness holds no trace {index}") from None
 
 
 def _known(what: object) -> int | str:
@@ -114,11 +125,17 @@ def _known(what: object) -> int | str:
 def _census(data: dict[str, Any]) -> Census:
     return Census(
         objects={
-            int(name.rpartition("-")[2]): int(count)
+            int(name.rpartition("-")[2]): _counted(count)
             for name, count in sorted(data["objects"].items())
         },
-        calls={str(name): int(count) for name, count in data["calls"].items()},
+        calls={str(name): _counted(count) for name, count in data["calls"].items()},
     )
+
+
+def _counted(count: object) -> int:
+    if type(count) is not int or not 0 <= count < 1 << 63:
+        raise ValueError("what is counted is a number")
+    return count
 
 
 def _checked_held(data: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +144,7 @@ def _checked_held(data: dict[str, Any]) -> dict[str, Any]:
     for pids in data["traces"]:
         _check_numbers(pids)
     _check_numbers([data["start"]])
-    if type(data["vmcoreinfo"]) is not str:
+    if type(data["vmcoreinfo"]) is not str or not data["vmcoreinfo"].isascii():
         raise ValueError("vmcoreinfo is text")
     return data
 

@@ -1,19 +1,21 @@
 """Plans: what a campaign varies, and the seeded order in which it is run."""
 
 import random
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.kbuild import base_names, variant_named
+from harness.kbuild import base_names, read_table, variant_named
 from harness.measure import PlannedCell
 from harness.workload import Cell, NamingKind, Store, all_cells, interleaved
 
 # As the published experiment, and below it: names as long as then and as now.
 DEFAULT_VMAS = (1_000, 4_000, 16_000, 65_536)
 MOST_VMAS = 2**24
+# Of 47 bits of addresses.
+_MOST_PAGES = 2**35
+_MOST_CELLS = 10**6
 _PRESETS = Path(__file__).parent / "presets"
 DEFAULT_NAMING = ("distinct:63", "distinct:79")
 
@@ -51,20 +53,34 @@ class Plan:
             if not values:
                 raise UsageError(f"{name} is empty; give at least one")
             if len(set(values)) != len(values):
-                raise UsageError(f"{name} has a value twice: {values!r}")
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise UsageError(
-                    f"{name} must be at least {least}, not {getattr(self, name)!r}"
-                )
+                raise UsageError(f"{name} has a value twice: {values!r:.200}")
+        for name, (least, most) in _LIMITS.items():
+            value = getattr(self, name)
+            # What is not a number is in no range.
+            if not least <= value <= most:
+                limit = f"at most {most}" if value > most else f"at least {least}"
+                raise UsageError(f"{name} must be {limit}, not {_shown(value)}")
         if max(self.vmas) > MOST_VMAS:
             raise UsageError(
-                f"vmas must be at most {MOST_VMAS}, not {max(self.vmas)}: "
+                f"vmas must be at most {MOST_VMAS}, not {_shown(max(self.vmas))}: "
                 "no guest has memory for more"
+            )
+        if max(*self.pages, self.vma_pages) * max(self.vmas) > _MOST_PAGES:
+            raise UsageError(
+                f"{_shown(max(*self.pages, self.vma_pages))} pages in each VMA are "
+                "more than an address space has room for"
+            )
+        # Counted before they are made: a file may ask for any number.
+        kinds = len(self.vmas) * len(self.pages) * (2 * len(self.naming) + 2)
+        cells = kinds * self.blocks * self.boots * len(self.variants)
+        if cells > _MOST_CELLS:
+            raise UsageError(
+                f"a campaign has at most {_MOST_CELLS} processes, this one up to "
+                f"{_shown(cells)}: give fewer boots, blocks or values"
             )
         if self.base not in base_names():
             known = ", ".join(base_names())
-            raise UsageError(f"no base is called {self.base!r}; known: {known}")
+            raise UsageError(f"no base is called {self.base[:100]!r}; known: {known}")
         for variant in self.variants:
             self.cells(variant_named(variant).stores)
 
@@ -98,10 +114,19 @@ class Plan:
         return tuple(PlannedCell(block=block, cell=cell) for block, cell in order)
 
 
-_LEAST = {
-    "boots": 1, "blocks": 1, "warmups": 0, "repetitions": 1, "seed": 0,
-    "vma_pages": 1, "margin": 0.0,
+_MANY = 10**9
+_LIMITS = {
+    "boots": (1, _MANY), "blocks": (1, _MANY), "warmups": (0, _MANY),
+    "repetitions": (1, _MANY), "seed": (0, 2**64 - 1), "vma_pages": (1, _MANY),
+    "margin": (0.0, 1e9),
 }  # fmt: skip
+
+
+def _shown(value: float) -> str:
+    # Python refuses to write an int of some thousand digits.
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"a number of {value.bit_length()} bits"
+    return repr(value)
 
 
 def preset_names() -> list[str]:
@@ -122,18 +147,13 @@ def read_plan(path: Path) -> dict[str, object]:
 
     Raises UsageError for a key that no plan has or a value of another type.
     """
-    try:
-        table = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(f"cannot read the plan {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML: {error}") from None
+    table = read_table(path)
     defaults = {field.name: field.default for field in fields(Plan)}
     plan: dict[str, object] = {}
     for key, value in table.items():
         if key not in defaults:
             known = ", ".join(sorted(defaults))
-            raise UsageError(f"{path}: a plan has no {key!r}; it has {known}")
+            raise UsageError(f"{path}: a plan has no {key[:100]!r}; it has {known}")
         wanted = defaults[key]
         if isinstance(wanted, tuple):
             item = type(wanted[0])

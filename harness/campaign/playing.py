@@ -19,6 +19,11 @@ from harness.play import PlayJob, render_play_job
 from harness.programs import printable
 from harness.workload.ops import Step
 
+# A line holds what some steps changed in maps of at most 65 530 lines.
+_LONGEST_LINE = 1 << 26
+# Of what Python says.
+_SHOWN = 4000
+
 
 class PlayTarget(Protocol):
     """Where traces are played."""
@@ -71,6 +76,7 @@ class Playing:
     _judge: Judge | None = None
     _seen: list[Seen] = field(default_factory=list)
     _over: bool = False
+    _failed: bool = False
 
     def run(self, target: PlayTarget, console: Path) -> None:
         """Play all; a guest that dies is a divergence of the trace it was in.
@@ -96,7 +102,12 @@ class Playing:
             raise GuestError(f"the player ended early, with status {status}", said)
 
     def _feed(self, chunk: bytes) -> None:
+        if self._failed:
+            self._pending = (self._pending + chunk)[:_SHOWN]
+            return
         *lines, self._pending = (self._pending + chunk).split(b"\n")
+        if len(self._pending) > _LONGEST_LINE:
+            raise RecordError(self._pending, "a player's line has an end")
         for at, line in enumerate(lines):
             try:
                 data = json.loads(line)
@@ -104,7 +115,8 @@ class Playing:
                     raise ValueError("no object")
             except (ValueError, RecursionError):
                 # What Python says when it fails; all of it is worth showing.
-                self._pending = b"\n".join([*lines[at:], self._pending])[:4000]
+                self._pending = b"\n".join([*lines[at:], self._pending])[:_SHOWN]
+                self._failed = True
                 return
             self._take(data, line)
 
@@ -123,7 +135,7 @@ class Playing:
             self._take_seen(data, line)
         elif "died" in data:
             self._select(data.get("trace"), line)
-            self._died(f"a process of the trace ended with status {data['died']}")
+            self._died(f"a process of the trace ended with status {data['died']!r:.20}")
         elif "done" in data:
             self._end_trace()
             self.done = True

@@ -95,5 +95,7 @@ def _read_plan(path: Path) -> dict[str, Any]:
         if type(kept["plan"]["boots"]) is not int or type(kept["began"]) is not str:
             raise TypeError("boots are a number, began is a time")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UsageError(f"{path} is not a campaign's plan: {error!r}") from None
+        raise UsageError(
+            f"{path} is not the plan of a campaign: {error!r:.200}; choose another name"
+        ) from None
     return dict(kept)

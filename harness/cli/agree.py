@@ -49,7 +49,8 @@ def agree_(request: AgreeRequest) -> int:
         return AGREED
     folder = keep_divergence(found, request.out, request.plan.seed)
     show_divergence(found)
-    print(f"kept in {folder}: trace.jsonl for anonvma replay, reproduce.py for anyone")
+    where = printable(str(folder))
+    print(f"kept in {where}: trace.jsonl for anonvma replay, reproduce.py for anyone")
     return DIVERGED
 
 

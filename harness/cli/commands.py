@@ -218,7 +218,8 @@ def image(request: ImageRequest) -> int:
             request.out, kernel.image, request.arch, wheels=request.wheels,
             on_step=progress.step,
         )  # fmt: skip
-    print(f"made {request.out}; a shell in it: anonvma boot --image {request.out}")
+    out = printable(str(request.out))
+    print(f"made {out}; a shell in it: anonvma boot --image {out}")
     return DONE
 
 
@@ -227,8 +228,8 @@ def probe(request: ProbeRequest) -> int:
     check_file(request.out)
     write_pyz(request.out)
     print(
-        f"made {request.out}; where it is to measure: "
-        f"python3 {request.out.name} run --out records.jsonl"
+        f"made {printable(str(request.out))}; where it is to measure: "
+        f"python3 {printable(request.out.name)} run --out records.jsonl"
     )
     return DONE
 
@@ -248,7 +249,7 @@ def report(request: ReportRequest) -> int:
         out.write_text(render_html(made))
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error}") from None
-    print(f"made {out}")
+    print(f"made {printable(str(out))}")
     return DONE
 
 
@@ -262,7 +263,7 @@ def export(request: ExportRequest) -> int:
         export_campaign(path, request.out)
     except OSError as error:
         raise UsageError(f"{request.out} cannot be written: {error}") from None
-    print(f"made {request.out}")
+    print(f"made {printable(str(request.out))}")
     return DONE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,12 @@ def _print_markdown(comparison: Comparison) -> None:
     print(f"| {' | '.join(_COLUMNS)} |")
     print("| --- | ---: | ---: | ---: | --- |")
     for row in _rows(comparison):
-        print("| " + " | ".join(word.replace("|", "\\|") for word in row) + " |")
+        print(f"| {' | '.join((_plain_markdown(row[0]), *row[1:]))} |")
+
+
+def _plain_markdown(word: str) -> str:
+    """A cell that is shown as it is: no link, no HTML, no other column."""
+    return re.sub(r"([\\|`<&\[\]*_])", r"\\\1", word)
 
 
 def _print_mm(comparison: Comparison) -> None:

@@ -5,6 +5,7 @@ import sys
 from harness.campaign import appended_records, campaign_folder
 from harness.cli.requests import ImportRequest
 from harness.measure import Run
+from harness.programs import printable
 
 
 def import_(request: ImportRequest) -> int:
@@ -24,7 +25,6 @@ def import_(request: ImportRequest) -> int:
         for record in records:
             append(record)
     runs = sum(isinstance(record, Run) for record in records)
-    print(
-        f"{runs} runs, {len(records)} records: anonvma show {folder}", file=sys.stderr
-    )
+    where = printable(str(folder))
+    print(f"{runs} runs, {len(records)} records: anonvma show {where}", file=sys.stderr)
     return 0

@@ -49,11 +49,13 @@ from harness.errors import EnvironmentFault, HarnessError, UsageError
 from harness.kbuild import base_names, variant_names
 from harness.kbuild.mutant import BASE, mutant_named, mutant_names
 from harness.model import OF_BASES
-from harness.programs import printable
+from harness.programs import printable, printable_lines
 from harness.target import Accelerator, Deadlines, arch_of_image
 from harness.workload.gen import HARMLESS, Theme
 
 _INTERRUPTED = 130
+# Of an error: a path and more, and the end of any console.
+_LONGEST_LINE, _MOST_LINES = 5000, 200
 # What agree plays when it is not told; and where only time is to end it.
 _OPERATIONS, _DAYS = 20_000, 10**9
 
@@ -65,8 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _do(parse_arguments(arguments))
     except HarnessError as error:
-        lines = map(printable, str(error).split("\n"))
-        print("anonvma:", "\n".join(lines), file=sys.stderr)
+        print(message_of(error), file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         print("anonvma: stopped", file=sys.stderr)
@@ -77,8 +78,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         # The disk, a folder, a limit: the environment's, and it says which.
-        print("anonvma:", printable(str(error)), file=sys.stderr)
+        print(f"anonvma: {printable(str(error))}", file=sys.stderr)
         return EnvironmentFault.status
+
+
+def message_of(error: HarnessError) -> str:
+    """What is said of an error; nothing in it steers a terminal."""
+    lines = str(error).split("\n")[:_MOST_LINES]
+    return printable_lines(
+        "anonvma: " + "\n".join(line[:_LONGEST_LINE] for line in lines)
+    )
 
 
 def parse_arguments(arguments: Sequence[str]) -> Request:

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from harness.programs import printable
+
 # Elsewhere than on a terminal, steps of one kind are told this often.
 _PLAIN_EVERY_S = 15.0
 
@@ -39,6 +41,7 @@ class Progress:
 
     def step(self, what: str) -> None:
         """Tell what is being done; ``KIND: detail`` may be told less often."""
+        what = printable(what)
         if self._live is not None:
             self._live.update(Text.assemble(what, (f" ({self._elapsed()})", "dim")))
             return
@@ -54,7 +57,9 @@ class Progress:
 
     def line(self, what: str) -> None:
         """Tell something that stays to be read."""
-        self._console.print(f"{self._elapsed()} {what}", markup=False, soft_wrap=True)
+        self._console.print(
+            f"{self._elapsed()} {printable(what)}", markup=False, soft_wrap=True
+        )
         sys.stderr.flush()
 
     def result(self, text: str) -> None:

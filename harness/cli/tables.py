@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, JustifyMethod
 from rich.table import Table
+from rich.text import Text
 
-from harness.programs import printable
+from harness.programs import printable, printable_lines
 
 if TYPE_CHECKING:
     from harness.analysis import ForkRow, StoreEffect, UnnamedRow
@@ -45,6 +46,10 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         # Rich would exit with 1, which says that a check failed.
         raise
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        # Whatever is printed, in a cell or by itself: rich lets escapes through.
+        return super().render_str(printable_lines(text), **how)
 
 
 def stdout_console() -> Console:

@@ -101,7 +101,7 @@ def truth_(request: TruthRequest) -> int:
         raise
     for title, truth_of in found:
         _print(f"{title} {request.arch.name}", truth_of)
-    print(f"records are in {folder}")
+    print(f"records are in {printable(str(folder))}")
     return DIVERGED if any(each.divergences for _, each in found) else AS_PREDICTED
 
 

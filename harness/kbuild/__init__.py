@@ -3,6 +3,7 @@
 from harness.kbuild.build import BuiltKernel, build_kernel
 from harness.kbuild.selftest import SELFTEST, BuiltSelftest, build_selftest
 from harness.kbuild.source import find_source
+from harness.kbuild.table import read_table
 from harness.kbuild.toolchain import check_static_libc
 from harness.kbuild.variant import (
     Variant,
@@ -22,6 +23,7 @@ __all__ = [
     "build_selftest",
     "check_static_libc",
     "find_source",
+    "read_table",
     "readable",
     "variant_named",
     "variant_names",

@@ -23,7 +23,7 @@ def parse_config(text: str, *, where: str) -> dict[str, str]:
             options[match[1]] = "n"
         elif line and not line.startswith("#"):
             raise UsageError(
-                f"{where}:{number}: not a line of a configuration: {line!r}"
+                f"{where}:{number}: not a line of a configuration: {line[:300]!r}"
             )
     return options
 
@@ -37,6 +37,8 @@ def merge_fragments(paths: Sequence[Path]) -> dict[str, str]:
             text = path.read_text()
         except FileNotFoundError:
             raise UsageError(f"there is no configuration fragment {path}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} cannot be read: {error!s:.200}") from None
         for option, value in parse_config(text, where=str(path)).items():
             if merged.setdefault(option, value) != value:
                 raise UsageError(

@@ -51,7 +51,10 @@ def mutant_named(name: str) -> Mutant:
 
 def read_mutant(path: Path) -> Mutant:
     """A mutant's file as a value; UsageError says what is wrong with it."""
-    header = _HEADER.match(path.read_text())
+    try:
+        header = _HEADER.match(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error!s:.200}") from None
     if header is None:
         raise UsageError(
             f"{path}: it should begin with lines What:, Where: and Seen at:, an empty "
@@ -61,7 +64,8 @@ def read_mutant(path: Path) -> Mutant:
     known = [*WORDS.values(), "probe", TRUTH]
     if unknown := [word for word in words if word not in known]:
         raise UsageError(
-            f"{path}: seen at {', '.join(unknown)}; operations are {', '.join(known)}"
+            f"{path}: seen at {', '.join(unknown)[:200]}; operations are "
+            f"{', '.join(known)}"
         )
     return Mutant(
         name=path.stem,

@@ -5,17 +5,20 @@ fragments kernels/config/NAME.config to which the machine's own is added;
 ``patches``, files of kernels/patches/BASE/; ``stores``, how it can keep names.
 """
 
-import tomllib
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.arch import Arch
 from harness.errors import UsageError
+from harness.kbuild.table import read_table
 from harness.paths import kernels_dir
 from harness.workload import Store
 
 # kernels/config/truth.config
 _TRUTH = "truth"
+# No slash, and neither "." nor "..": nothing else than a file of its folder.
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +69,16 @@ def readable(variant: Variant) -> Variant:
 
 
 def read_variant(path: Path) -> Variant:
-    """A variant's file as a value; UsageError says what is wrong with it."""
-    try:
-        table = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not TOML: {error}") from None
+    """A variant's file as a value; UsageError says what is wrong with it.
+
+    What it names are files of kernels/, and of no other place.
+    """
+    table = read_table(path)
     wanted = {"description", "config", "patches", "stores"}
     if set(table) != wanted:
         raise UsageError(
-            f"{path}: the keys should be {sorted(wanted)}, they are {sorted(table)}"
+            f"{path}: the keys should be {sorted(wanted)}, they are "
+            f"{sorted(table)!r:.300}"
         )
     if not isinstance(table["description"], str):
         raise UsageError(f"{path}: description should be a string")
@@ -83,11 +87,18 @@ def read_variant(path: Path) -> Variant:
             isinstance(word, str) for word in table[key]
         ):
             raise UsageError(f"{path}: {key} should be a list of strings")
+    for key in ("config", "patches"):
+        for word in table[key]:
+            if not _FILE_NAME.fullmatch(word):
+                raise UsageError(
+                    f"{path}: {key} has {word[:100]!r}, which is not the plain name "
+                    "of a file"
+                )
     try:
         stores = tuple(Store(word) for word in table["stores"])
     except ValueError as error:
         known = ", ".join(store.value for store in Store)
-        raise UsageError(f"{path}: {error}; stores are {known}") from None
+        raise UsageError(f"{path}: {error!s:.200}; stores are {known}") from None
     return Variant(
         name=path.stem,
         description=table["description"],

@@ -219,15 +219,31 @@ def parse_record(line: bytes) -> Record:
     if unknown := sorted(set(found) - set(names)):
         raise RecordError(line, f"unknown field {', '.join(unknown)}")
     for name in names:
-        if not _fits(found[name], types_of[name]):
+        # A seed may be any number of 64 bits.
+        most = 1 << (64 if name == "seed" else 63)
+        if not _fits(found[name], types_of[name], most):
             raise RecordError(line, f"field {name} has the wrong type")
         if name in _CLOSED and found[name] not in {m.value for m in _CLOSED[name]}:
             raise RecordError(line, f"field {name} is not one of its values")
     return kind(**found)
 
 
-def _fits(value: object, wanted: object) -> bool:
+def _fits(value: object, wanted: object, most: int) -> bool:
     if isinstance(wanted, types.UnionType):
-        return any(_fits(value, option) for option in typing.get_args(wanted))
+        return any(_fits(value, option, most) for option in typing.get_args(wanted))
     # A bool is an int to Python, not to a reader of records.
-    return type(value) is wanted or (wanted is types.NoneType and value is None)
+    if type(value) is not wanted:
+        return wanted is types.NoneType and value is None
+    if isinstance(value, str):
+        return value.isascii() or _encodes(value)
+    # What a column holds.
+    return type(value) is not int or -(1 << 63) <= value < most
+
+
+def _encodes(value: str) -> bool:
+    # JSON can say half of a pair of surrogates, which no file can hold.
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -4,6 +4,7 @@ Source: Documentation/driver-api/early-userspace/buffer-format.rst. Archives
 may follow one another in one file; later entries win.
 """
 
+import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ def folder_entry(path: str, *, mode: int = 0o755) -> CpioEntry:
 
 def link_entry(path: str, target: str) -> CpioEntry:
     """A symbolic link."""
-    return CpioEntry(path, stat.S_IFLNK | 0o777, target.encode())
+    return CpioEntry(path, stat.S_IFLNK | 0o777, os.fsencode(target))
 
 
 def render_cpio(entries: Iterable[CpioEntry]) -> bytes:
@@ -45,7 +46,7 @@ def render_cpio(entries: Iterable[CpioEntry]) -> bytes:
 
 
 def _append(out: bytearray, entry: CpioEntry, number: int) -> None:
-    path = entry.path.encode() + b"\0"
+    path = os.fsencode(entry.path) + b"\0"
     major, minor = entry.device
     fields = (
         number, entry.mode, 0, 0, 1, 0, len(entry.content),

@@ -6,12 +6,15 @@ An image is a folder: kernel, root.cpio (an initramfs) and image.json.
 
 import importlib.metadata
 import json
+import lzma
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +23,13 @@ from harness.arch import Arch, arch_named
 from harness.errors import EnvironmentFault, UsageError
 from harness.paths import kernels_dir, package_dir
 from harness.target.cpio import CpioEntry, file_entry, folder_entry, render_cpio
-from harness.target.rootfs import PROJECT, WHEEL_PACKAGES, compiled_entries, guest_root
+from harness.target.rootfs import (
+    PROJECT,
+    WHEEL_PACKAGES,
+    check_inside,
+    compiled_entries,
+    guest_root,
+)
 
 # What the image installs to run the project and to test it.
 _PACKAGES_FOLDER = "usr/lib/python3/dist-packages"
@@ -32,6 +41,8 @@ _LEFT_OUT = re.compile(
     r"(pandas|numpy)/(.*/)?tests/.*|.*\.dist-info/(licenses|sboms)/.*"
 )
 _DEADLINE_S = 600
+# pyarrow has 150 million.
+_MOST_WHEEL_BYTES = 1 << 30
 _ANONVMA = b"""#!/usr/bin/python3
 import sys
 from harness.cli import main
@@ -53,7 +64,9 @@ def read_image(folder: Path) -> Image:
     try:
         facts = json.loads((folder / "image.json").read_text())
         arch = arch_named(str(facts["arch"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        if not arch.qemu_package:
+            raise ValueError("QEMU runs images, User-Mode Linux does not")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, UsageError):
         raise UsageError(
             f"{folder} is not an image; anonvma image --out {folder} makes one"
         ) from None
@@ -85,7 +98,7 @@ def make_image(
         on_step("packing the image")
         with open(folder / "root.cpio", "wb") as file:
             file.write(root.read_bytes())
-            file.write(render_cpio(_wheel_entries(fetched, arch, Path(scratch))))
+            file.write(render_cpio(wheel_entries(fetched, arch, Path(scratch))))
             file.write(render_cpio(_project_entries()))
         shutil.copyfile(kernel, folder / "kernel")
         facts = {"arch": arch.name, "packages": pins}
@@ -166,21 +179,48 @@ def _pip(*arguments: str) -> str:
     return "" if done.returncode == 0 else done.stderr.strip() or "pip failed"
 
 
-def _wheel_entries(
+def wheel_entries(
     wheels: Sequence[Path], arch: Arch, scratch: Path
 ) -> Iterator[CpioEntry]:
+    """What of wheels goes into an image; ``scratch`` is for what is compiled.
+
+    Nothing is unpacked, so no link of theirs is followed. Raises EnvironmentFault
+    for a wheel of another machine, one that is not whole, holds too much, or has a
+    name outside of where packages are.
+    """
     made: set[str] = set()
     for wheel in wheels:
         if not wheel.name.endswith(("-any.whl", f"_{arch.name}.whl")):
             raise EnvironmentFault(f"{wheel.name} is not for {arch.name}")
-        with zipfile.ZipFile(wheel) as archive:
-            for info in archive.infolist():
-                name = re.sub(r"^[^/]+\.data/(purelib|platlib)/", "", info.filename)
-                if info.is_dir() or ".data/" in name or _LEFT_OUT.fullmatch(name):
-                    continue
-                path = f"{_PACKAGES_FOLDER}/{name}"
-                content = archive.read(info)
-                yield from _with_folders(path, content, scratch, made)
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                yield from _entries_of(archive, scratch, made)
+        except (
+            # A sum that is wrong, a method that is none, a password, an odd header.
+            zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError,
+            ValueError, LookupError, zlib.error, lzma.LZMAError, struct.error,
+        ) as error:  # fmt: skip
+            raise EnvironmentFault(
+                f"{wheel.name} is not the whole wheel that it should be: {error!r:.200}"
+            ) from None
+
+
+def _entries_of(
+    archive: zipfile.ZipFile, scratch: Path, made: set[str]
+) -> Iterator[CpioEntry]:
+    size = sum(info.file_size for info in archive.infolist())
+    if size > _MOST_WHEEL_BYTES:
+        raise EnvironmentFault(
+            f"{archive.filename} says that it holds {size} bytes; no wheel that an "
+            f"image needs has more than {_MOST_WHEEL_BYTES}"
+        )
+    for info in archive.infolist():
+        name = re.sub(r"^[^/]+\.data/(purelib|platlib)/", "", info.filename)
+        if info.is_dir() or ".data/" in name or _LEFT_OUT.fullmatch(name):
+            continue
+        check_inside(name)
+        content = archive.read(info)
+        yield from _with_folders(f"{_PACKAGES_FOLDER}/{name}", content, scratch, made)
 
 
 def _with_folders(

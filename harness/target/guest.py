@@ -36,6 +36,8 @@ from harness.target.channel import (
 COMMAND_MIB = 1024
 # mm/oom_kill.c __oom_kill_process()
 _OUT_OF_MEMORY = ": Killed process "
+# Some hundred bytes, or what Python says when it fails.
+_MOST_FACTS = 1 << 20
 
 # What the guest needs for itself: kernel, root in memory, Python.
 _GUEST_MIB = 512
@@ -197,8 +199,14 @@ class GuestTarget(ABC):
     def ask_facts(self, console: Path) -> KernelFacts:
         """Boot the kernel once and ask what it is. Raises GuestError's subclasses."""
         output = bytearray()
+
+        def keep(chunk: bytes) -> None:
+            output.extend(chunk)
+            if len(output) > _MOST_FACTS:
+                raise JobFailed(f"facts are no more than {_MOST_FACTS} bytes", "")
+
         argv = [*self._words.python, "-m", "harness.measure.facts", "1"]
-        code = self.run_command(argv, output.extend, console)
+        code = self.run_command(argv, keep, console)
         line = bytes(output).rpartition(b"\n")[0].rpartition(b"\n")[2]
         try:
             return parse_facts(line)

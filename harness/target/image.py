@@ -5,6 +5,7 @@ elf(5).
 """
 
 from pathlib import Path
+from typing import BinaryIO
 
 from harness.errors import UsageError
 
@@ -13,6 +14,7 @@ _X86_MAGIC, _X86_AT = b"HdrS", 0x202
 # A 64-bit little-endian ELF file for x86-64: a UML binary, not a vmlinux.
 _ELF, _X86_64_MACHINE, _MACHINE_AT = b"\x7fELF\x02\x01", b"\x3e\x00", 18
 _UML_WORD = b"User Mode Linux"
+_PIECE = 1 << 20
 
 
 def arch_of_image(path: Path) -> str:
@@ -24,7 +26,7 @@ def arch_of_image(path: Path) -> str:
         with open(path, "rb") as file:
             head = file.read(0x300)
             is_elf = head.startswith(_ELF) and head[_MACHINE_AT:][:2] == _X86_64_MACHINE
-            if is_elf and _UML_WORD in head + file.read():
+            if is_elf and _says_uml(head, file):
                 return "um"
     except OSError as error:
         raise UsageError(f"cannot read the kernel {path}: {error.strerror}") from None
@@ -36,3 +38,15 @@ def arch_of_image(path: Path) -> str:
         f"{path} is not a kernel that can be booted here; expected an arm64 Image, an "
         "x86-64 bzImage or a binary of User-Mode Linux (make ARCH=um)"
     )
+
+
+def _says_uml(head: bytes, rest: BinaryIO) -> bool:
+    # A piece at a time: a file may be larger than memory.
+    kept = head
+    while True:
+        if _UML_WORD in kept:
+            return True
+        piece = rest.read(_PIECE)
+        if not piece:
+            return False
+        kept = kept[-len(_UML_WORD) :] + piece

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from pathlib import Path
 
-from qemu.qmp import ConnectError, ExecInterruptedError, ExecuteError, QMPClient
+from qemu.qmp import ExecuteError, QMPClient, QMPError
 
 from harness.errors import EnvironmentFault, GuestHung
 from harness.programs import printable, tail_of
@@ -25,9 +25,14 @@ def dump_memory(monitor: socket.socket, path: Path, console: Path) -> None:
     except ExecuteError as error:
         raise EnvironmentFault(
             f"the guest's memory cannot be written to {path}: QEMU says "
-            f"{printable(str(error))}"
+            f"{printable(str(error))[:1000]}"
         ) from None
-    except (ConnectError, ExecInterruptedError, OSError, EOFError) as error:
+    # An assertion of the client fails where QEMU goes away as it greets, and what its
+    # reader made of what is no message is raised as it is.
+    except (
+        QMPError, AssertionError, OSError, EOFError, LookupError, ValueError,
+        TypeError, AttributeError, RecursionError,
+    ) as error:  # fmt: skip
         if isinstance(error, TimeoutError):
             raise GuestHung(
                 f"the guest's memory was not written within {_LONGEST_S} s",
@@ -41,8 +46,8 @@ def dump_memory(monitor: socket.socket, path: Path, console: Path) -> None:
 async def _dump(monitor: socket.socket, path: Path) -> None:
     client = QMPClient("guest")
     client.logger.disabled = True
-    await client.connect(monitor)
     try:
+        await client.connect(monitor)
         await client.execute("stop")
         arguments: dict[str, object] = {"paging": False, "protocol": f"file:{path}"}
         await client.execute("dump-guest-memory", arguments)

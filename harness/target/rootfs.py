@@ -5,6 +5,7 @@ so neither emulation nor root is needed; what a guest never reads is left out.
 """
 
 import hashlib
+import lzma
 import platform
 import py_compile
 import re
@@ -12,6 +13,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -35,6 +37,7 @@ PROJECT = "opt/anonvma"
 _DEADLINE_S = 600
 # Bumped when what is made from the same packages changes.
 _FORMAT = 1
+_MOST_FILE_BYTES = 1 << 28
 
 # Documentation, locales and package managers' state; encodings, tests and
 # tools of Python that no guest uses.
@@ -137,32 +140,55 @@ def _make_root(arch: Arch, suite: str, packages: tuple[str, ...], root: Path) ->
                 f"the whole log is {log}, its end:\n{tail_of(log)}"
             )
         made = Path(scratch) / "root.cpio"
-        try:
-            with tarfile.open(tarball) as tar:
-                made.write_bytes(render_cpio(_root_entries(tar, Path(scratch))))
-        except tarfile.TarError as error:
-            raise EnvironmentFault(
-                f"mmdebstrap left no whole archive: {error}; its log is {log}"
-            ) from None
+        made.write_bytes(render_cpio(root_entries(tarball, Path(scratch))))
         made.replace(root)
 
 
-def _root_entries(tar: tarfile.TarFile, scratch: Path) -> Iterator[CpioEntry]:
+def root_entries(tarball: Path, scratch: Path) -> Iterator[CpioEntry]:
+    """What of a tarball becomes the root; ``scratch`` is for what is compiled.
+
+    Nothing is unpacked, so no link of it is followed here. Raises EnvironmentFault
+    for an archive that is not whole, or has a name outside the root.
+    """
+    try:
+        with tarfile.open(tarball) as tar:
+            yield from _entries_of(tar, scratch)
+    # A header's numbers are only looked at when they are used.
+    except (
+        tarfile.TarError, OSError, EOFError, ValueError, LookupError, OverflowError,
+        MemoryError, zlib.error, lzma.LZMAError,
+    ) as error:  # fmt: skip
+        raise EnvironmentFault(
+            f"what made {tarball} left no whole archive: {error!r:.200}"
+        ) from None
+
+
+def _entries_of(tar: tarfile.TarFile, scratch: Path) -> Iterator[CpioEntry]:
     for member in tar:
         path = member.name.removeprefix("./").rstrip("/")
         if path in ("", ".") or _LEFT_OUT.match(path):
             continue
+        check_inside(path)
         if member.isdir():
             yield folder_entry(path)
         elif member.issym():
             yield link_entry(path, member.linkname)
         elif member.isreg() or member.islnk():
             file = tar.extractfile(member)
-            assert file is not None
+            if file is None or member.size > _MOST_FILE_BYTES:
+                raise EnvironmentFault(f"{path} is no file that a root can have")
             content = file.read()
             yield file_entry(path, content, mode=member.mode & 0o777)
             yield from compiled_entries(path, content, scratch)
     yield link_entry("bin/sh", "busybox")
+
+
+def check_inside(path: str) -> None:
+    """Assert that a name of an archive lies where it is put. EnvironmentFault."""
+    if "\0" in path or {"", ".", ".."} & set(path.split("/")):
+        raise EnvironmentFault(
+            f"an archive has a name that leads out of where it is put: {path[:200]!r}"
+        )
 
 
 def compiled_entries(path: str, content: bytes, scratch: Path) -> Iterator[CpioEntry]:

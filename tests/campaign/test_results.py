@@ -78,7 +78,7 @@ def test_a_campaign_gets_more_boots_but_never_fewer(tmp_path: Path) -> None:
 def test_a_plan_that_is_none_is_one_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "plan.json").write_text(text)
 
-    with pytest.raises(UsageError, match=r"plan\.json is not a campaign's plan"):
+    with pytest.raises(UsageError, match=r"plan\.json is not the plan of a campaign"):
         keep_plan(tmp_path, Plan(), [])
 
 

@@ -266,7 +266,7 @@ def test_options_win_over_the_plan_file(tmp_path: Path) -> None:
         ("run --naming distinct:80", "a name is 0 to 79 bytes long, not 80"),
         ("run --naming distinct:1", "too short to tell VMA 999 from the rest"),
         ("run --vmas 5,5", "vmas has a value twice"),
-        ("run --plan no/such.toml", "cannot read the plan no/such.toml"),
+        ("run --plan no/such.toml", "cannot read no/such.toml"),
         ("agree --ops 0", "expected a whole number from 1, not '0'"),
         ("agree --theme odd", "'odd' is not a valid Theme; themes are names, kinds"),
         ("agree --target uml,qemu", "agree is of one kernel: one --target"),

@@ -37,7 +37,7 @@ texts = st.text(st.characters(exclude_categories=()), max_size=20)
 def made(kind: type[Record], **closed: st.SearchStrategy[object]) -> st.SearchStrategy:
     """Every value of a kind of record; ``closed`` are fields that are not free."""
     free: dict[object, st.SearchStrategy[object]] = {
-        int: st.integers(),
+        int: st.integers(-(1 << 63), (1 << 63) - 1),
         str: texts,
         bool: st.booleans(),
         str | None: st.none() | texts,
