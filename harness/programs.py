@@ -2,7 +2,9 @@
 
 Each runs under a leash, a small process that is told by a pipe when this one
 is gone: ``kill -9`` included. The leash then ends the program's whole process
-group, so that no make leaves compilers behind and no harness a guest.
+group, so that no make leaves compilers behind and no harness a guest; and what
+left that group, as the kernel makes orphans of its descendants its children.
+What has something to put back first has the grace to do it in.
 
 Run as a script, this module is the leash. It imports nothing of the package,
 so that it starts in a few hundredths of a second.
@@ -24,6 +26,13 @@ from pathlib import Path
 _GRACE_S = 2.0
 _TAIL_LINES = 20
 
+# More than what measures, plays or runs a guest is ever seen to need.
+MOST_PROCESSES = 1000
+
+# <linux/prctl.h>
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
 
 @contextlib.contextmanager
 def leashed(
@@ -34,16 +43,18 @@ def leashed(
     stderr: int | None = None,
     pass_fds: tuple[int, ...] = (),
     env: Mapping[str, str] | None = None,
+    processes: int = 0,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A running program whose whole process group ends with the block.
+    """A running program that ends with the block, and all that it started.
 
     The process is the leash: its exit status is the program's, 128 + N when a
-    signal N ended that.
+    signal N ended that. With ``processes`` the program's user may have as many
+    more than now (RLIMIT_NPROC): root is exempt from that by the kernel.
     """
     watched, held = os.pipe()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", __file__, str(watched), *argv],
+            [sys.executable, "-I", "-S", __file__, str(watched), str(processes), *argv],
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -99,6 +110,26 @@ def run_logged(
 
 
 @contextlib.contextmanager
+def free_to_change(path: Path) -> Iterator[bool]:
+    """Hold a file's lock where nobody else does; whether that is so.
+
+    A lock that there is no file for is nobody's, and stays so.
+    """
+    try:
+        file = open(path)  # noqa: SIM115 (closed below)
+    except FileNotFoundError:
+        yield True
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextlib.contextmanager
 def exclusive(
     path: Path, *, on_wait: Callable[[], None] | None = None
 ) -> Iterator[None]:
@@ -135,11 +166,17 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
-def _leash(watched: int, argv: Sequence[str]) -> int:
+def _leash(watched: int, processes: int, argv: Sequence[str]) -> int:
+    prctl = _prctl()
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
     child = os.fork()
     if child == 0:
+        # The leash, too, may be killed.
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         os.setsid()
         os.close(watched)
+        if processes:
+            _limit_processes(processes)
         try:
             os.execvp(argv[0], list(argv))
         except OSError as error:
@@ -159,6 +196,7 @@ def _leash(watched: int, argv: Sequence[str]) -> int:
             ready.select(_GRACE_S)
     _kill_group(child, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    _end_stragglers()
     return 128 - code if code < 0 else code
 
 
@@ -167,5 +205,83 @@ def _kill_group(leader: int, number: signal.Signals) -> None:
         os.killpg(leader, number)
 
 
+def _end_stragglers() -> None:
+    """End what left the group: asked once, and killed after the grace."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        end = time.monotonic() + _GRACE_S
+        told: set[int] = set()
+        while _reaped_all_dead() and time.monotonic() < end:
+            # A process whose parent was killed has become ours, or is yet to come.
+            for pid in _descendants() - told:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+                told.add(pid)
+            time.sleep(0.01)
+
+
+def _reaped_all_dead() -> bool:
+    """Reap what is dead; whether any child is left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _descendants() -> set[int]:
+    parents = {pid: int(_stat_after_name(pid)[1]) for pid in _pids()}
+    found = {os.getpid()}
+    while more := {p for p, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {os.getpid()}
+
+
+def _limit_processes(more: int) -> None:
+    # Needed here only, and not by the leash of most programs.
+    import resource
+
+    mine = [pid for pid in _pids() if _real_user(pid) == os.getuid()]
+    threads = sum(int(_stat_after_name(pid)[17]) for pid in mine)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    limit = min([threads + more, *known])
+    resource.setrlimit(resource.RLIMIT_NPROC, (limit, hard))
+
+
+def _pids() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+
+
+def _stat_after_name(pid: int) -> list[str]:
+    """The fields of /proc/pid/stat from the state on; of a process gone, zeros."""
+    try:
+        with open(f"/proc/{pid}/stat", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ["0"] * 50
+
+
+def _real_user(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/status", errors="replace") as file:
+            return next(int(x.split()[1]) for x in file if x.startswith("Uid:"))
+    except (FileNotFoundError, ProcessLookupError):
+        return -1
+
+
+def _prctl() -> Callable[[int, int], object]:
+    # Only the leash needs it.
+    import ctypes
+
+    call = ctypes.CDLL(None).prctl
+    call.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+
+    def prctl(option: int, word: int) -> object:
+        return call(option, word, 0, 0, 0)
+
+    return prctl
+
+
 if __name__ == "__main__":
-    sys.exit(_leash(int(sys.argv[1]), sys.argv[2:]))
+    sys.exit(_leash(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))

@@ -24,6 +24,7 @@ from ptrace.error import PtraceError
 from ptrace.syscall import SYSCALL_NAMES
 
 from harness.errors import CheckFailed, EnvironmentFault
+from harness.linux import die_with_parent
 
 Work = Callable[[], None]
 
@@ -221,6 +222,7 @@ def _traced(work: Work) -> Iterator[Any]:
     if pid == 0:
         code = 1
         try:
+            die_with_parent()
             ptrace_traceme()
             os.kill(os.getpid(), signal.SIGSTOP)
             work()

@@ -1,24 +1,25 @@
 """What on this machine disturbs measurements, changed and put back on request.
 
 What a setting was is on disk before it is changed, so that it can be put back
-after a crash too, once or twice over. A restart of the machine has put all of
-it back already.
+after a crash too, once or twice over; and whether all that was to be changed has
+been. A restart of the machine has put all of it back already.
 """
 
 import contextlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from harness.errors import EnvironmentFault
 from harness.paths import cache_dir
-from harness.programs import exclusive
+from harness.programs import exclusive, free_to_change
+from harness.scratch import scratch_folder
 
 _CPUS = "sys/devices/system/cpu"
 _BOOT_ID = "proc/sys/kernel/random/boot_id"
@@ -144,6 +145,26 @@ def apply(root: Path = Path("/")) -> Iterator[Setting]:
             _remember(setting, root)
             yield setting
             _write(setting.path, setting.knob.wanted)
+        _store(_remembered(root), root, done=True)
+
+
+def left_changed(root: Path = Path("/")) -> bool | None:
+    """Whether ``apply`` changed all it was to: None where nothing is changed.
+
+    False is also what one looks like that is not done yet; see ``not_in_use``.
+    """
+    document = _document(root)
+    if not document.get("before"):
+        return None
+    # Written before there was the word: told done, as most are.
+    return bool(document.get("done", True))
+
+
+@contextlib.contextmanager
+def not_in_use() -> Iterator[bool]:
+    """Keep others from changing settings for the block; whether none is at it."""
+    with free_to_change(cache_dir() / "tune.lock") as is_free:
+        yield is_free
 
 
 def undo(root: Path = Path("/")) -> Iterator[tuple[Path, str]]:
@@ -152,13 +173,21 @@ def undo(root: Path = Path("/")) -> Iterator[tuple[Path, str]]:
     Raises EnvironmentFault where one may not be changed; it is kept in mind.
     """
     with _locked():
-        before = _remembered(root)
+        yield from undo_locked(root)
+
+
+def undo_locked(root: Path = Path("/")) -> Iterator[tuple[Path, str]]:
+    """The same, for who is in ``not_in_use`` already."""
+    if before := _remembered(root):
         # The last change first: what was reachable when it was made is again.
         for name, value in reversed(list(before.items())):
             yield Path(name), value
             _write(Path(name), value)
             del before[name]
             _store(before, root)
+    elif state_file().exists():
+        # Of another start of the machine.
+        state_file().unlink()
 
 
 def _value(path: Path) -> str:
@@ -178,7 +207,8 @@ def _write(path: Path, value: str) -> None:
         ) from None
 
 
-def _state() -> Path:
+def state_file() -> Path:
+    """Where what was before is kept; with nothing to put back there is no file."""
     return cache_dir() / "tune.json"
 
 
@@ -197,24 +227,27 @@ def _remember(setting: Setting, root: Path) -> None:
 
 
 def _remembered(root: Path) -> dict[str, str]:
+    return dict(_document(root).get("before", {}))
+
+
+def _document(root: Path) -> dict[str, Any]:
     try:
-        state = json.loads(_state().read_text())
+        # Any: what JSON holds.
+        state: dict[str, Any] = json.loads(state_file().read_text())
     except FileNotFoundError:
         return {}
-    if state["boot_id"] != _value(root / _BOOT_ID):
-        return {}
-    return dict(state["before"])
+    return state if state["boot_id"] == _value(root / _BOOT_ID) else {}
 
 
-def _store(before: Mapping[str, str], root: Path) -> None:
+def _store(before: Mapping[str, str], root: Path, *, done: bool = False) -> None:
     if not before:
-        _state().unlink(missing_ok=True)
+        state_file().unlink(missing_ok=True)
         return
-    document = {"boot_id": _value(root / _BOOT_ID), "before": before}
-    with tempfile.NamedTemporaryFile(
-        "w", dir=cache_dir(), prefix="tune-", delete=False
-    ) as file:
-        json.dump(document, file)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(_state())
+    document = {"boot_id": _value(root / _BOOT_ID), "before": before, "done": done}
+    with scratch_folder(cache_dir()) as scratch:
+        made = scratch / "tune.json"
+        with open(made, "w") as file:
+            json.dump(document, file)
+            file.flush()
+            os.fsync(file.fileno())
+        made.replace(state_file())

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import programs
+from harness.paths import package_dir
 from harness.programs import exclusive, leashed, printable, run_logged, tail_of
 
 # For what should be there at once; a test that meets it fails.
@@ -118,6 +120,95 @@ def test_the_group_ends_when_its_owner_is_killed() -> None:
         owner.wait()
 
     assert ends(pid)
+
+
+# Says its pid when it is in a session of its own.
+ESCAPED = "setsid sh -c 'echo $$; exec >&-; trap \"\" TERM; sleep 1000; sleep 1000'"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("last", ["exit 0", "sleep 1000"])
+def test_what_left_the_group_ends_with_the_block_too(tmp_path: Path, last: str) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    line = f"{ESCAPED} >{fifo} & read x <{fifo}; echo $x; {last}"
+    with leashed(["sh", "-c", line], stdout=subprocess.PIPE) as process:
+        pid = first_number(process)
+
+    assert ends(pid)
+
+
+def test_what_left_the_group_has_the_time_to_put_things_back(tmp_path: Path) -> None:
+    """As the guardian of settings does, which no signal ends but one."""
+    back = tmp_path / "back"
+    line = f"setsid sh -c 'trap \"\" TERM; echo 1; read x; sleep .3; : >{back}' <&0 &"
+    with leashed(
+        ["sh", "-c", f"{line} sleep 1000"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        first_number(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+    assert back.exists()
+
+
+def test_what_left_the_group_ends_when_its_owner_is_killed() -> None:
+    escaped = ESCAPED.replace('"', '\\"')
+    program = OWNER.replace("sleep 1000 & echo $!;", f"{escaped} &")
+    owner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    try:
+        pid = first_number(owner)
+        assert psutil.pid_exists(pid)
+    finally:
+        owner.kill()
+        owner.wait()
+
+    assert ends(pid)
+
+
+def test_the_program_ends_when_its_leash_is_killed() -> None:
+    with leashed(["sh", "-c", "echo $$; exec sleep 1000"], stdout=subprocess.PIPE) as p:
+        pid = first_number(p)
+        p.kill()
+
+        assert ends(pid)
+
+
+BOMB = """
+import os
+for count in range(200):
+    try:
+        pid = os.fork()
+    except BlockingIOError:
+        break
+    if not pid:
+        import time
+        time.sleep(1000)
+os.write(1, b"%d\\n" % count)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becomes another user, as root may")
+def test_a_program_has_as_many_processes_as_it_was_given_and_no_more() -> None:
+    """Of a user without any: others' processes come and go meanwhile."""
+    argv = ["/usr/bin/python3", "-c", BOMB]
+    owner = f"""
+from harness.programs import leashed
+with leashed({argv}, processes=50) as process:
+    process.wait()
+"""
+    become = ["setpriv", "--reuid=61234", "--regid=61234", "--clear-groups", "--"]
+    done = subprocess.run(
+        # This environment's may be in a folder that only root may enter.
+        [*become, "/usr/bin/python3", "-c", owner],
+        stdout=subprocess.PIPE, check=False,
+        env={"PYTHONPATH": str(package_dir().parent), "PATH": os.defpath},
+    )  # fmt: skip
+
+    # Owner, leash and program were there: the first two as the leash counted.
+    assert 40 <= int(done.stdout) <= 50
 
 
 def test_all_that_a_program_says_is_appended_to_the_log(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ One row a sample, with the facts of its run beside it:
 Other columns are those of harness.measure.records.Run, by the same names.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -29,6 +28,7 @@ import pandas as pd
 from harness.analysis.foreign import read_samples
 from harness.errors import RecordError, UsageError
 from harness.measure import Record, Run, RunEnd, Sample, Superseded, parse_record
+from harness.scratch import scratch_folder
 
 # A kernel, and where it runs on which clock; and the facts that must then be the
 # same for two runs to be pooled.
@@ -58,8 +58,8 @@ def load(path: Path) -> pd.DataFrame:
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame that ``load`` made, whole or not at all."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        made = Path(scratch) / path.name
+    with scratch_folder(path.parent) as scratch:
+        made = scratch / path.name
         frame.to_parquet(made, index=False)
         made.replace(path)
 

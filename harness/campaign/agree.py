@@ -1,19 +1,18 @@
 """Random traces on real kernels, until one diverges from the model or all agree."""
 
 import contextlib
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 
 from harness.campaign.playing import EnoughSeen, Found, Playing, PlayTarget, diverging
 from harness.campaign.shrinking import shrink
 from harness.errors import Stopped, UsageError
 from harness.oracle import Recording
+from harness.scratch import scratch_folder
 from harness.workload.gen import Theme, traces
 from harness.workload.ops import MOST_PAGES, Step
 
@@ -111,9 +110,9 @@ def agree(
         playing = Playing(
             plan.pages, batch, on_found, on_trace, keep, expected=plan.expected
         )
-        with tempfile.TemporaryDirectory() as scratch:
+        with scratch_folder() as scratch:
             try:
-                playing.run(target(stop), Path(scratch) / "console.txt")
+                playing.run(target(stop), scratch / "console.txt")
             except (EnoughSeen, Stopped):
                 if not stop.is_set():
                     raise
@@ -157,10 +156,10 @@ def shrunk(
     """The divergence with as few steps as it takes, on the same kernel."""
 
     def play(candidates: Sequence[Sequence[Step]]) -> dict[int, Found]:
-        with tempfile.TemporaryDirectory() as scratch:
+        with scratch_folder() as scratch:
             return diverging(
                 target(threading.Event()), found.recording.pages, candidates,
-                Path(scratch) / "console.txt",
+                scratch / "console.txt",
             )  # fmt: skip
 
     if found.divergence.kind == "probe":

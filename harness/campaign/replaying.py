@@ -1,11 +1,11 @@
 """Recorded traces: judged as they were recorded, or played again."""
 
-import tempfile
 from pathlib import Path
 
 from harness.campaign.playing import Found, PlayTarget, diverging
 from harness.errors import RecordError, UsageError
 from harness.oracle import Judge, Kernel, Recording, parse_recording
+from harness.scratch import scratch_folder
 
 
 def read_recordings(path: Path) -> list[Recording]:
@@ -43,7 +43,7 @@ def judge_recording(recording: Recording) -> Found | None:
 
 def play_again(recording: Recording, target: PlayTarget) -> Found | None:
     """Play a trace's steps on a target: where that diverges, if it does."""
-    with tempfile.TemporaryDirectory() as scratch:
-        console = Path(scratch) / "console.txt"
+    with scratch_folder() as scratch:
+        console = scratch / "console.txt"
         found = diverging(target, recording.pages, [recording.steps], console)
     return found.get(0)

@@ -1,6 +1,5 @@
 """What a campaign measures: kernels, each with the target that runs it."""
 
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from harness.errors import UnsupportedError, UsageError
 from harness.kbuild import build_kernel, variant_named
 from harness.measure import Conditions, Job, Record, Run
 from harness.measure.facts import KernelFacts
+from harness.scratch import scratch_folder
 from harness.target import (
     Accelerator,
     Deadlines,
@@ -164,8 +164,8 @@ def subjects_of(
         kernel = choice.kernel
         own = guest_target(fitted_choice(choice, kernel), kernel, on_step=on_step)
         on_step(f"asking {kernel} what it is")
-        with tempfile.TemporaryDirectory() as scratch:
-            facts = own.ask_facts(Path(scratch) / "console.txt")
+        with scratch_folder() as scratch:
+            facts = own.ask_facts(scratch / "console.txt")
         return [_asked_subject(OWN, facts, lambda stop: replace(own, stop=stop))]
     subjects = []
     for name in variants:

@@ -8,11 +8,9 @@ VMAs share a struct, and each struct's count of references.
 
 import hashlib
 import secrets
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.campaign.accounts import (
@@ -41,6 +39,7 @@ from harness.model import Model, NameStore, RefcountedStore, StrdupStore
 from harness.model.accounting import held_names, slab_classes
 from harness.oracle import Judge
 from harness.play import PlayJob
+from harness.scratch import scratch_folder
 from harness.target import QemuTarget
 from harness.witness.job import WitnessJob, render_witness_job
 from harness.workload import Cell, Layout, NamingScheme, Store
@@ -139,8 +138,8 @@ def truth(
     ]
     job = _job(plan, kernel, cells, campaign)
     deposition = Deposition()
-    with tempfile.TemporaryDirectory(prefix="anonvma-truth-") as scratch:
-        dump, console = Path(scratch) / "memory", Path(scratch) / "console.txt"
+    with scratch_folder() as scratch:
+        dump, console = scratch / "memory", scratch / "console.txt"
         name = f"{kernel.variant.name}-{kernel.base}"
         on_step(f"{name}: {plan.vmas} VMAs, {plan.children} children")
         target.dump_when_held(

@@ -2,13 +2,9 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-from rich import box
-from rich.table import Table
 
 from harness.campaign import (
     Listener,
@@ -29,7 +25,6 @@ from harness.cli.progress import Progress
 from harness.cli.requests import (
     BootRequest,
     BuildRequest,
-    DoctorRequest,
     ExportRequest,
     ImageRequest,
     ProbeRequest,
@@ -42,12 +37,12 @@ from harness.cli.tables import (
     print_unnamed_table,
     stdout_console,
 )
-from harness.doctor import examine
 from harness.errors import HarnessError, UsageError
 from harness.kbuild import build_kernel, variant_named
 from harness.kbuild.mutant import mutant_named, mutant_variant
 from harness.measure import Record
 from harness.programs import printable
+from harness.scratch import scratch_folder
 from harness.target import (
     COMMAND_MIB,
     Accelerator,
@@ -62,26 +57,7 @@ from harness.target import (
 # The packages of an image lie in memory twice while it boots.
 IMAGE_MIB = 3072
 
-DONE, UNCHECKED, ENVIRONMENT = 0, 1, 3
-
-
-def doctor(request: DoctorRequest) -> int:
-    """Print what was found; 3 when something that guests need is missing."""
-    findings = examine(request.arch)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
-    for finding in findings:
-        sign = "ok" if finding.well else "MISSING" if finding.needed else "note"
-        table.add_row(sign, finding.subject, finding.found)
-    console = stdout_console()
-    console.print(table)
-    amiss = [f for f in findings if not f.well]
-    for finding in amiss:
-        console.print(f"{finding.subject}: {finding.mend}")
-    if any(f.needed for f in amiss):
-        console.print("to install all that is missing, as root: make setup")
-        return ENVIRONMENT
-    console.print("guests can be built and run here: anonvma run")
-    return DONE
+DONE, UNCHECKED = 0, 1
 
 
 def build(request: BuildRequest) -> int:
@@ -111,8 +87,8 @@ def boot(request: BootRequest) -> int:
     with Progress() as progress:
         target = _boot_target(request, progress)
     mib = request.memory_mib or (IMAGE_MIB if request.image else COMMAND_MIB)
-    with tempfile.TemporaryDirectory() as scratch:
-        console = Path(scratch) / "console.txt"
+    with scratch_folder() as scratch:
+        console = scratch / "console.txt"
         if not request.command:
             return target.run_shell(console, mib=mib)
         return target.run_command(

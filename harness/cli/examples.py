@@ -18,6 +18,11 @@ examples:
   anonvma agree                           does the kernel do as it should?
   anonvma kselftest                       the kernel's own test of names
 """,
+    "doctor": """\
+examples:
+  anonvma doctor                          what is missing, and how to install it
+  anonvma doctor --mend                   after kill -9: settings and files, as before
+""",
     "build": """\
 examples:
   anonvma build                           the kernel of run

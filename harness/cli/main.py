@@ -2,11 +2,10 @@
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NoReturn, assert_never
+from typing import assert_never
 
 from harness.arch import QEMU_ARCHES, UM, arch_named
 from harness.campaign import TARGETS, Plan, TargetChoice, read_plan, read_preset
@@ -14,6 +13,7 @@ from harness.campaign.agree import AgreePlan
 from harness.cli import commands
 from harness.cli.agree import agree_, replay
 from harness.cli.compare import compare
+from harness.cli.doctor import doctor
 from harness.cli.importing import import_
 from harness.cli.kselftest import kselftest
 from harness.cli.mutants import mutants
@@ -63,7 +63,6 @@ _OPERATIONS, _DAYS = 20_000, 10**9
 def main(argv: Sequence[str] | None = None) -> int:
     """The command ``anonvma``: parse, do, and turn every error into one message."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    signal.signal(signal.SIGTERM, _stop)
     try:
         return _do(parse_arguments(arguments))
     except HarnessError as error:
@@ -104,7 +103,7 @@ def parse_arguments(arguments: Sequence[str]) -> Request:
 def _do(request: Request) -> int:
     match request:
         case DoctorRequest():
-            return commands.doctor(request)
+            return doctor(request)
         case BuildRequest():
             return commands.build(request)
         case BootRequest():
@@ -141,12 +140,8 @@ def _do(request: Request) -> int:
             assert_never(request)
 
 
-def _stop(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def _doctor_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
-    return DoctorRequest(arch_named(options.arch))
+    return DoctorRequest(arch_named(options.arch), mend=options.mend)
 
 
 def _build_request(options: argparse.Namespace, _: Sequence[str]) -> Request:

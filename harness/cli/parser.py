@@ -56,6 +56,10 @@ def make_parser() -> argparse.ArgumentParser:
 
     sub = command("doctor", "Tell what this machine can run and what is missing.")
     add_arch(sub, QEMU_ARCHES)
+    sub.add_argument(
+        "--mend", action="store_true",
+        help="instead, put back and remove what a killed harness left",
+    )  # fmt: skip
     _add_build(command("build", "Build kernels, or find them built before."))
     _add_boot(command("boot", "Boot a guest: a shell in it, or one command."))
     _add_run(command("run", "Measure: build, boot, name, check, fork; then the table."))

@@ -11,9 +11,10 @@ from harness.campaign.truth import TruthPlan
 
 @dataclass(frozen=True, slots=True)
 class DoctorRequest:
-    """What ``anonvma doctor`` was asked."""
+    """What ``anonvma doctor`` was asked: to look, or to ``mend`` what was left."""
 
     arch: Arch
+    mend: bool = False
 
 
 @dataclass(frozen=True, slots=True)

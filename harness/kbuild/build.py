@@ -35,6 +35,7 @@ from harness.kbuild.variant import Variant, patch_paths
 from harness.linux import config_digest
 from harness.paths import cache_dir, kernels_dir
 from harness.programs import exclusive, run_logged, tail_of
+from harness.scratch import scratch_folder
 
 _CONFIG_DEADLINE_S = 600
 _MAKE_DEADLINE_S = 7200
@@ -226,8 +227,8 @@ def _environment() -> dict[str, str]:
 
 
 def _configure(recipe: _Recipe, source: Path, output: Path, log: Path) -> str:
-    with tempfile.TemporaryDirectory() as scratch:
-        asked, made = Path(scratch) / "asked", Path(scratch) / "made"
+    with scratch_folder() as scratch:
+        asked, made = scratch / "asked", scratch / "made"
         asked.write_text(render_options(recipe.options))
         env = {
             **_environment(), "KCONFIG_ALLCONFIG": str(asked),
@@ -266,13 +267,17 @@ def _make_image(
             on_step(f"building {recipe.name}: {compiled} objects, {what.strip()}")
 
     jobs = len(os.sched_getaffinity(0)) + 1
-    status = run_logged(
-        _make_argv(recipe, source, output, f"--jobs={jobs}", recipe.arch.image_target),
-        log,
-        deadline_s=_MAKE_DEADLINE_S,
-        env=_environment(),
-        on_line=watch,
-    )
+    # Compilers that are killed leave their files.
+    with scratch_folder() as scratch:
+        status = run_logged(
+            _make_argv(
+                recipe, source, output, f"--jobs={jobs}", recipe.arch.image_target
+            ),
+            log,
+            deadline_s=_MAKE_DEADLINE_S,
+            env={**_environment(), "TMPDIR": str(scratch)},
+            on_line=watch,
+        )
     if status != 0:
         raise _failed("building", recipe, status, log)
     elapsed = time.monotonic() - started

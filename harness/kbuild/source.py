@@ -15,6 +15,7 @@ from pathlib import Path
 
 from harness.errors import BuildFailed, EnvironmentFault
 from harness.programs import run_logged, tail_of
+from harness.scratch import scratch_folder
 
 _UNPACK_DEADLINE_S = 900
 _TOUCHED = re.compile(r"^(?:---|\+\+\+) [ab]/(\S+)", re.MULTILINE)
@@ -98,8 +99,8 @@ def apply_patches(tree: Path, pristine: Path, patches: Sequence[Path]) -> list[s
                     f"a patch touches {path}, which {tree} lacks"
                 ) from None
             new.rename(kept)
-    with tempfile.TemporaryDirectory() as scratch:
-        patched = Path(scratch) / "tree"
+    with scratch_folder() as scratch:
+        patched = scratch / "tree"
         shutil.copytree(pristine, patched)
         for patch in patches:
             _apply(patch, patched)

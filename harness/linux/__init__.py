@@ -34,6 +34,7 @@ from harness.linux.procfs import (
 )
 from harness.linux.procmap import QueriedVma, query_vma
 from harness.linux.sched import clock_step, fifo_without_children, pin_to_one_cpu
+from harness.linux.sysctls import left_settings, put_back_left, settings_put_back
 
 __all__ = [
     "AnonNameProbe",
@@ -51,12 +52,14 @@ __all__ = [
     "fifo_without_children",
     "kernel_build_id",
     "kernel_config",
+    "left_settings",
     "lock_memory",
     "map_memory",
     "move_heap",
     "pin_to_one_cpu",
     "probe_anon_name",
     "protect_memory",
+    "put_back_left",
     "query_vma",
     "read_into",
     "read_maps",
@@ -65,6 +68,7 @@ __all__ = [
     "remap_memory",
     "set_anon_name",
     "set_break",
+    "settings_put_back",
     "timed_fork",
     "timed_wait",
     "unlock_memory",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from harness.errors import CheckFailed
 from harness.linux import (
     count_maps,
+    die_with_parent,
     fifo_without_children,
     timed_fork,
     timed_wait,
@@ -167,6 +168,7 @@ def _check_from_child(arena: Arena, cell: Cell) -> None:
     if pid == 0:
         message = "the check itself failed"
         try:
+            die_with_parent()
             os.close(reading)
             expected = arena.expected_text(cell.naming)
             message = _difference(expected, parent, "in the process itself")

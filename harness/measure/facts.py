@@ -22,6 +22,7 @@ from harness.linux import (
     config_digest,
     counts_instructions,
     cpu_name,
+    die_with_parent,
     kernel_config,
     probe_anon_name,
 )
@@ -150,6 +151,7 @@ def _held_child() -> Iterator[None]:
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
+        die_with_parent()
         os.close(writing)
         os.read(reading, 1)
         os._exit(0)

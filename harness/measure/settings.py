@@ -1,12 +1,10 @@
 """Kernel settings: changed while they are needed, and put back whatever happens."""
 
 import contextlib
-import os
-import signal
 from collections.abc import Iterator, Mapping
 
 from harness.errors import EnvironmentFault
-from harness.linux import read_sysctl, write_sysctl
+from harness.linux import read_sysctl, settings_put_back, write_sysctl
 
 MAX_MAP_COUNT = "vm.max_map_count"
 
@@ -31,8 +29,9 @@ def settings_of(wanted: Mapping[str, str]) -> Iterator[None]:
     """Run with settings, by their dotted names, at the values given.
 
     They are put back by a process of its own when this one leaves the block or
-    dies of anything, kill -9 included; one that somebody else has changed
-    meanwhile is left to them. Raises EnvironmentFault, which names the setting,
+    dies of anything, kill -9 included (and from disk, by ``anonvma doctor
+    --mend``, where that process was killed too); one that somebody else has
+    changed meanwhile is left to them. Raises EnvironmentFault, which names the setting,
     where one is missing or may not be changed; those before it are put back.
     """
     before = {name: _read(name) for name in wanted}
@@ -40,7 +39,7 @@ def settings_of(wanted: Mapping[str, str]) -> Iterator[None]:
     if not changing:
         yield
         return
-    with _guardian(before, changing):
+    with settings_put_back(before, changing):
         for name, value in changing.items():
             try:
                 write_sysctl(name, value)
@@ -57,28 +56,3 @@ def _read(name: str) -> str:
         return read_sysctl(name)
     except FileNotFoundError:
         raise EnvironmentFault(f"this kernel has no setting {name}") from None
-
-
-@contextlib.contextmanager
-def _guardian(before: Mapping[str, str], changed: Mapping[str, str]) -> Iterator[None]:
-    # The pipe's other end closes when this process is gone, however it goes.
-    alive, life = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setsid()
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
-            os.close(life)
-            os.read(alive, 1)
-            for name, value in changed.items():
-                if read_sysctl(name) == value:
-                    write_sysctl(name, before[name])
-        finally:
-            os._exit(0)
-    os.close(alive)
-    try:
-        yield
-    finally:
-        os.close(life)
-        os.waitpid(pid, 0)

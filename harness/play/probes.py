@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 
 from harness.linux import (
+    die_with_parent,
     map_memory,
     move_heap,
     protect_memory,
@@ -45,6 +46,7 @@ def _apart(probe: Callable[[int], bool], start: int) -> bool | None:
     if pid == 0:
         code = 9
         try:
+            die_with_parent()
             code = int(probe(start))
         except PermissionError:
             code = 2

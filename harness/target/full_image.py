@@ -7,12 +7,11 @@ An image is a folder: kernel, root.cpio (an initramfs) and image.json.
 import importlib.metadata
 import json
 import lzma
+import os
 import re
 import shutil
 import struct
-import subprocess
 import sys
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,8 @@ from pathlib import Path
 from harness.arch import Arch, arch_named
 from harness.errors import EnvironmentFault, UsageError
 from harness.paths import kernels_dir, package_dir
+from harness.programs import run_logged, tail_of
+from harness.scratch import scratch_folder
 from harness.target.cpio import CpioEntry, file_entry, folder_entry, render_cpio
 from harness.target.rootfs import (
     PROJECT,
@@ -45,7 +46,7 @@ _DEADLINE_S = 600
 _MOST_WHEEL_BYTES = 1 << 30
 _ANONVMA = b"""#!/usr/bin/python3
 import sys
-from harness.cli import main
+from harness.__main__ import main
 sys.exit(main())
 """
 
@@ -90,15 +91,15 @@ def make_image(
     root = guest_root(arch, WHEEL_PACKAGES)
     pins = pinned_packages()
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".image-") as scratch:
-        folder = Path(scratch) / "image"
+    with scratch_folder(out.parent) as scratch:
+        folder = scratch / "image"
         folder.mkdir()
         on_step(f"fetching {len(pins)} packages for {arch.name}")
-        fetched = _fetch_wheels(pins, arch, Path(scratch) / "wheels", wheels)
+        fetched = _fetch_wheels(pins, arch, scratch / "wheels", wheels)
         on_step("packing the image")
         with open(folder / "root.cpio", "wb") as file:
             file.write(root.read_bytes())
-            file.write(render_cpio(wheel_entries(fetched, arch, Path(scratch))))
+            file.write(render_cpio(wheel_entries(fetched, arch, scratch)))
             file.write(render_cpio(_project_entries()))
         shutil.copyfile(kernel, folder / "kernel")
         facts = {"arch": arch.name, "packages": pins}
@@ -159,24 +160,27 @@ def _fetch_wheels(
     ]  # fmt: skip
     folder.mkdir()
     for pin in pins:
-        said = _pip("download", *common, *foreign, f"--dest={folder}", pin)
+        said = _pip(
+            folder.parent, "download", *common, *foreign, f"--dest={folder}", pin
+        )
         if said:
             # Published as source only: pure Python is the same on any machine.
-            said = _pip("wheel", *common, f"--wheel-dir={folder}", pin)
+            said = _pip(folder.parent, "wheel", *common, f"--wheel-dir={folder}", pin)
         if said:
             raise EnvironmentFault(f"{pin} cannot be had for {arch.name}:\n{said}")
     return sorted(folder.glob("*.whl"))
 
 
-def _pip(*arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", *arguments],
-            capture_output=True, text=True, check=False, timeout=_DEADLINE_S,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
+def _pip(scratch: Path, *arguments: str) -> str:
+    log = scratch / "pip.log"
+    log.unlink(missing_ok=True)
+    status = run_logged(
+        [sys.executable, "-m", "pip", *arguments], log, deadline_s=_DEADLINE_S,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )  # fmt: skip
+    if status is None:
         return f"pip took longer than {_DEADLINE_S} s"
-    return "" if done.returncode == 0 else done.stderr.strip() or "pip failed"
+    return "" if status == 0 else tail_of(log)
 
 
 def wheel_entries(

@@ -21,7 +21,7 @@ from harness.errors import JobFailed, RecordError
 from harness.measure import Conditions, Job, Record, Status, render_job
 from harness.measure.facts import KernelFacts, parse_facts
 from harness.paths import package_dir
-from harness.programs import leashed, printable, tail_of
+from harness.programs import MOST_PROCESSES, leashed, printable, tail_of
 from harness.target.channel import (
     MONITOR,
     OUTPUT,
@@ -287,7 +287,7 @@ class GuestTarget(ABC):
             stack.enter_context(
                 leashed(
                     launch.argv, stdout=launch.stdout, stderr=said.fileno(),
-                    pass_fds=launch.pass_fds,
+                    pass_fds=launch.pass_fds, processes=MOST_PROCESSES,
                 )
             )  # fmt: skip
             for _, theirs in pairs.values():

@@ -13,7 +13,8 @@ from harness.errors import GuestLost, JobFailed, RecordError
 from harness.measure import Conditions, Job, Record, render_job
 from harness.measure.facts import KernelFacts, parse_facts
 from harness.paths import package_dir
-from harness.programs import leashed, printable, tail_of
+from harness.programs import MOST_PROCESSES, leashed, printable, tail_of
+from harness.scratch import scratch_folder
 from harness.target.channel import OUTPUT, RECORDS, Deadlines, Listener
 
 
@@ -37,8 +38,8 @@ class HostTarget:
         What the worker says is kept in ``console``. Raises GuestHung, BadRecord,
         and JobFailed when the worker's status is not 0.
         """
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / "job.json"
+        with scratch_folder() as scratch:
+            path = scratch / "job.json"
             path.write_bytes(render_job(job))
             code = self._run(
                 "measure.worker", path, console, RECORDS, on_record, lambda _: None
@@ -55,8 +56,8 @@ class HostTarget:
 
         Raises GuestHung.
         """
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / "play.json"
+        with scratch_folder() as scratch:
+            path = scratch / "play.json"
             path.write_bytes(job)
             return self._run(
                 "play.worker", path, console, OUTPUT, lambda _: None, on_output
@@ -81,7 +82,8 @@ class HostTarget:
                 leashed(
                     [*_python(module), str(job), str(theirs.fileno())],
                     stdout=said.fileno(), stderr=said.fileno(),
-                    pass_fds=(theirs.fileno(),), env=_environment(),
+                    pass_fds=(theirs.fileno(),), env=_environment(job.parent),
+                    processes=MOST_PROCESSES,
                 )
             )  # fmt: skip
             theirs.close()
@@ -100,7 +102,7 @@ def host_facts() -> KernelFacts:
     with tempfile.TemporaryFile() as out:
         with leashed(
             [*_python("measure.facts"), str(out.fileno())],
-            pass_fds=(out.fileno(),), env=_environment(),
+            pass_fds=(out.fileno(),), env=_environment(), processes=MOST_PROCESSES,
         ) as process:  # fmt: skip
             code = process.wait()
         out.seek(0)
@@ -121,8 +123,10 @@ def _python(module: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _environment() -> dict[str, str]:
+def _environment(scratch: Path | None = None) -> dict[str, str]:
     return {
+        # What is killed leaves its files where they go with the job's.
+        **({} if scratch is None else {"TMPDIR": str(scratch)}),
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(package_dir().parent),
         "PYTHONHASHSEED": "0",

@@ -2,12 +2,12 @@
 
 import os
 import platform
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.paths import cache_dir
+from harness.scratch import scratch_folder
 from harness.target.channel import Deadlines
 from harness.target.qemu import Accelerator, QemuTarget
 
@@ -36,8 +36,8 @@ def best_accelerator(target: QemuTarget) -> Accelerator:
 def _boots_under_kvm(target: QemuTarget) -> bool:
     limits = Deadlines(boot_s=_DEADLINE_S, silence_s=_DEADLINE_S, total_s=_DEADLINE_S)
     probe = replace(target, accelerator=Accelerator.KVM, deadlines=limits)
-    with tempfile.TemporaryDirectory() as scratch:
-        console = Path(scratch) / "console.txt"
+    with scratch_folder() as scratch:
+        console = scratch / "console.txt"
         try:
             return probe.run_command(["true"], lambda _: None, console) == 0
         except HarnessError:

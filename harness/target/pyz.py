@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 from harness.paths import package_dir
+from harness.scratch import scratch_folder
 from harness.target.rootfs import guest_modules
 
 _MAIN = b"""import sys
@@ -26,10 +27,11 @@ def write_pyz(out: Path) -> None:
         for source in guest_modules():
             name = str(source.relative_to(package_dir().parent))
             archive.writestr(_member(name), source.read_bytes())
-    made = out.with_name(f".{out.name}.new")
-    made.write_bytes(packed.getvalue())
-    made.chmod(0o755)
-    made.replace(out)
+    with scratch_folder(out.parent) as scratch:
+        made = scratch / out.name
+        made.write_bytes(packed.getvalue())
+        made.chmod(0o755)
+        made.replace(out)
 
 
 def _member(name: str) -> zipfile.ZipInfo:

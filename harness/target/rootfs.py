@@ -6,6 +6,7 @@ so neither emulation nor root is needed; what a guest never reads is left out.
 
 import hashlib
 import lzma
+import os
 import platform
 import py_compile
 import re
@@ -132,6 +133,8 @@ def _make_root(arch: Arch, suite: str, packages: tuple[str, ...], root: Path) ->
             ],
             log,
             deadline_s=_DEADLINE_S,
+            # Its own folder, too, goes with ours if it is killed.
+            env={**os.environ, "TMPDIR": scratch},
         )  # fmt: skip
         if status != 0:
             how = f"exit status {status}" if status else f"over {_DEADLINE_S} s"

@@ -11,7 +11,6 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from harness.measure import Conditions, Job
 from harness.measure.conditions import SILICON_GUEST
 from harness.measure.settings import MAX_MAP_COUNT
 from harness.paths import package_dir
+from harness.scratch import scratch_folder
 from harness.target.guest import GuestTarget, InitWords, Launch
 
 # Where the guest finds its job: outside, a folder of its own in a private /dev.
@@ -93,7 +93,8 @@ class UmlTarget(GuestTarget):
     ) -> Iterator[Launch]:
         _check_host()
         with contextlib.ExitStack() as stack:
-            job = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            job = stack.enter_context(scratch_folder()) / "job"
+            job.mkdir()
             for name, content in files.items():
                 (job / name).write_bytes(content)
                 (job / name).chmod(0o755)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.linux import count_maps, pin_to_one_cpu
+from harness.linux import count_maps, die_with_parent, pin_to_one_cpu
 from harness.linux.counters import (
     SlabCounter,
     counted_calls,
@@ -138,6 +138,7 @@ class _Players:
         )  # fmt: skip
         pid = os.fork()
         if pid == 0:
+            die_with_parent()
             begin(cast)
         if hold:
             await_stop(pid)

@@ -27,6 +27,7 @@ OF_TYPE = {
 CHOICE = ("", "no-such-thing", "\0", "\x1b[2J", "../../x")
 # Words and names are checked by the command: a row for each that has one.
 ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
+    ("doctor", "--mend"): (("extra",), ("--mend=yes",)),
     ("build", "--variant"): (("nope",), ("\x1b[2J",), ("../../etc/passwd",), ("/x",),
                              ("a\0b",)),
     ("build", "--base"): (("5.0",), ("\x1b[2J",)),

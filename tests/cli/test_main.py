@@ -1,8 +1,6 @@
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,13 +42,6 @@ COMMANDS = (
 HOUR = Deadlines(boot_s=3600, silence_s=3600, total_s=3600)
 FIVE_MINUTES = Deadlines(boot_s=300, silence_s=300, total_s=300)
 SHORT = Deadlines(boot_s=1.5, silence_s=1.5, total_s=1.5)
-
-
-@pytest.fixture(autouse=True)
-def _signals_as_before() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 def status_of(arguments: list[str]) -> object:
@@ -344,27 +335,6 @@ def test_an_error_s_words_do_not_steer_the_terminal(
     main(["show"])
 
     assert capsys.readouterr().err == "anonvma: a\\x1b[2Jb\n  kept\n"
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_terminate_are_status_130(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    number: signal.Signals,
-) -> None:
-    def interrupt(request: ShowRequest) -> int:
-        signal.raise_signal(number)
-        return 0
-
-    # Whoever runs the tests in the background has it ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr(commands, "show", interrupt)
-
-    status = main(["show"])
-
-    signal.signal(signal.SIGINT, before)
-    assert status == 130
-    assert capsys.readouterr() == ("", "anonvma: stopped\n")
 
 
 @pytest.mark.slow

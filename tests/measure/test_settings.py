@@ -2,9 +2,12 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.errors import EnvironmentFault
+from harness.linux import left_settings, put_back_left
+from harness.linux import sysctls as sysctls_module
 from harness.measure import settings
 from harness.measure.settings import map_count_up_to, settings_of
 
@@ -12,15 +15,20 @@ from harness.measure.settings import map_count_up_to, settings_of
 @pytest.fixture
 def sysctls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in place of /proc/sys: guests' tests use the real one."""
-    (tmp_path / "vm.max_map_count").write_text("65530")
-    (tmp_path / "vm.other").write_text("0")
+    folder = tmp_path / "sysctls"
+    for place in (folder, tmp_path / "run"):
+        place.mkdir()
+    (folder / "vm.max_map_count").write_text("65530")
+    (folder / "vm.other").write_text("0")
 
     def write(name: str, value: str) -> None:
-        (tmp_path / name).write_text(value)
+        (folder / name).write_text(value)
 
-    monkeypatch.setattr(settings, "read_sysctl", lambda n: (tmp_path / n).read_text())
-    monkeypatch.setattr(settings, "write_sysctl", write)
-    return tmp_path
+    for module in (settings, sysctls_module):
+        monkeypatch.setattr(module, "read_sysctl", lambda n: (folder / n).read_text())
+        monkeypatch.setattr(module, "write_sysctl", write)
+    monkeypatch.setattr(sysctls_module, "_KEPT", tmp_path / "run")
+    return folder
 
 
 def values(folder: Path) -> dict[str, str]:
@@ -98,3 +106,85 @@ def test_a_setting_that_the_kernel_lacks_is_named(sysctls: Path) -> None:
         settings_of({"vm.lacking": "1"}),
     ):
         pass
+
+
+def killed_with_its_guardian(sysctls: Path) -> None:
+    pid = os.fork()
+    if pid == 0:
+        with settings_of({"vm.other": "5"}):
+            guardian = psutil.Process().children()[0]
+            guardian.kill()
+            while guardian.status() != psutil.STATUS_ZOMBIE:
+                pass
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert values(sysctls)["vm.other"] == "5"
+
+
+def test_what_nobody_is_left_to_put_back_is_put_back_from_disk(sysctls: Path) -> None:
+    killed_with_its_guardian(sysctls)
+
+    (left,) = left_settings()
+    done = put_back_left(left)
+
+    assert done == {"vm.other": "0"}
+    assert values(sysctls)["vm.other"] == "0"
+    assert left_settings() == list((sysctls.parent / "run").iterdir()) == []
+
+
+def test_what_is_in_force_is_not_put_back_from_disk(sysctls: Path) -> None:
+    with settings_of({"vm.other": "5"}):
+        (kept,) = (sysctls.parent / "run").iterdir()
+        assert left_settings() == []
+        assert put_back_left(kept) == {}
+        assert values(sysctls)["vm.other"] == "5"
+
+    assert list((sysctls.parent / "run").iterdir()) == []
+
+
+def test_what_is_on_disk_is_not_put_back_over_what_others_changed(
+    sysctls: Path,
+) -> None:
+    killed_with_its_guardian(sysctls)
+    (sysctls / "vm.other").write_text("7")
+
+    (left,) = left_settings()
+
+    assert put_back_left(left) == {}
+    assert values(sysctls)["vm.other"] == "7"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[1, 2]", '[{"a": 1}]', "\0" * 99])
+def test_what_was_killed_before_it_was_on_disk_is_only_removed(
+    sysctls: Path, text: str
+) -> None:
+    before = values(sysctls)
+    path = sysctls.parent / "run" / "anonvma-settings-1-0"
+    path.write_text(text)
+
+    assert left_settings() == [path]
+    assert put_back_left(path) == {}
+    assert not path.exists()
+    assert values(sysctls) == before
+
+
+def test_settings_are_put_back_where_only_their_guardian_was_killed(
+    sysctls: Path,
+) -> None:
+    with settings_of({"vm.other": "5"}):
+        psutil.Process().children()[0].kill()
+
+    assert values(sysctls)["vm.other"] == "0"
+    assert list((sysctls.parent / "run").iterdir()) == []
+
+
+def test_settings_are_kept_nowhere_where_nothing_can_be_written(
+    sysctls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sysctls_module, "_KEPT", Path("/proc/nowhere"))
+
+    with settings_of({"vm.other": "5"}):
+        assert values(sysctls)["vm.other"] == "5"
+
+    assert values(sysctls)["vm.other"] == "0"
+    assert left_settings() == []
