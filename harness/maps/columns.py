@@ -12,8 +12,6 @@ is odd, the row is left to ``parse_line``, whose values and errors are the
 definition.
 """
 
-import contextlib
-import gc
 import operator
 import re
 import sys
@@ -24,6 +22,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, NamedTuple
 
+from harness.collector import collector_at_rest
 from harness.errors import MapsFormatError
 from harness.maps.lines import NAME, WIDTH, MapsEntry, parse_line
 
@@ -66,7 +65,7 @@ class MapsColumns:
             self.starts, self.ends, perms, offset, major, minor, inode,
             self.pathnames, strict=False,
         )  # fmt: skip
-        with _collector_at_rest():
+        with collector_at_rest():
             return list(map(tuple.__new__, repeat(MapsEntry), rows))
 
     def _of_headers(self, field: str) -> Iterable[Any]:
@@ -74,19 +73,6 @@ class MapsColumns:
         if len(set(values)) == 1:
             return repeat(values[0])
         return map(values.__getitem__, self.which)
-
-
-@contextlib.contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    # What is made refers to no container: there is nothing to find, and in a process
-    # with pandas each look takes longer than all of this.
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def parse_maps(text: bytes) -> Iterator[MapsEntry]:
