@@ -19,6 +19,7 @@ from harness.arch import Arch
 from harness.errors import EnvironmentFault
 from harness.paths import cache_dir, package_dir
 from harness.programs import exclusive, run_logged, tail_of
+from harness.target.bytecode import bytecode_of
 from harness.target.cpio import (
     CpioEntry,
     file_entry,
@@ -34,13 +35,25 @@ WHEEL_PACKAGES = ("libstdc++6", "zlib1g")
 PROJECT = "opt/anonvma"
 _DEADLINE_S = 600
 # Bumped when what is made from the same packages changes.
-_FORMAT = 1
+_FORMAT = 2
 
 # Documentation, locales and package managers' state; encodings, tests and
 # tools of Python that no guest uses.
 _LEFT_OUT = re.compile(
     r"usr/share|var/|usr/bin/dpkg|lib/systemd|usr/lib/[^/]+/gconv|"
     r"usr/lib/python3[^/]*/(test|lib2to3|pydoc_data|distutils|idlelib|tkinter)/"
+)
+_CACHE_TAG = sys.implementation.cache_tag
+# What only an image is asked for, which has all that Python's packages may want:
+# half of the root's bytes, and an emulated guest unpacks them in half a second.
+# Without OpenSSL, hashlib has digests of its own.
+_FOR_IMAGES = re.compile(
+    r"bin/tar|usr/lib/[^/]+/(lib(crypto|ssl|db|sqlite3|krb5|krb5support|k5crypto|"
+    r"gssapi_krb5|stdc\+\+|pcre2|nsl|tirpc|uuid)[-.]|engines|ossl)|"
+    r"usr/lib/python3[^/]*/((asyncio|curses|dbm|email|ensurepip|html|http|"
+    r"multiprocessing|sqlite3|unittest|venv|wsgiref|xml|xmlrpc|zoneinfo)/|"
+    r"lib-dynload/_(asyncio|codecs_|curses|dbm|decimal|hashlib|multi|sqlite3|ssl|test|"
+    r"uuid|xx|zoneinfo))"
 )
 _PYTHON_SOURCE = re.compile(r"usr/lib/(python3\.\d+|python3)/(.*)\.py")
 
@@ -86,14 +99,16 @@ def job_archive(files: Mapping[str, bytes]) -> bytes:
 
 def harness_archive() -> bytes:
     """A third: the rooms that run next to the kernel, in /harness."""
-    entries = [folder_entry("harness"), folder_entry("harness/harness")]
-    folders = {package_dir()}
+    entries = [folder_entry("harness")]
+    folders = set()
     for source in guest_modules():
-        inside = source.relative_to(package_dir().parent)
-        if source.parent not in folders:
-            folders.add(source.parent)
-            entries.append(folder_entry(f"harness/{inside.parent}"))
-        entries.append(file_entry(f"harness/{inside}", source.read_bytes()))
+        inside = f"harness/{source.parent.relative_to(package_dir().parent)}"
+        if inside not in folders:
+            folders.add(inside)
+            entries += [folder_entry(inside), folder_entry(f"{inside}/__pycache__")]
+        entries.append(file_entry(f"{inside}/{source.name}", source.read_bytes()))
+        compiled = f"{inside}/__pycache__/{source.stem}.{_CACHE_TAG}.pyc"
+        entries.append(file_entry(compiled, bytecode_of(source)))
     return render_cpio(entries)
 
 
@@ -139,7 +154,8 @@ def _make_root(arch: Arch, suite: str, packages: tuple[str, ...], root: Path) ->
         made = Path(scratch) / "root.cpio"
         try:
             with tarfile.open(tarball) as tar:
-                made.write_bytes(render_cpio(_root_entries(tar, Path(scratch))))
+                entries = _root_entries(tar, Path(scratch), whole=packages != _PACKAGES)
+                made.write_bytes(render_cpio(entries))
         except tarfile.TarError as error:
             raise EnvironmentFault(
                 f"mmdebstrap left no whole archive: {error}; its log is {log}"
@@ -147,10 +163,14 @@ def _make_root(arch: Arch, suite: str, packages: tuple[str, ...], root: Path) ->
         made.replace(root)
 
 
-def _root_entries(tar: tarfile.TarFile, scratch: Path) -> Iterator[CpioEntry]:
+def _root_entries(
+    tar: tarfile.TarFile, scratch: Path, *, whole: bool
+) -> Iterator[CpioEntry]:
     for member in tar:
         path = member.name.removeprefix("./").rstrip("/")
         if path in ("", ".") or _LEFT_OUT.match(path):
+            continue
+        if not whole and _FOR_IMAGES.match(path):
             continue
         if member.isdir():
             yield folder_entry(path)
@@ -190,6 +210,6 @@ def compiled_entries(path: str, content: bytes, scratch: Path) -> Iterator[CpioE
     folder, _, name = path.rpartition("/")
     yield folder_entry(f"{folder}/__pycache__")
     yield file_entry(
-        f"{folder}/__pycache__/{name.removesuffix('.py')}.{sys.implementation.cache_tag}.pyc",
+        f"{folder}/__pycache__/{name.removesuffix('.py')}.{_CACHE_TAG}.pyc",
         made.read_bytes(),
     )
