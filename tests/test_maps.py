@@ -151,6 +151,17 @@ def test_an_unknown_shape_is_an_error_that_shows_the_line(line: bytes) -> None:
     assert repr(line) in str(raised.value)
 
 
+@pytest.mark.parametrize(("inode", "fits"), [(2**64 - 1, True), (2**64, False)])
+def test_an_inode_has_64_bits(inode: int, fits: bool) -> None:
+    line = HEADER.replace(b" 0 ", b" %d " % inode)
+
+    if fits:
+        assert parse_line(line).inode == inode
+    else:
+        with pytest.raises(MapsFormatError, match="64 bits"):
+            parse_line(line)
+
+
 def test_text_cut_inside_a_line_is_an_error() -> None:
     with pytest.raises(MapsFormatError, match="ends inside a line"):
         list(parse_maps(HEADER))

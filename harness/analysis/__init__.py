@@ -19,6 +19,7 @@ from harness.analysis.frames import (
     usable,
     write_parquet,
 )
+from harness.analysis.vmas import maps_frame
 
 __all__ = [
     "MUST_MATCH",
@@ -33,6 +34,7 @@ __all__ = [
     "fork_table",
     "frame_of_records",
     "load",
+    "maps_frame",
     "unnamed_table",
     "usable",
     "write_parquet",

@@ -7,7 +7,6 @@ that one's pipe, the index to go on at. What is seen is written as lists:
 what the kernel logged], so that what did not change is not written.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -15,54 +14,19 @@ import signal
 import struct
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from harness.linux import die_with_parent, read_maps, read_sysctl
+from harness.linux import die_with_parent, read_maps
 from harness.play.calls import Means, call
+from harness.play.limit import ArenaLimit, MapCountLimit
 from harness.workload.ops import MOST_PROCESSES, Exec, Exit, Fork, Limit, Op, Step
 
-# A trace takes less than a second; one that hangs is killed, and told.
-_LONGEST_S = 60
 _FLUSH_EVERY = 64
-# What the interpreter may map while a trace is near its limit.
-_OWN = 1000
-
-MAX_MAP_COUNT = "vm.max_map_count"
 
 _COMPLAINT = re.compile(r"WARNING:|BUG:|refcount_t|Oops|Internal error|list_(add|del)")
 _TURN = struct.Struct("=i")
-
-
-class MapCountLimit:
-    """vm.max_map_count, held at a number for one call, and wide between calls."""
-
-    def __init__(self) -> None:
-        self._usual = int(read_sysctl(MAX_MAP_COUNT))
-        try:
-            self._fd = os.open(
-                f"/proc/sys/{MAX_MAP_COUNT.replace('.', '/')}", os.O_WRONLY
-            )
-        except PermissionError:
-            self._fd = -1
-
-    @contextlib.contextmanager
-    def held(self, limit: int) -> Iterator[None]:
-        """Hold it at a number. OSError without root."""
-        self._set(limit)
-        try:
-            yield
-        finally:
-            self._set(max(self._usual, limit + _OWN))
-
-    def put_back(self) -> None:
-        """Make it what it was at first, unless it may not be changed anyway."""
-        if self._fd != -1:
-            self._set(self._usual)
-
-    def _set(self, limit: int) -> None:
-        os.pwrite(self._fd, str(limit).encode(), 0)
 
 
 @dataclass
@@ -77,7 +41,7 @@ class Cast:
     at_end: bool
     out: int
     kmsg: int | None
-    limit: "MapCountLimit"
+    limit: MapCountLimit
     means: Means
     scratch: int
     pids: memoryview
@@ -108,6 +72,14 @@ def _alive_after(steps: Sequence[Step]) -> list[tuple[int, ...]]:
     return after
 
 
+def longest_s(steps: int) -> int:
+    """Seconds after which a trace of that many steps is taken to hang, and killed.
+
+    A step takes less than a millisecond, but on a machine that others use, too.
+    """
+    return 60 + steps // 100
+
+
 def begin(cast: Cast) -> NoReturn:
     """Be process 0 of a trace, from its first step to the end of all."""
     cast.pids[0] = os.getpid()
@@ -122,7 +94,7 @@ class _Process:
         self._from = 0
         self._maps: dict[int, tuple[int, int]] = {}
         self._known: dict[int, list[bytes]] = {}
-        self._limit: int | None = None
+        self._limit = ArenaLimit(cast.limit, self._vma_counts)
 
     def run(self, at: int) -> NoReturn:
         self._set_alarm()
@@ -144,7 +116,7 @@ class _Process:
 
     def _set_alarm(self) -> None:
         if not self._cast.hold:
-            signal.alarm(_LONGEST_S)
+            signal.alarm(longest_s(len(self._cast.steps)))
 
     def _turn(self, at: int) -> int:
         step = self._cast.steps[at]
@@ -159,23 +131,16 @@ class _Process:
                 self._flush()
                 self._leave(step, at)
             case Limit(room):
-                _, arena = self._vma_counts()
-                self._limit = arena + room
+                self._limit.set(room)
                 self._look(at, 0)
                 return at + 1
         self._look(at, self._call(step.op))
         return at + 1
 
     def _call(self, op: Op) -> int:
-        # The limit is in force during the call only: the interpreter maps, too.
         try:
-            if self._limit is None:
+            with self._limit.for_a_call():
                 call(op, self._cast.means)
-            else:
-                # It may have mapped since the limit was set, too.
-                own, _ = self._vma_counts()
-                with self._cast.limit.held(own + self._limit):
-                    call(op, self._cast.means)
         except OSError as error:
             return error.errno or -1
         return 0

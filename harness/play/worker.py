@@ -19,9 +19,10 @@ from harness.errors import HarnessError
 from harness.linux import probe_anon_name
 from harness.play.calls import make_means
 from harness.play.job import PlayJob, parse_play_job
+from harness.play.limit import MapCountLimit
 from harness.play.place import Place, find_place
 from harness.play.probes import probe_behaviour
-from harness.play.process import Cast, MapCountLimit, begin, write_line
+from harness.play.process import Cast, begin, write_line
 from harness.workload.ops import FILE_PAGES, PAGE
 
 

@@ -58,8 +58,8 @@ _FOR_IMAGES = re.compile(
 _PYTHON_SOURCE = re.compile(r"usr/lib/(python3\.\d+|python3)/(.*)\.py")
 
 # The rooms that run next to the kernel.
-_GUEST_ROOMS = ("__init__.py", "arch.py", "errors.py", "maps.py",
-                "linux", "measure", "play", "witness", "workload")  # fmt: skip
+_GUEST_ROOMS = ("__init__.py", "arch.py", "errors.py",
+                "linux", "maps", "measure", "play", "witness", "workload")  # fmt: skip
 
 
 def guest_root(arch: Arch, extra: tuple[str, ...] = ()) -> Path:

@@ -37,8 +37,9 @@ from harness.measure.settings import map_count_up_to
 from harness.measure.store import StoreControl
 from harness.measure.worker import describer
 from harness.play.calls import make_means
+from harness.play.limit import MapCountLimit
 from harness.play.place import find_place
-from harness.play.process import Cast, MapCountLimit, begin, write_line
+from harness.play.process import Cast, begin, write_line
 from harness.play.worker import describe_kernel
 from harness.witness.holding import HeldCell, await_stop
 from harness.witness.job import WitnessJob, parse_witness_job

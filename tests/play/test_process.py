@@ -12,13 +12,14 @@ from harness.linux import AnonNameSupport, probe_anon_name
 from harness.oracle import Judge, Kernel, parse_seen
 from harness.paths import package_dir
 from harness.play import PlayJob, render_play_job
-from harness.play.process import _change
+from harness.play.process import _change, longest_s
 from harness.workload.gen import Theme, traces
 from harness.workload.ops import (
     PAGE,
     Exec,
     Exit,
     Fork,
+    Limit,
     Map,
     Memory,
     Op,
@@ -38,7 +39,8 @@ sys.path.insert(0, sys.argv[1])
 from harness.play import parse_play_job
 from harness.play.calls import make_means
 from harness.play.place import find_place
-from harness.play.process import Cast, MapCountLimit, write_line
+from harness.play.limit import MapCountLimit
+from harness.play.process import Cast, write_line
 from harness.play.worker import _play_apart
 from harness.workload.ops import FILE_PAGES, PAGE
 place = find_place()
@@ -81,7 +83,7 @@ class Played:
 
     def seen(self, trace: int = 0) -> list[Any]:
         """Every step of a trace, in the order it was written."""
-        parts = [d for d in self.lines if d["trace"] == trace and "seen" in d]
+        parts = [d for d in self.lines if "seen" in d and d["trace"] == trace]
         seen: list[Any] = []
         for part in parts:
             assert part["from"] == len(seen)
@@ -156,6 +158,36 @@ def test_lines_are_those_of_proc() -> None:
     assert (who, before, after, len(lines)) == (0, 1, 0, 1)
     assert lines[0].startswith(f"{start + 2 * PAGE:08x}-{start + 4 * PAGE:08x} r--s ")
     assert lines[0][73:] == played.file
+
+
+COUNTED = """
+import harness.play.process as process
+usual, asked = process.read_maps, []
+def read_maps(pid=None):
+    asked.append(1)
+    return usual(pid)
+process.read_maps = read_maps
+leave = os._exit
+process.os._exit = lambda code: (write_line(1, {"asked": len(asked)}), leave(code))
+"""
+
+
+def test_a_long_trace_far_from_its_limit_seldom_counts_its_vmas() -> None:
+    """It did before every call: quadratic, and hours for 65 536 VMAs."""
+    calls = [Protect(i % 16, 1, (1, 3)[i % 2]) for i in range(1000)]
+
+    played = Played(steps_of(Limit(500), Map(0, 16, 3), *calls), spoil=COUNTED)
+
+    assert played.statuses() == [0]
+    (asked,) = [line["asked"] for line in played.lines if "asked" in line]
+    # A reading stands for a hundred calls.
+    assert 1 <= asked <= 1 + 1002 / 100
+    assert {code for code, _ in played.seen()} == {0}
+
+
+def test_a_trace_has_time_for_its_steps() -> None:
+    assert longest_s(1) == 60
+    assert longest_s(98_307) > 98_307 * 0.005
 
 
 def test_what_did_not_change_is_not_written() -> None:

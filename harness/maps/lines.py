@@ -1,4 +1,4 @@
-"""/proc/pid/maps as values: strict in, byte for byte out.
+"""A line of /proc/pid/maps as a value: strict in, byte for byte out.
 
 A name may contain runs of spaces, end in one, or look like anything else in
 the line, so a line is cut by position and never split at white space, and
@@ -11,14 +11,14 @@ fs/seq_file.c seq_pad().
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from harness.errors import MapsFormatError
 
 # fs/proc/task_mmu.c: seq_setwidth(m, 25 + sizeof(void *) * 6 - 1)
-_WIDTH = 25 + 8 * 6 - 1
+WIDTH = 25 + 8 * 6 - 1
 
 _HEADER = re.compile(
     rb"(?P<start>[0-9a-f]{8,16})-(?P<end>[0-9a-f]{8,16}) "
@@ -27,9 +27,9 @@ _HEADER = re.compile(
 )
 
 # mm/madvise.c is_valid_name_char(): printable ASCII but for \ ` $ [ ]
-_NAME = rb"[ !-#%-Z^_a-~]{0,79}"
-_ANON = re.compile(rb"\[anon:(" + _NAME + rb")\]")
-_ANON_SHMEM = re.compile(rb"\[anon_shmem:(" + _NAME + rb")\]")
+NAME = rb"[ !-#%-Z^_a-~]{0,79}"
+_ANON = re.compile(rb"\[anon:(" + NAME + rb")\]")
+_ANON_SHMEM = re.compile(rb"\[anon_shmem:(" + NAME + rb")\]")
 _SPECIAL = re.compile(rb"\[[!-Z^-~][ -Z^-~]*\]")
 # A line of smaps that is no field; a last one that was cut short, too.
 _NO_FIELD = re.compile(rb"^[^A-Z\n].*\n?", re.MULTILINE)
@@ -103,7 +103,7 @@ def parse_line(line: bytes) -> MapsEntry:
         )
     pathname = b""
     if len(line) > header.end():
-        name_at = max(_WIDTH, header.end()) + 1
+        name_at = max(WIDTH, header.end()) + 1
         pathname = line[name_at:]
         if line[header.end() : name_at].strip(b" ") or not pathname:
             raise MapsFormatError(
@@ -125,28 +125,11 @@ def parse_line(line: bytes) -> MapsEntry:
     )
     if entry.start >= entry.end:
         raise MapsFormatError(line, "the VMA is empty or ends before it starts")
+    if entry.inode >> 64:
+        raise MapsFormatError(line, "no inode number is wider than 64 bits")
     if not line.startswith(_render_header(entry)):
         raise MapsFormatError(line, "numbers are not padded as the kernel pads them")
     return entry
-
-
-def parse_maps(text: bytes) -> Iterator[MapsEntry]:
-    """Every line of a whole /proc/pid/maps, in order.
-
-    Raises MapsFormatError for a line of unknown shape, for text that does not
-    end in a newline (a short read), and for entries that are not ascending.
-    """
-    if not text:
-        return
-    if not text.endswith(b"\n"):
-        raise MapsFormatError(text[-200:], "the text ends inside a line")
-    end = 0
-    for line in text[:-1].split(b"\n"):
-        entry = parse_line(line)
-        if entry.start < end:
-            raise MapsFormatError(line, "it overlaps or precedes the line before it")
-        end = entry.end
-        yield entry
 
 
 def smaps_headers(text: bytes) -> bytes:
@@ -163,7 +146,7 @@ def render_line(entry: MapsEntry) -> bytes:
     header = _render_header(entry)
     if not entry.pathname:
         return header
-    return header.ljust(_WIDTH) + b" " + entry.pathname
+    return header.ljust(WIDTH) + b" " + entry.pathname
 
 
 def render_maps(entries: Iterable[MapsEntry]) -> bytes:
