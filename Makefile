@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup venv run test test-kernel test-guest test-model test-notebooks \
-        mutants kselftest notebooks calibrate check \
+        mutants kselftest notebooks bench calibrate check \
         format lint layers types unit kernels image probe doctor lock clean
 
 PYTHON ?= python3
@@ -54,6 +54,9 @@ test-notebooks: venv ## The notebooks, run on the data that comes with us.
 
 calibrate: venv ## Intervals and verdicts against campaigns whose truth is known.
 	$(BIN)/python -m tests.analysis.calibration
+
+bench: setup ## What the harness costs, row by row (ARGS: --list, --only, --quick).
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 notebooks: venv ## Open the notebooks in a browser (as root: ARGS=--allow-root).
 	cd notebooks && ../$(BIN)/jupyter notebook $(ARGS)
