@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup venv run test test-kernel test-guest test-model test-notebooks \
-        test-torture torture mutants kselftest notebooks calibrate check \
+        test-torture torture mutants kselftest notebooks bench calibrate check \
         format lint layers types unit kernels image probe doctor lock clean
 
 PYTHON ?= python3
@@ -60,6 +60,9 @@ torture: setup ## Kills, faults and hostile input: an hour, or ARGS="--minutes N
 
 calibrate: venv ## Intervals and verdicts against campaigns whose truth is known.
 	$(BIN)/python -m tests.analysis.calibration
+
+bench: setup ## What the harness costs, row by row (ARGS: --list, --only, --quick).
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 notebooks: venv ## Open the notebooks in a browser (as root: ARGS=--allow-root).
 	cd notebooks && ../$(BIN)/jupyter notebook $(ARGS)

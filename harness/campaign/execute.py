@@ -1,5 +1,6 @@
 """Runs a plan: builds its kernels, boots its guests, appends their records."""
 
+import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ from harness.measure import (
     Unit,
 )
 from harness.programs import tail_of
+from harness.silicon import silicon_clock_held
 from harness.target import memory_mib
 from harness.workload import Store
 
@@ -65,8 +67,9 @@ def run_plan(
     Blocks that the records in ``folder`` have whole are not measured again; what
     they have of others is marked as superseded. Instructions do not care for the
     neighbours, so guests that count them may share the host; where time is taken
-    there is one at a time. Raises the first GuestError, after the other guests
-    have been stopped; what was recorded by then stays recorded.
+    there is one at a time, on the whole machine (EnvironmentFault else). Raises the
+    first GuestError, after the other guests have been stopped; what was recorded by
+    then stays recorded.
     """
     stop = threading.Event()
     by_name = {subject.name: subject for subject in subjects}
@@ -81,7 +84,8 @@ def run_plan(
         return Outcome(planned=planned, ended=0, invalid=(), kept=kept)
     tally = _Tally(planned, kept, append, listener)
     fitting = max(1, _available_mib() // max(memory_mib(job) + 200 for job in jobs))
-    if any(job.conditions.unit is Unit.NS for job in jobs):
+    takes_time = any(job.conditions.unit is Unit.NS for job in jobs)
+    if takes_time:
         parallel = 1
 
     def boot(job: Job) -> None:
@@ -94,7 +98,10 @@ def run_plan(
             console,
         )
 
-    with ThreadPoolExecutor(min(parallel, fitting, len(jobs))) as pool:
+    with (
+        silicon_clock_held(str(folder)) if takes_time else contextlib.nullcontext(),
+        ThreadPoolExecutor(min(parallel, fitting, len(jobs))) as pool,
+    ):
         futures = [pool.submit(boot, job) for job in jobs]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)

@@ -47,7 +47,9 @@ _VMA_BYTES = 2 * 512 + 1024
 # A written page is held once, and has a page table entry in both processes.
 _PAGE_BYTES = 4096 + 2 * 16
 
-# One heap for one job: no seed of the interpreter's may differ between runs.
+# One heap for one job: no seed of the interpreter's may differ between runs. The
+# kernel hands such words on to init, whose interpreter is the worker's.
+INIT_ENV = ("PYTHONHASHSEED=0", "LANG=C.UTF-8")
 _ENV = {
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -144,8 +146,10 @@ class GuestTarget(ABC):
         """
         self.check_job(job)
         words = self._words
-        argv = [*words.python, "-m", "harness.measure.worker", f"{words.job}/job.json"]
-        files = {**self._files(argv, RECORDS), "job.json": render_job(job)}
+        ours = self._files(
+            [f"{words.job}/job.json"], RECORDS, worker="harness.measure.worker"
+        )
+        files = {**ours, "job.json": render_job(job)}
         mib = memory_mib(job)
         status = self._boot(files, mib, on_record, None, console)
         if status.code:
@@ -245,12 +249,14 @@ class GuestTarget(ABC):
             raise ended_without_status(console)
         return lines.status.code
 
-    def _files(self, argv: Sequence[str], stdout: str) -> dict[str, bytes]:
+    def _files(
+        self, argv: Sequence[str], stdout: str, *, worker: str | None = None
+    ) -> dict[str, bytes]:
         words = self._words
         job = {
-            "argv": list(argv), "stdout": stdout, "ports": words.ports,
-            "end": words.end, "env": {**_ENV, **words.env}, "cwd": words.cwd,
-            "share": list(words.share),
+            "argv": list(argv), "worker": worker, "stdout": stdout,
+            "ports": words.ports, "end": words.end, "env": {**_ENV, **words.env},
+            "cwd": words.cwd, "share": list(words.share),
         }  # fmt: skip
         return {
             "init": (package_dir() / "target/guest_init.py").read_bytes(),

@@ -1,10 +1,13 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -S
 """PID 1 of a guest: mounts, runs the one job it was given, says how it ended.
 
-Runs on its own, on a bare Python: it imports nothing of the package. The job
-is init.json beside this file:
+Runs on its own, on a bare Python: it imports nothing of the package, and at once
+only what a worker imports too: its interpreter is the worker's. The job is
+init.json beside this file:
 
-    argv     the command
+    argv     the command; a worker's arguments
+    worker   the module of a worker, or null: a child of this interpreter runs its
+             main(), without starting another one
     stdout   "records" (a worker: the descriptor of its port is its last
              argument), "output" or "console"
     ports    "virtio", by name, or "serial": ttyS0 for records, ttyS1 for output
@@ -17,13 +20,10 @@ Its status goes to the port of records as a record of kind "status"; a host
 that sees none knows that the guest was lost.
 """
 
+import ctypes
 import json
 import os
-import shutil
-import subprocess
 import sys
-import termios
-import tty
 from pathlib import Path
 
 _MOUNTS = (
@@ -35,22 +35,27 @@ _MOUNTS = (
 )
 _SERIAL = {"records": "/dev/ttyS0", "output": "/dev/ttyS1"}
 _POWER_OFF = 0x4321FEDC
+_HERE = Path(__file__).parent
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _mount(kind: str, where: str, *options: str) -> None:
+def _mount(kind: str, where: str, options: str = "") -> None:
     Path(where).mkdir(parents=True, exist_ok=True)
-    mount = "/bin/busybox" if Path("/bin/busybox").exists() else "mount"
-    words = ["mount"] if mount == "/bin/busybox" else []
-    subprocess.run([mount, *words, *options, "-t", kind, kind, where], check=True)
+    # By ourselves: to start mount(8) takes as long as to boot the kernel.
+    source = kind.encode()
+    if _libc.mount(source, where.encode(), source, ctypes.c_ulong(0), options.encode()):
+        code = ctypes.get_errno()
+        raise OSError(code, f"cannot mount {kind}: {os.strerror(code)}", where)
 
 
 def _mount_all(shares: list[str]) -> None:
     # The one folder that is writable. The job may lie where another mount will.
     _mount("tmpfs", "/run")
     Path("/run/tmp").mkdir(mode=0o1777)
-    shutil.copytree(Path(__file__).parent, "/run/job")
+    _copy_job(Path("/run/job"))
     for share in shares:
-        _mount("hostfs", share, "-o", share)
+        _mount("hostfs", share, share)
     for kind, where in _MOUNTS:
         _mount(kind, where)
     # There where the kernel counts calls.
@@ -58,8 +63,18 @@ def _mount_all(shares: list[str]) -> None:
         _mount("tracefs", "/sys/kernel/tracing")
 
 
+def _copy_job(here: Path) -> None:
+    here.mkdir()
+    for source in _HERE.iterdir():
+        copy = here / source.name
+        copy.write_bytes(source.read_bytes())
+        copy.chmod(0o755)
+
+
 def _open_port(kind: str, name: str) -> int:
     if kind == "serial":
+        import tty
+
         fd = os.open(_SERIAL[name], os.O_RDWR | os.O_NOCTTY)
         tty.setraw(fd)
         return fd
@@ -72,13 +87,35 @@ def _open_port(kind: str, name: str) -> int:
 def _run(job: dict[str, object], records: int) -> int:
     argv = [str(word) for word in job["argv"]]  # type: ignore[attr-defined]
     cwd = str(job["cwd"]) if Path(str(job["cwd"])).is_dir() else "/run/tmp"
+    if job["worker"]:
+        return _run_worker(str(job["worker"]), [*argv, str(records)], cwd)
     if job["stdout"] == "console":
         return _run_on_console(argv, cwd)
-    if job["stdout"] == "records":
-        return subprocess.run(
-            [*argv, str(records)], pass_fds=(records,), cwd=cwd
-        ).returncode
-    output = _open_port(str(job["ports"]), "output")
+    return _run_with_output(argv, cwd, _open_port(str(job["ports"]), "output"))
+
+
+def _run_worker(module: str, argv: list[str], cwd: str) -> int:
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.chdir(cwd)
+            sys.dont_write_bytecode = True
+            sys.path.insert(0, os.environ["PYTHONPATH"])
+            sys.argv = [module, *argv]
+            code = __import__(module, fromlist=["main"]).main(argv)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _run_with_output(argv: list[str], cwd: str, output: int) -> int:
+    import subprocess
+
     # Through a pipe: a serial line is a terminal to programs, which this is not.
     with subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -92,6 +129,8 @@ def _run(job: dict[str, object], records: int) -> int:
 
 
 def _run_on_console(argv: list[str], cwd: str) -> int:
+    import subprocess
+
     # A session of its own on a real terminal, which /dev/console is not, so that
     # the shell has job control and Ctrl-C.
     active = Path("/sys/class/tty/console/active").read_text().split()[-1]
@@ -104,17 +143,19 @@ def _run_on_console(argv: list[str], cwd: str) -> int:
 
 def _drain(fd: int) -> None:
     if os.isatty(fd):
+        import termios
+
         termios.tcdrain(fd)
 
 
 def main() -> None:
     """Run the job, report its status, and end the guest."""
-    job = json.loads((Path(__file__).parent / "init.json").read_text())
+    job = json.loads((_HERE / "init.json").read_text())
     os.environ.clear()
     os.environ.update(job["env"])
     os.environ.update(TMPDIR="/run/tmp", HOME="/run/tmp")
-    if job["stdout"] != "records" and not Path("/bin/ls").exists():
-        subprocess.run(["/bin/busybox", "--install", "-s", "/bin"], check=True)
+    if not job["worker"] and not Path("/bin/ls").exists():
+        _spawn("/bin/busybox", "--install", "-s", "/bin")
     _mount_all(job["share"])
     records = _open_port(job["ports"], "records")
     try:
@@ -126,10 +167,12 @@ def main() -> None:
     os.write(records, json.dumps({"kind": "status", "code": code}).encode() + b"\n")
     _drain(records)
     if job["end"] == "poweroff":
-        import ctypes
-
-        ctypes.CDLL(None).reboot(_POWER_OFF)
+        _libc.reboot(_POWER_OFF)
     Path("/proc/sysrq-trigger").write_text("b")
+
+
+def _spawn(*argv: str) -> None:
+    os.waitpid(os.spawnv(os.P_NOWAIT, argv[0], argv), 0)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from harness.measure import Conditions
 from harness.measure.conditions import EMULATED, ICOUNT, SILICON_GUEST
 from harness.programs import tail_of
 from harness.target.channel import MONITOR, OUTPUT
-from harness.target.guest import GuestTarget, InitWords, Launch
+from harness.target.guest import INIT_ENV, GuestTarget, InitWords, Launch
 from harness.target.rootfs import PROJECT, guest_root, harness_archive, job_archive
 
 
@@ -102,7 +102,7 @@ def qemu_argv(
     argv += [
         "-kernel", str(kernel),
         "-initrd", str(initrd),
-        "-append", f"{arch.append} {_APPEND}",
+        "-append", " ".join((arch.append, _APPEND, *INIT_ENV)),
     ]  # fmt: skip
     return argv
 

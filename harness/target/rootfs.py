@@ -22,6 +22,7 @@ from harness.arch import Arch
 from harness.errors import EnvironmentFault
 from harness.paths import cache_dir, package_dir
 from harness.programs import exclusive, run_logged, tail_of
+from harness.target.bytecode import bytecode_of
 from harness.target.cpio import (
     CpioEntry,
     file_entry,
@@ -37,7 +38,7 @@ WHEEL_PACKAGES = ("libstdc++6", "zlib1g")
 PROJECT = "opt/anonvma"
 _DEADLINE_S = 600
 # Bumped when what is made from the same packages changes.
-_FORMAT = 1
+_FORMAT = 2
 _MOST_FILE_BYTES = 1 << 28
 
 # Documentation, locales and package managers' state; encodings, tests and
@@ -45,6 +46,18 @@ _MOST_FILE_BYTES = 1 << 28
 _LEFT_OUT = re.compile(
     r"usr/share|var/|usr/bin/dpkg|lib/systemd|usr/lib/[^/]+/gconv|"
     r"usr/lib/python3[^/]*/(test|lib2to3|pydoc_data|distutils|idlelib|tkinter)/"
+)
+_CACHE_TAG = sys.implementation.cache_tag
+# What only an image is asked for, which has all that Python's packages may want:
+# half of the root's bytes, and an emulated guest unpacks them in half a second.
+# Without OpenSSL, hashlib has digests of its own.
+_FOR_IMAGES = re.compile(
+    r"bin/tar|usr/lib/[^/]+/(lib(crypto|ssl|db|sqlite3|krb5|krb5support|k5crypto|"
+    r"gssapi_krb5|stdc\+\+|pcre2|nsl|tirpc|uuid)[-.]|engines|ossl)|"
+    r"usr/lib/python3[^/]*/((asyncio|curses|dbm|email|ensurepip|html|http|"
+    r"multiprocessing|sqlite3|unittest|venv|wsgiref|xml|xmlrpc|zoneinfo)/|"
+    r"lib-dynload/_(asyncio|codecs_|curses|dbm|decimal|hashlib|multi|sqlite3|ssl|test|"
+    r"uuid|xx|zoneinfo))"
 )
 _PYTHON_SOURCE = re.compile(r"usr/lib/(python3\.\d+|python3)/(.*)\.py")
 
@@ -90,14 +103,16 @@ def job_archive(files: Mapping[str, bytes]) -> bytes:
 
 def harness_archive() -> bytes:
     """A third: the rooms that run next to the kernel, in /harness."""
-    entries = [folder_entry("harness"), folder_entry("harness/harness")]
-    folders = {package_dir()}
+    entries = [folder_entry("harness")]
+    folders = set()
     for source in guest_modules():
-        inside = source.relative_to(package_dir().parent)
-        if source.parent not in folders:
-            folders.add(source.parent)
-            entries.append(folder_entry(f"harness/{inside.parent}"))
-        entries.append(file_entry(f"harness/{inside}", source.read_bytes()))
+        inside = f"harness/{source.parent.relative_to(package_dir().parent)}"
+        if inside not in folders:
+            folders.add(inside)
+            entries += [folder_entry(inside), folder_entry(f"{inside}/__pycache__")]
+        entries.append(file_entry(f"{inside}/{source.name}", source.read_bytes()))
+        compiled = f"{inside}/__pycache__/{source.stem}.{_CACHE_TAG}.pyc"
+        entries.append(file_entry(compiled, bytecode_of(source)))
     return render_cpio(entries)
 
 
@@ -143,19 +158,21 @@ def _make_root(arch: Arch, suite: str, packages: tuple[str, ...], root: Path) ->
                 f"the whole log is {log}, its end:\n{tail_of(log)}"
             )
         made = Path(scratch) / "root.cpio"
-        made.write_bytes(render_cpio(root_entries(tarball, Path(scratch))))
+        entries = root_entries(tarball, Path(scratch), whole=packages != _PACKAGES)
+        made.write_bytes(render_cpio(entries))
         made.replace(root)
 
 
-def root_entries(tarball: Path, scratch: Path) -> Iterator[CpioEntry]:
+def root_entries(tarball: Path, scratch: Path, *, whole: bool) -> Iterator[CpioEntry]:
     """What of a tarball becomes the root; ``scratch`` is for what is compiled.
 
-    Nothing is unpacked, so no link of it is followed here. Raises EnvironmentFault
-    for an archive that is not whole, or has a name outside the root.
+    The ``whole`` root is an image's. Nothing is unpacked, so no link of it is
+    followed here. Raises EnvironmentFault for an archive that is not whole, or has a
+    name outside the root.
     """
     try:
         with tarfile.open(tarball) as tar:
-            yield from _entries_of(tar, scratch)
+            yield from _entries_of(tar, scratch, whole=whole)
     # A header's numbers are only looked at when they are used.
     except (
         tarfile.TarError, OSError, EOFError, ValueError, LookupError, OverflowError,
@@ -166,12 +183,16 @@ def root_entries(tarball: Path, scratch: Path) -> Iterator[CpioEntry]:
         ) from None
 
 
-def _entries_of(tar: tarfile.TarFile, scratch: Path) -> Iterator[CpioEntry]:
+def _entries_of(
+    tar: tarfile.TarFile, scratch: Path, *, whole: bool
+) -> Iterator[CpioEntry]:
     for member in tar:
         path = member.name.removeprefix("./").rstrip("/")
         if path in ("", ".") or _LEFT_OUT.match(path):
             continue
         check_inside(path)
+        if not whole and _FOR_IMAGES.match(path):
+            continue
         if member.isdir():
             yield folder_entry(path)
         elif member.issym():
@@ -219,6 +240,6 @@ def compiled_entries(path: str, content: bytes, scratch: Path) -> Iterator[CpioE
     folder, _, name = path.rpartition("/")
     yield folder_entry(f"{folder}/__pycache__")
     yield file_entry(
-        f"{folder}/__pycache__/{name.removesuffix('.py')}.{sys.implementation.cache_tag}.pyc",
+        f"{folder}/__pycache__/{name.removesuffix('.py')}.{_CACHE_TAG}.pyc",
         made.read_bytes(),
     )

@@ -22,7 +22,9 @@ from harness.measure.conditions import SILICON_GUEST
 from harness.measure.settings import MAX_MAP_COUNT
 from harness.paths import package_dir
 from harness.scratch import scratch_folder
-from harness.target.guest import GuestTarget, InitWords, Launch
+from harness.target.bytecode import compile_in_place
+from harness.target.guest import INIT_ENV, GuestTarget, InitWords, Launch
+from harness.target.rootfs import guest_modules
 
 # Where the guest finds its job: outside, a folder of its own in a private /dev.
 _JOB = "/dev/shm/job"
@@ -92,6 +94,8 @@ class UmlTarget(GuestTarget):
         interactive: bool,
     ) -> Iterator[Launch]:
         _check_host()
+        for source in guest_modules():
+            compile_in_place(source)
         with contextlib.ExitStack() as stack:
             job = stack.enter_context(scratch_folder()) / "job"
             job.mkdir()
@@ -141,8 +145,8 @@ class UmlTarget(GuestTarget):
             "root=hostfs", "rootfstype=hostfs", "ro", "uml_dir=/dev/shm/",
             "con=null", f"con0={'fd:0' if interactive else 'null'},fd:1",
             "ssl=null", *(f"{_LINES[name]}=fd:{fd}" for name, fd in ports.items()),
-            "panic=-1", "quiet",
-            f"init={os.path.realpath(sys.executable)}", "--", f"{_JOB}/init",
+            "panic=-1", "quiet", *INIT_ENV,
+            f"init={os.path.realpath(sys.executable)}", "--", "-S", f"{_JOB}/init",
         ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from harness.arch import arch_named
 from harness.errors import EnvironmentFault
 from harness.paths import package_dir
 from harness.target import guest_root
-from harness.target.rootfs import harness_archive, job_archive
+from harness.target.rootfs import WHEEL_PACKAGES, harness_archive, job_archive
 from tests.target.test_cpio import Member, read_cpio
 
 ARM64 = arch_named("aarch64")
@@ -38,13 +38,20 @@ def test_the_archive_holds_the_rooms_that_a_guest_needs_and_no_other() -> None:
 
     rooms = {p.split("/")[2] for p in paths if p.startswith("harness/harness/")}
     assert rooms == {
-        "__init__.py", "arch.py", "collector.py", "errors.py", "linux", "maps",
-        "measure", "play", "witness", "workload",
+        "__init__.py", "__pycache__", "arch.py", "collector.py", "errors.py", "linux",
+        "maps", "measure", "play", "witness", "workload",
     }  # fmt: skip
     for room in ("linux", "maps", "measure", "play", "witness", "workload"):
-        here = {path.name for path in (package_dir() / room).glob("*.py")}
+        here = {path.stem for path in (package_dir() / room).glob("*.py")}
         prefix = f"harness/harness/{room}/"
-        assert {p.removeprefix(prefix) for p in paths if p.startswith(prefix)} == here
+        there = [p.removeprefix(prefix) for p in paths if p.startswith(prefix)]
+        assert {p for p in there if "/" not in p} == {
+            "__pycache__", *(f"{name}.py" for name in here)
+        }  # fmt: skip
+        # A guest that compiled what it imports would be seconds later.
+        assert {p for p in there if p.startswith("__pycache__/")} == {
+            f"__pycache__/{name}.{sys.implementation.cache_tag}.pyc" for name in here
+        }
 
 
 def test_a_folder_comes_before_what_is_in_it() -> None:
@@ -70,7 +77,7 @@ def imports_of(source: bytes) -> set[str]:
 
 def test_what_is_in_the_archive_imports_nothing_that_is_not_in_the_guest() -> None:
     inside = by_path(harness_archive())
-    sources = [m.content for m in inside.values() if stat.S_ISREG(m.fields["mode"])]
+    sources = [m.content for path, m in inside.items() if path.endswith(".py")]
 
     named = set().union(*(imports_of(source) for source in sources))
     ours = {name for name in named if name.partition(".")[0] == "harness"}
@@ -89,6 +96,11 @@ ENTRIES = {
     f"./usr/lib/{HERE}/broken.py": b"def\n",
     f"./usr/lib/{HERE}/test/test_x.py": b"left out",
     "./usr/lib/python3.2/old.py": b"OLD = 1\n",
+    "./usr/lib/aarch64-linux-gnu/libcrypto.so.3": b"an image's",
+    f"./usr/lib/{HERE}/lib-dynload/_ssl.so": b"an image's",
+    f"./usr/lib/{HERE}/asyncio/base.py": b"# an image's",
+    f"./usr/lib/{HERE}/lib-dynload/_ctypes.so": b"all need it",
+    f"./usr/lib/{HERE}/asynchat.py": b"# all need it",
 }
 
 
@@ -158,13 +170,23 @@ def test_the_root_holds_what_a_guest_reads(mmdebstrap: Path) -> None:
     assert not [path for path in inside if b"left out" in inside[path].content]
 
 
+def test_what_only_images_are_asked_for_is_in_no_other_root(mmdebstrap: Path) -> None:
+    root = by_path(guest_root(ARM64).read_bytes())
+    whole = by_path(guest_root(ARM64, WHEEL_PACKAGES).read_bytes())
+
+    assert not [path for path in root if b"an image's" in root[path].content]
+    assert len([path for path in root if b"all need it" in root[path].content]) == 2
+    assert len([path for path in whole if b"an image's" in whole[path].content]) == 3
+
+
 def test_the_standard_library_is_compiled_for_an_interpreter_like_ours(
     mmdebstrap: Path,
 ) -> None:
     inside = by_path(guest_root(ARM64).read_bytes())
 
-    (compiled,) = [path for path in inside if path.endswith(".pyc")]
     tag = sys.implementation.cache_tag
+    compiled, other = [path for path in inside if path.endswith(".pyc")]
+    assert other == f"usr/lib/{HERE}/__pycache__/asynchat.{tag}.pyc"
     assert compiled == f"usr/lib/{HERE}/json/__pycache__/tool.{tag}.pyc"
     # 16 bytes of header: magic, "by hash, unchecked", the hash.
     header, code = inside[compiled].content[:16], inside[compiled].content[16:]

@@ -173,6 +173,7 @@ def test_the_job_is_init_and_what_it_is_told(folder: Path, console: Path) -> Non
     env = words.pop("env")
     assert words == {
         "argv": ["true"],
+        "worker": None,
         "stdout": "output",
         "ports": "serial",
         "end": "poweroff",
@@ -190,10 +191,8 @@ def test_a_job_of_a_worker_is_in_its_folder(folder: Path, console: Path) -> None
     target_of(folder, KEEP_JOB).run_job(job, lambda record: None, console)
 
     words = json.loads((folder / "job/init.json").read_text())
-    python = os.path.realpath(sys.executable)
-    assert words["argv"] == [
-        python, "-S", "-m", "harness.measure.worker", "/run/job/job.json",
-    ]  # fmt: skip
+    assert words["worker"] == "harness.measure.worker"
+    assert words["argv"] == ["/run/job/job.json"]
     assert json.loads((folder / "job/job.json").read_text())["campaign"] == "test"
 
 
@@ -222,9 +221,11 @@ def test_the_kernel_has_its_memory_and_root_and_leaves_no_core(
 def test_the_kernel_starts_python_with_init(folder: Path, console: Path) -> None:
     words = linux_argv(argv_of(folder, console))
 
-    assert words[-3:] == [
-        f"init={os.path.realpath(sys.executable)}", "--", "/dev/shm/job/init",
+    assert words[-4:] == [
+        f"init={os.path.realpath(sys.executable)}", "--", "-S", "/dev/shm/job/init",
     ]  # fmt: skip
+    # Its interpreter becomes the worker's, whose heap no seed may change.
+    assert "PYTHONHASHSEED=0" in words
 
 
 def test_each_port_is_a_serial_line_and_the_console_has_no_input(

@@ -166,7 +166,7 @@ def _tar(scratch: Path) -> Feed:
 
     def feed(data: bytes) -> None:
         path.write_bytes(data)
-        entries = list(root_entries(path, scratch))
+        entries = list(root_entries(path, scratch, whole=False))
         _check_inside([entry.path for entry in entries], "")
         render_cpio(entries)
 

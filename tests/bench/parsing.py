@@ -1,0 +1,108 @@
+"""What it costs to have /proc/pid/maps as values, beside reading it at all."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from harness.errors import EnvironmentFault
+from harness.linux import read_maps
+from harness.maps import parse_maps
+from harness.measure.arena import Arena
+from harness.measure.settings import map_count_up_to
+from harness.workload import layout_of
+from tests.bench.figures import Figure, Kind
+from tests.bench.taking import Setting, Subject, Taken, by_turns, elapsed_ns
+
+_READ = Figure(
+    name="parse-read",
+    what="read and parse 65 536 maps lines to values",
+    against="the bare read of the same file",
+    kind=Kind.AT_MOST,
+    reach=3,
+)
+_PSUTIL = Figure(
+    name="parse-psutil",
+    what="read and parse 65 536 maps lines to values",
+    against="psutil's memory_maps(grouped=False) of the same process",
+    kind=Kind.FASTER,
+    reach=20,
+)
+_FRAME = Figure(
+    name="parse-frame",
+    what="read 65 536 maps lines to a DataFrame",
+    against="the bare read of the same file",
+    kind=Kind.AT_MOST,
+    reach=2.5,
+)
+VMAS = 65_536
+
+
+@contextlib.contextmanager
+def process_of(vmas: int) -> Iterator[int]:
+    """The pid of a child that has these VMAs and sleeps.
+
+    Raises EnvironmentFault where vm.max_map_count is too low and may not be
+    raised.
+    """
+    layout = layout_of(vmas, 0)
+    with map_count_up_to(layout.map_count_needed) as limit:
+        if limit < layout.map_count_needed:
+            raise EnvironmentFault(
+                f"vm.max_map_count is {limit} and cannot be raised here; as root: "
+                f"sysctl vm.max_map_count={layout.map_count_needed}"
+            )
+        with Arena(layout, seed=1):
+            pid = os.fork()
+            if pid == 0:
+                signal.pause()
+                os._exit(0)
+        try:
+            yield pid
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _bare_read(path: Path) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.readall()
+
+
+def _measure(setting: Setting) -> Iterator[Taken]:
+    vmas = setting.pick(VMAS, 16_000)
+    with process_of(vmas) as pid:
+        path = Path(f"/proc/{pid}/maps")
+        process = psutil.Process(pid)
+
+        def read() -> int:
+            return elapsed_ns(lambda: _bare_read(path))
+
+        def parsed() -> int:
+            return elapsed_ns(lambda: list(parse_maps(read_maps(pid))))
+
+        def by_psutil() -> int:
+            return elapsed_ns(lambda: process.memory_maps(grouped=False))
+
+        if _READ.name in setting.chosen:
+            for pair in by_turns(parsed, read, repetitions=setting.pick(15, 5)):
+                yield _READ.name, pair
+        if _PSUTIL.name in setting.chosen:
+            for pair in by_turns(
+                parsed, by_psutil, repetitions=setting.pick(5, 2), warmup=False
+            ):
+                yield _PSUTIL.name, pair
+        if _FRAME.name in setting.chosen:
+            from harness.analysis import maps_frame
+
+            def framed() -> int:
+                return elapsed_ns(lambda: maps_frame(read_maps(pid)))
+
+            for pair in by_turns(framed, read, repetitions=setting.pick(15, 5)):
+                yield _FRAME.name, pair
+
+
+PARSING = Subject(figures=(_READ, _PSUTIL, _FRAME), measure=_measure)
