@@ -12,11 +12,11 @@ import platform
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
 from harness.linux import probe_anon_name
+from harness.linux.started import read_job
 from harness.play.calls import make_means
 from harness.play.job import PlayJob, parse_play_job
 from harness.play.place import Place, find_place
@@ -87,9 +87,9 @@ def _open_kmsg() -> int | None:
 
 def main(arguments: list[str]) -> int:
     """Play the job of a file; the exit status is 0 done, else as HarnessError's."""
-    path, fd = arguments
     try:
-        play(parse_play_job(Path(path).read_bytes()), int(fd))
+        job, out = read_job(arguments)
+        play(parse_play_job(job), out)
     except HarnessError as error:
         print(f"player: {error}", file=sys.stderr, flush=True)
         return error.status
