@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from harness.errors import UsageError
 from harness.measure import Run, Sample
+from harness.measure.records import CLOSED
 
 # Ten times the largest campaign that anybody means to run.
 _MOST_ROWS = 100_000_000
@@ -89,3 +90,9 @@ def _check_values(path: Path, table: pa.Table) -> None:
     for name, (_, optional) in _KINDS.items():
         if table.column(name).null_count and not optional:
             raise UsageError(f"{path} is not one of our campaigns: {name} has holes")
+    for name, kind in CLOSED.items():
+        known = {member.value for member in kind}
+        if odd := set(table.column(name).unique().to_pylist()) - known:
+            raise UsageError(
+                f"{path} is not one of our campaigns: {name} is {sorted(odd)!r:.200}"
+            )

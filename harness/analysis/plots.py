@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.analysis.answers import Answer, Null, Slope
+from harness.programs import printable
 
 _STYLE = {
     "unnamed": ("#7f7f7f", "o"), "refcounted": ("#2b8cbe", "s"),
@@ -35,7 +36,7 @@ def plot_slopes(slopes: Sequence[Slope]) -> Figure:
             ax.loglog(
                 slope.counts, middle, color=color, marker=marker, ls="-", label=label
             )
-        ax.set_title(place.words, fontsize=9)
+        ax.set_title(_shown(place.words, 90), fontsize=9)
         ax.set_xlabel("VMAs")
         ax.set_ylabel(f"fork, {place.unit}")
         ax.legend(fontsize=8)
@@ -66,7 +67,7 @@ def plot_effects(found: Sequence[Answer]) -> Figure:
         ax.invert_yaxis()
         ax.axvline(0, color="#7f7f7f", lw=0.8)
         ax.set_xlabel("percent more than unnamed")
-        ax.set_title(place.words, fontsize=9)
+        ax.set_title(_shown(place.words, 90), fontsize=9)
     return figure
 
 
@@ -87,7 +88,7 @@ def plot_lengths(found: Sequence[Answer]) -> Figure:
             ax.axvline(step + 0.5, color="#7f7f7f", lw=0.8, ls=":")
         ax.set_xlabel("bytes of a name; dotted: a slab class ends")
         ax.set_ylabel(f"extra a VMA, {place.unit}")
-        ax.set_title(place.words, fontsize=9)
+        ax.set_title(_shown(place.words, 90), fontsize=9)
         ax.legend(fontsize=8)
     return figure
 
@@ -120,7 +121,10 @@ def plot_nulls(nulls: Sequence[Null]) -> Figure:
     ax.margins(y=0.25)
     ax.set_yticks(range(len(nulls)))
     ax.set_yticklabels(
-        [f"{n.place.variant}, {n.vmas} VMAs, {n.written_pages} pages" for n in nulls],
+        [
+            f"{_shown(n.place.variant, 30)}, {n.vmas} VMAs, {n.written_pages} pages"
+            for n in nulls
+        ],
         fontsize=8,
     )
     ax.invert_yaxis()
@@ -156,10 +160,10 @@ def svg_of(figure: Figure) -> str:
         }
     ):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    text = out.getvalue()
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = text[text.index("<svg") :]
-    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1).replace(
+    svg = out.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = svg[svg.index("<svg") :]
+    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1).replace(
         ' height="', ' data-height="', 1
     )
 
@@ -174,3 +178,9 @@ def _figure(count: int, *, height: float = 3.4) -> tuple[Figure, list[Axes]]:
 
 def _cell(a: Answer) -> str:
     return f"{a.vmas} VMAs, {a.written_pages} pages, {a.naming}:{a.name_length}"
+
+
+def _shown(words: str, most: int) -> str:
+    # Of records: what no font has is warned of, and what is long leaves no room.
+    words = printable(words)
+    return words if len(words) <= most else words[: most - 3] + "..."

@@ -39,6 +39,7 @@ from harness.analysis.tidy import (
     published_table,
     slopes_table,
 )
+from harness.programs import printable, printable_lines
 
 _COLUMNS = 72
 _FACTS = (
@@ -300,6 +301,8 @@ def _table(table: pd.DataFrame, *, header: bool = True) -> str:
 
 
 def _plain_table(table: pd.DataFrame, *, header: bool = True) -> str:
+    # Who reads the page's source in a terminal is not steered either.
+    table = table.map(lambda value: printable(value) if type(value) is str else value)
     text = table.to_html(
         index=False, border=0, escape=True, header=header,
         float_format=lambda value: f"{value:,.10g}",
@@ -308,4 +311,4 @@ def _plain_table(table: pd.DataFrame, *, header: bool = True) -> str:
 
 
 def _e(text: str) -> str:
-    return html.escape(text)
+    return html.escape(printable_lines(text))

@@ -92,7 +92,7 @@ def print_unnamed_table(rows: Sequence[UnnamedRow], console: Console) -> None:
             f"{row.vmas:,}",
             str(row.written_pages),
             str(row.boots),
-            f"{row.unnamed:,.0f} ±{row.spread / row.unnamed:.2%}",
+            f"{row.unnamed:,.0f} ±{_part(row.spread, row.unnamed)}",
             row.unit,
         )
     console.print()
@@ -130,11 +130,16 @@ def _fork_table(rows: Sequence[ForkRow], unit: str) -> Table:
 
 def _baseline(row: ForkRow) -> str:
     values = dict.fromkeys(
-        f"{effect.unnamed:,.0f} ±{effect.unnamed_spread / effect.unnamed:.2%}"
+        f"{effect.unnamed:,.0f} ±{_part(effect.unnamed_spread, effect.unnamed)}"
         for effect in (row.strdup, row.refcounted)
         if effect is not None
     )
     return "\n".join(values)
+
+
+def _part(spread: float, middle: float) -> str:
+    # Records from elsewhere may say that a fork costs nothing.
+    return f"{spread / middle:.2%}" if middle else "?"
 
 
 def _effect(effect: StoreEffect | None, unit: str) -> tuple[str, str]:

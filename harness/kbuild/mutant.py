@@ -64,8 +64,8 @@ def read_mutant(path: Path) -> Mutant:
     known = [*WORDS.values(), "probe", TRUTH]
     if unknown := [word for word in words if word not in known]:
         raise UsageError(
-            f"{path}: seen at {', '.join(unknown)[:200]}; operations are "
-            f"{', '.join(known)}"
+            f"{path}: seen at {', '.join(unknown)[:200]}; "
+            f"operations are {', '.join(known)}"
         )
     return Mutant(
         name=path.stem,

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.errors import RecordError
+from harness.errors import RecordError, UsageError
 from harness.linux import (
     AnonNameSupport,
     config_digest,
@@ -26,6 +26,7 @@ from harness.linux import (
     kernel_config,
     probe_anon_name,
 )
+from harness.linux.started import open_descriptor
 from harness.measure.arena import CLOCK, Arena
 from harness.measure.conditions import EMULATED, ICOUNT, SILICON_HOST, Conditions
 from harness.measure.records import Unit
@@ -172,9 +173,15 @@ def _unreclaimable() -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the facts; 0."""
-    (fd,) = arguments
-    os.write(int(fd), render_facts(kernel_facts()))
+    """Write the facts; 0, or what UsageError says."""
+    try:
+        if len(arguments) != 1:
+            raise UsageError(f"expected a descriptor, not {len(arguments)} words")
+        fd = open_descriptor(arguments[0])
+    except UsageError as error:
+        print(f"facts: {error}", file=sys.stderr, flush=True)
+        return error.status
+    os.write(fd, render_facts(kernel_facts()))
     return 0
 
 

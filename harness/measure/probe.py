@@ -19,9 +19,13 @@ from harness.measure.job import Job, PlannedCell
 from harness.measure.records import Record, RunEnd, parse_record, render_record
 from harness.measure.settings import MAX_MAP_COUNT
 from harness.measure.worker import run_job
-from harness.workload import all_cells, interleaved
+from harness.workload import Store, all_cells, interleaved
 
 _INTERRUPTED = 130
+_MOST = 10**9
+# No machine has memory for more, nor addresses.
+_MOST_VMAS, _MOST_PAGES = 2**24, 2**35
+_MOST_CELLS = 10**6
 _EXAMPLES = """\
 examples:
   python3 anonvma.pyz doctor
@@ -47,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("anonvma.pyz: stopped", file=sys.stderr)
         return _INTERRUPTED
+    except OSError as error:
+        print(f"anonvma.pyz: {error}", file=sys.stderr)
+        return EnvironmentFault.status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,21 +67,49 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("doctor", help="what this kernel and this user can do")
     run = commands.add_parser("run", help="measure, and write records")
     run.add_argument("--out", type=Path, required=True, metavar="RECORDS.jsonl")
-    run.add_argument("--vmas", type=_numbers, default=(1000, 4000, 16000, 65536))
-    run.add_argument("--pages", type=_numbers, default=(0,))
+    run.add_argument("--vmas", type=_counts, default=(1000, 4000, 16000, 65536))
+    run.add_argument("--pages", type=_counts_from_0, default=(0,))
     run.add_argument("--naming", type=_words, default=("distinct:63", "distinct:79"))
-    run.add_argument("--blocks", type=int, default=3)
-    run.add_argument("--repetitions", type=int, default=10)
-    run.add_argument("--seed", type=int, default=1)
+    run.add_argument("--blocks", type=_count, default=3)
+    run.add_argument("--repetitions", type=_count, default=10)
+    run.add_argument("--seed", type=_seed, default=1)
     return parser
 
 
+def _number(text: str, least: int, most: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if not least <= number <= most:
+        shown = text if len(text) <= 60 else text[:60] + "..."
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number from {least} to {most}, not {shown!r}"
+        )
+    return number
+
+
+def _count(text: str) -> int:
+    return _number(text, 1, _MOST)
+
+
+def _seed(text: str) -> int:
+    return _number(text, 0, 2**64 - 1)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_number(word, 1, _MOST_VMAS) for word in _words(text))
+
+
+def _counts_from_0(text: str) -> tuple[int, ...]:
+    return tuple(_number(word, 0, _MOST_VMAS) for word in _words(text))
+
+
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(word) for word in _words(text))
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not words:
+        raise argparse.ArgumentTypeError("expected values between commas, not nothing")
+    return words
 
 
 def _doctor() -> int:
@@ -96,17 +131,38 @@ def _doctor() -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if min(*options.vmas, options.blocks, options.repetitions, 1) < 1:
-        raise UsageError("--vmas, --blocks and --repetitions are at least 1")
+    _check_size(options)
+    fd = _create(options.out)
+    try:
+        job = _asked_job(options)
+    except BaseException:
+        os.close(fd)
+        options.out.unlink()
+        raise
+    return _measure(options, job, fd)
+
+
+def _check_size(options: argparse.Namespace) -> None:
+    # Before anything is asked or made; with one store there are as many at least.
+    if max(options.vmas) * max(options.pages) > _MOST_PAGES:
+        raise UsageError("so many VMAs of so many pages are more than there are")
+    cells = len(options.vmas) * len(options.pages) * (len(options.naming) + 2)
+    if cells * options.blocks > _MOST_CELLS:
+        raise UsageError(f"that makes more than {_MOST_CELLS} cells: give fewer blocks")
+    all_cells(options.vmas, options.pages, options.naming, (Store.REFCOUNTED,))
+
+
+def _asked_job(options: argparse.Namespace) -> Job:
     facts = kernel_facts()
     if not facts.named and options.naming != ("none",):
         raise UnsupportedError(
             f"linux {facts.release} names no memory: {facts.reason}. What a fork costs "
             "without names can be measured: add --naming none"
         )
-    job = _job(options, facts)
-    fd = _create(options.out)
+    return _job(options, facts)
 
+
+def _measure(options: argparse.Namespace, job: Job, fd: int) -> int:
     def emit(record: Record) -> None:
         line = render_record(record)
         if os.write(fd, line) != len(line):
@@ -139,7 +195,9 @@ def _create(path: Path) -> int:
     except FileExistsError:
         raise UsageError(f"{path} is there already; choose another name") from None
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+        raise UsageError(
+            f"cannot write {str(path)[:200]!r}: {error.strerror}"
+        ) from None
 
 
 def _job(options: argparse.Namespace, facts: KernelFacts) -> Job:

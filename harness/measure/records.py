@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from harness.errors import RecordError
+from harness.workload import NamingKind, Store
 
 SCHEMA = 2
 # Schema 2 only adds a kind: what was written as 1 is read as it is.
@@ -181,7 +182,10 @@ _KINDS: dict[str, type[Record]] = {
     "status": Status,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
-_CLOSED: dict[str, type[Enum]] = {"metric": Metric, "unit": Unit}
+# Fields that have one of a few values.
+CLOSED: dict[str, type[Enum]] = {
+    "metric": Metric, "unit": Unit, "store": Store, "naming": NamingKind,
+}  # fmt: skip
 
 
 def render_record(record: Record) -> bytes:
@@ -223,7 +227,7 @@ def parse_record(line: bytes) -> Record:
         most = 1 << (64 if name == "seed" else 63)
         if not _fits(found[name], types_of[name], most):
             raise RecordError(line, f"field {name} has the wrong type")
-        if name in _CLOSED and found[name] not in {m.value for m in _CLOSED[name]}:
+        if name in CLOSED and found[name] not in {m.value for m in CLOSED[name]}:
             raise RecordError(line, f"field {name} is not one of its values")
     return kind(**found)
 

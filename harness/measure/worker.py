@@ -29,6 +29,7 @@ from harness.linux import (
     kernel_config,
     pin_to_one_cpu,
 )
+from harness.linux.started import read_job
 from harness.measure.arena import CLOCK
 from harness.measure.experiment import CellRequest, measure_cell
 from harness.measure.job import Job, PlannedCell, parse_job
@@ -202,15 +203,14 @@ def describer(
 
 def main(arguments: list[str]) -> int:
     """Run the job of a file; the exit status is 0 done, else as HarnessError's."""
-    path, fd = arguments
-    out = int(fd)
-
-    def emit(record: Record) -> None:
-        os.write(out, render_record(record))
-
     started = clock_gettime_ns(CLOCK)
     try:
-        run_job(parse_job(Path(path).read_bytes()), emit)
+        job, out = read_job(arguments)
+
+        def emit(record: Record) -> None:
+            os.write(out, render_record(record))
+
+        run_job(parse_job(job), emit)
     except HarnessError as error:
         print(f"worker: {error}", file=sys.stderr, flush=True)
         return error.status

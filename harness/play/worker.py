@@ -12,7 +12,6 @@ import platform
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
@@ -22,6 +21,7 @@ from harness.linux import (
     read_sysctl,
     settings_put_back,
 )
+from harness.linux.started import read_job
 from harness.play.calls import make_means
 from harness.play.job import PlayJob, parse_play_job
 from harness.play.limit import MAX_MAP_COUNT, MapCountLimit
@@ -106,9 +106,9 @@ def _open_kmsg() -> int | None:
 
 def main(arguments: list[str]) -> int:
     """Play the job of a file; the exit status is 0 done, else as HarnessError's."""
-    path, fd = arguments
     try:
-        play(parse_play_job(Path(path).read_bytes()), int(fd))
+        job, out = read_job(arguments)
+        play(parse_play_job(job), out)
     except HarnessError as error:
         print(f"player: {error}", file=sys.stderr, flush=True)
         return error.status

@@ -21,7 +21,6 @@ import signal
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
@@ -32,6 +31,7 @@ from harness.linux.counters import (
     function_calls,
     vmcoreinfo,
 )
+from harness.linux.started import read_job
 from harness.measure.records import render_record
 from harness.measure.settings import map_count_up_to
 from harness.measure.store import StoreControl
@@ -151,9 +151,9 @@ class _Players:
 
 def main(arguments: list[str]) -> int:
     """Witness the job of a file; the exit status is as HarnessError's."""
-    path, fd = arguments
     try:
-        witness(parse_witness_job(Path(path).read_bytes()), int(fd))
+        job, out = read_job(arguments)
+        witness(parse_witness_job(job), out)
     except HarnessError as error:
         print(f"witness: {error}", file=sys.stderr, flush=True)
         return error.status

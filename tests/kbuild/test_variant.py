@@ -168,3 +168,16 @@ def test_a_readable_kernel_is_its_variant_with_debug_information() -> None:
     assert made.name == "refcount-truth"
     assert made.stores == stock.stores
     assert made.config == (*stock.config, "truth")
+
+
+@pytest.mark.parametrize("key", ["config", "patches"])
+@pytest.mark.parametrize(
+    "name",
+    ["../../../etc/passwd", "/etc/passwd", "a/b", "..", ".", "", "a\\u0000b", "-x",
+     "$(id)", "a\\nb", "x" * 101],
+)  # fmt: skip
+def test_a_name_that_leads_out_of_kernels_is_refused(
+    tmp_path: Path, key: str, name: str
+) -> None:
+    with pytest.raises(UsageError, match=f"{key} has .* not the plain name of a file"):
+        read_variant(write(tmp_path, {**GOOD, key: f'["{name}"]'}))

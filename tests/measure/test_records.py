@@ -20,6 +20,7 @@ from harness.measure import (
     parse_record,
     render_record,
 )
+from harness.workload import NamingKind, Store
 
 RECORDED = Path(__file__).parents[1] / "data" / "records"
 
@@ -30,8 +31,10 @@ SAMPLE = Sample(
 
 units = st.sampled_from([unit.value for unit in Unit])
 metrics = st.sampled_from([metric.value for metric in Metric])
-# Any text at all, half of a surrogate pair included: JSON can hold it.
-texts = st.text(st.characters(exclude_categories=()), max_size=20)
+namings = st.sampled_from([kind.value for kind in NamingKind])
+stores = st.sampled_from([store.value for store in Store])
+# Any text at all that a file can hold: no half of a surrogate pair.
+texts = st.text(max_size=20)
 
 
 def made(kind: type[Record], **closed: st.SearchStrategy[object]) -> st.SearchStrategy:
@@ -47,8 +50,10 @@ def made(kind: type[Record], **closed: st.SearchStrategy[object]) -> st.SearchSt
 
 
 records = st.one_of(
-    made(Run, schema=st.sampled_from([1, 2]), unit=units),
-    made(Sample, metric=metrics, unit=units),
+    made(
+        Run, schema=st.sampled_from([1, 2]), unit=units, store=stores, naming=namings
+    ),
+    made(Sample, metric=metrics, unit=units, store=stores),
     made(RunEnd),
     made(Superseded),
     made(Status),
@@ -115,6 +120,10 @@ def with_fields(**changed: object) -> bytes:
         (with_fields(value=None), "field value has the wrong type"),
         (with_fields(reason=None), "field reason has the wrong type"),
         (with_fields(metric="forks"), "field metric is not one of its values"),
+        (with_fields(value=1 << 63), "field value has the wrong type"),
+        (with_fields(value=-(1 << 63) - 1), "field value has the wrong type"),
+        (with_fields(reason="\ud800"), "field reason has the wrong type"),
+        (with_fields(store="heap"), "field store is not one of its values"),
         (with_fields(unit="s"), "field unit is not one of its values"),
         (with_fields(unit=["ns"]), "field unit has the wrong type"),
         (b'{"kind":"status","code":false}', "field code has the wrong type"),

@@ -1,0 +1,35 @@
+"""What a process that runs next to the kernel is started with: a job, a descriptor."""
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import UsageError
+
+
+def open_descriptor(word: str) -> int:
+    """The number of a descriptor that is open for writing. Raises UsageError."""
+    try:
+        fd = int(word) if len(word) < 10 else -1
+        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise ValueError
+    except (OSError, ValueError):
+        raise UsageError(
+            "expected the number of a descriptor that is open for writing, "
+            f"not {word[:60]!r}"
+        ) from None
+    return fd
+
+
+def read_job(arguments: Sequence[str]) -> tuple[bytes, int]:
+    """What is in a job's file, and where to write; UsageError says what is wrong."""
+    if len(arguments) != 2:
+        raise UsageError(
+            f"expected a job's file and a descriptor, not {len(arguments)} words"
+        )
+    path, word = arguments
+    try:
+        return Path(path).read_bytes(), open_descriptor(word)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"the job cannot be read: {error!s:.300}") from None
