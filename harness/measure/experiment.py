@@ -55,7 +55,7 @@ def measure_cell(request: CellRequest) -> None:
         recorder = _Recorder(request)
         request.emit(request.describe(count_maps()))
         _take_naming(arena, recorder)
-        _check_from_child(arena, request.cell)
+        check_from_child(arena, request.cell)
         _take_forks(recorder)
         _take_renaming(arena, recorder)
         if request.cell.layout.splits:
@@ -155,9 +155,10 @@ def _take_munmap(arena: Arena, recorder: _Recorder) -> None:
     recorder.add(Metric.MUNMAP, before, after)
 
 
-def _check_from_child(arena: Arena, cell: Cell) -> None:
+def check_from_child(arena: Arena, cell: Cell) -> None:
     """Check this process's maps and a child's, both from the child.
 
+    Raises CheckFailed where one does not hold what the cell says.
     The text to compare with is as large as maps itself: made here, it would
     stay in the heap that fork copies, and a named cell's is larger.
     """
