@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 from harness.campaign.playing import Found, PlayTarget, diverging
+from harness.collector import collector_at_rest
 from harness.errors import RecordError, UsageError
 from harness.oracle import Judge, Kernel, Recording, parse_recording
 
@@ -34,10 +35,11 @@ def judge_recording(recording: Recording) -> Found | None:
         raise UsageError("nothing was recorded with this trace: play it, with --target")
     kernel = Kernel.of(recording.kernel)
     judge = Judge(recording.steps, kernel)
-    for seen in recording.seen:
-        divergence = judge.take(seen)
-        if divergence is not None:
-            return Found(divergence=divergence, recording=recording, kernel=kernel)
+    with collector_at_rest():
+        for seen in recording.seen:
+            divergence = judge.take(seen)
+            if divergence is not None:
+                return Found(divergence=divergence, recording=recording, kernel=kernel)
     return None
 
 

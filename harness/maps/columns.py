@@ -10,23 +10,19 @@ The digits of all keys are converted together; of headers, of which there are fe
 each is parsed once. This side accepts only what is surely right. Where anything
 is odd, the row is left to ``parse_line``, whose values and errors are the
 definition.
-
-Values are made by the slots' own descriptors, one field of all entries after the
-other: a frozen dataclass's __init__ takes ten times as long.
 """
 
-import contextlib
-import gc
 import operator
 import re
 import sys
 from array import array
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import repeat
+from typing import Any, NamedTuple
 
+from harness.collector import collector_at_rest
 from harness.errors import MapsFormatError
 from harness.maps.lines import NAME, WIDTH, MapsEntry, parse_line
 
@@ -37,8 +33,7 @@ _PATH_AT = WIDTH + 1
 _PATH = re.compile(rb"(?!\[anon)[^\0]*|\[anon(?:_shmem)?:" + NAME + rb"\]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(NamedTuple):
     """What a line says between its addresses and its pathname, as in MapsEntry."""
 
     perms: str
@@ -65,35 +60,19 @@ class MapsColumns:
 
     def entries(self) -> list[MapsEntry]:
         """The lines as values."""
-        with _collector_at_rest():
-            made = list(map(object.__new__, repeat(MapsEntry, len(self.starts))))
-            _set_field(made, "start", self.starts)
-            _set_field(made, "end", self.ends)
-            _set_field(made, "pathname", self.pathnames)
-            for field in fields(Header):
-                values = [getattr(header, field.name) for header in self.headers]
-                if len(set(values)) == 1:
-                    _set_field(made, field.name, repeat(values[0]))
-                else:
-                    _set_field(made, field.name, map(values.__getitem__, self.which))
-        return made
+        perms, offset, major, minor, inode = map(self._of_headers, Header._fields)
+        rows = zip(
+            self.starts, self.ends, perms, offset, major, minor, inode,
+            self.pathnames, strict=False,
+        )  # fmt: skip
+        with collector_at_rest():
+            return list(map(tuple.__new__, repeat(MapsEntry), rows))
 
-
-@contextlib.contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    # What is made refers to no container: there is nothing to find, and in a process
-    # with pandas each look takes longer than all of this.
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _set_field(made: list[MapsEntry], name: str, values: Iterable[object]) -> None:
-    deque(map(MapsEntry.__dict__[name].__set__, made, values), maxlen=0)
+    def _of_headers(self, field: str) -> Iterable[Any]:
+        values = [getattr(header, field) for header in self.headers]
+        if len(set(values)) == 1:
+            return repeat(values[0])
+        return map(values.__getitem__, self.which)
 
 
 def parse_maps(text: bytes) -> Iterator[MapsEntry]:
@@ -242,7 +221,4 @@ def _header(key: bytes, head: bytes) -> Header | None:
 
 
 def _header_of(entry: MapsEntry) -> Header:
-    return Header(
-        perms=entry.perms, offset=entry.offset, major=entry.major,
-        minor=entry.minor, inode=entry.inode,
-    )  # fmt: skip
+    return Header(entry.perms, entry.offset, entry.major, entry.minor, entry.inode)

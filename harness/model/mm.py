@@ -70,27 +70,34 @@ class Mm:
         Merges first, splits else; refused at the limit (ENOMEM) when the split
         in front may be done already. Source: mm/vma.c vma_modify().
         """
-        vma = self.vmas[at]
-        part = vma.part(start, end)
-        part.flags, part.name = flags, name
-        left = right = Join.NO
-        if start == vma.start and at and self.vmas[at - 1].end == start:
-            left = can_join(self.vmas[at - 1], part)
-        if end == vma.end and at + 1 < len(self.vmas):
-            follower = self.vmas[at + 1]
-            if follower.start == end:
-                right = can_join(part, follower)
-        left, right = self._decided(left, right, start, end)
-        if left is Join.YES or right is Join.YES:
-            return self._merge(at, start, end, left, right)
+        vmas = self.vmas
+        vma = vmas[at]
+        # What has other flags is no neighbour to merge with.
+        before = after = None
+        if start == vma.start and at and vmas[at - 1].flags == flags:
+            before = vmas[at - 1]
+        if end == vma.end and at + 1 < len(vmas) and vmas[at + 1].flags == flags:
+            after = vmas[at + 1]
+        if before or after:
+            left = right = Join.NO
+            part = vma.part(start, end)
+            part.flags, part.name = flags, name
+            if before and before.end == start:
+                left = can_join(before, part)
+            if after and after.start == end:
+                right = can_join(part, after)
+            left, right = self._decided(left, right, start, end)
+            if left is Join.YES or right is Join.YES:
+                return self._merge(at, start, end, left, right)
         if start > vma.start:
             self.split_within_limit(at, start)
             at += 1
-        if end < self.vmas[at].end:
+        vma = vmas[at]
+        if end < vma.end:
             self.split_within_limit(at, end)
-        vma = self.vmas[at]
         vma.flags = flags
-        self._rename(vma, name)
+        if vma.name is not name:
+            self._rename(vma, name)
         return at
 
     def insert(self, new: Vma, *, apart_from: Collection[Vma] = ()) -> int:

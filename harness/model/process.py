@@ -8,7 +8,7 @@ from harness.model.changing import advise, lock, protect, set_name, unlock, writ
 from harness.model.mapping import map_, remap, set_break
 from harness.model.mm import Mm, Refused
 from harness.model.names import NameStore, RefcountedStore
-from harness.model.vma import EXEC, READ, SHARED, WRITE, File, Vma
+from harness.model.vma import ACCESS, EXEC, READ, SHARED, WRITE, File, Vma
 from harness.workload.ops import (
     Advise,
     Break,
@@ -20,7 +20,6 @@ from harness.workload.ops import (
     Lock,
     Map,
     Memory,
-    Op,
     Protect,
     Remap,
     SetName,
@@ -75,35 +74,32 @@ class Model:
         mm = self.mms[step.who]
         mm.maybe.clear()
         mm.kin.clear()
-        match step.op:
-            case Fork(child):
-                self.mms[child] = mm.forked()
-                return 0
-            case Exit() | Exec():
-                mm.clear()
-                del self.mms[step.who]
-                return 0
-            case Limit(room):
-                for other in self.mms.values():
-                    other.limit = mm.map_count + room
-                return 0
         try:
-            self._call(mm, step.op)
+            self._call(mm, step)
         except Refused as refused:
             return refused.code
         return 0
 
-    def _call(self, mm: Mm, op: Op) -> None:
-        match op:
-            case SetName():
+    def _call(self, mm: Mm, step: Step) -> None:
+        # What there is most of comes first.
+        match step.op:
+            case SetName() as op:
                 set_name(mm, op, self.behaviour)
-            case Map():
+            case Protect(page, pages, prot):
+                protect(mm, page, page + pages, prot, self.behaviour)
+            case Fork(child):
+                self.mms[child] = mm.forked()
+            case Exit() | Exec():
+                mm.clear()
+                del self.mms[step.who]
+            case Limit(room):
+                for other in self.mms.values():
+                    other.limit = mm.map_count + room
+            case Map() as op:
                 map_(mm, op, self._files)
             case Unmap(page, pages):
                 mm.unmap(page, page + pages)
-            case Protect(page, pages, prot):
-                protect(mm, page, page + pages, prot, self.behaviour)
-            case Remap():
+            case Remap() as op:
                 remap(mm, op, self.behaviour)
             case Advise(page, pages, advice):
                 advise(mm, page, page + pages, advice)
@@ -121,11 +117,14 @@ class Model:
     def shown(self, who: int) -> Iterator[Shown]:
         """What /proc/pid/maps shows of a process's arena, in order."""
         mm = self.mms[who]
-        for vma in mm.vmas:
-            yield Shown(
-                vma.start, vma.end, perms_of(vma.flags),
-                vma.pgoff if vma.file else 0, self._path(mm, vma),
-            )  # fmt: skip
+        return map(
+            Shown,
+            [vma.start for vma in mm.vmas],
+            [vma.end for vma in mm.vmas],
+            [_PERMS[vma.flags & _SHOWN_FLAGS] for vma in mm.vmas],
+            [vma.pgoff if vma.file else 0 for vma in mm.vmas],
+            [self._path(mm, vma) for vma in mm.vmas],
+        )
 
     def _path(self, mm: Mm, vma: Vma) -> str:
         # fs/proc/task_mmu.c get_vma_name() (6.1: show_map_vma())
@@ -153,3 +152,7 @@ def perms_of(flags: int) -> str:
         + ("x" if flags & EXEC else "-")
         + ("s" if flags & SHARED else "p")
     )
+
+
+_SHOWN_FLAGS = ACCESS | SHARED
+_PERMS = tuple(perms_of(flags) for flags in range(_SHOWN_FLAGS + 1))

@@ -6,15 +6,21 @@ not have merged, content: then the model takes over what the kernel did.
 """
 
 import errno
+import functools
+import itertools
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from harness.errors import MapsFormatError, RecordError
-from harness.maps import parse_line
+from harness.maps import parse_columns, parse_line
 from harness.model import Behaviour, Model, NameStore, Shown
 from harness.oracle.recording import Change, Seen
 from harness.workload.ops import PAGE, Exec, Exit, Fork, Step
+
+# Lines that are worth to be parsed together.
+_MANY = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,7 @@ class Judge:
         self._lines: dict[int, list[str]] = {0: []}
         self._parsed: dict[str, Shown] = {}
         self._settled: dict[int, list[int]] = {}
+        self._files = (kernel.file, f"{kernel.file} (deleted)")
 
     def take(self, seen: Seen) -> Divergence | None:
         """The next step as it was seen: where it diverges, if it does."""
@@ -182,26 +189,52 @@ class Judge:
         try:
             return [parsed[line] for line in lines]
         except KeyError:
-            for line in lines:
-                if line not in parsed:
-                    parsed[line] = self._parse(line)
-            return [parsed[line] for line in lines]
+            new = [line for line in lines if line not in parsed]
+        shown = self._parse_all(new) if len(new) >= _MANY else None
+        parsed.update(zip(new, shown or map(self._parse, new), strict=True))
+        return [parsed[line] for line in lines]
+
+    def _parse_all(self, lines: Sequence[str]) -> list[Shown] | None:
+        """What ``_parse`` makes of each, sooner; None in doubt."""
+        try:
+            table = parse_columns(("\n".join(lines) + "\n").encode("latin-1"))
+        except (MapsFormatError, UnicodeEncodeError):
+            return None
+        edges = (table.starts, table.ends)
+        starts, ends = ([edge - self._kernel.start for edge in e] for e in edges)
+        offsets = [header.offset for header in table.headers]
+        odd = functools.reduce(operator.or_, itertools.chain(starts, ends, offsets))
+        if len(starts) != len(lines) or starts[0] < 0 or odd % PAGE:
+            return None
+        perms = [header.perms for header in table.headers]
+        return list(
+            map(
+                Shown,
+                [start // PAGE for start in starts],
+                [end // PAGE for end in ends],
+                [perms[which] for which in table.which],
+                [offsets[which] // PAGE for which in table.which],
+                [self._path(path) for path in table.pathnames],
+            )
+        )
 
     def _parse(self, line: str) -> Shown:
         try:
             entry = parse_line(line.encode("latin-1"))
         except (MapsFormatError, UnicodeEncodeError) as error:
             raise RecordError(line, f"no line of maps: {error}") from None
-        path = entry.pathname.decode("latin-1")
-        if path in (self._kernel.file, f"{self._kernel.file} (deleted)"):
-            path = "/file"
         start = entry.start - self._kernel.start
         end = entry.end - self._kernel.start
         if start % PAGE or end % PAGE or entry.offset % PAGE or start < 0:
             raise RecordError(line, "it is not of the arena's pages")
         return Shown(
-            start // PAGE, end // PAGE, entry.perms, entry.offset // PAGE, path
+            start // PAGE, end // PAGE, entry.perms, entry.offset // PAGE,
+            self._path(entry.pathname),
         )  # fmt: skip
+
+    def _path(self, pathname: bytes) -> str:
+        path = pathname.decode("latin-1")
+        return "/file" if path in self._files else path
 
     def differs_from(self, expected: Mapping[str, bool]) -> Divergence | None:
         """Whether the kernel was probed to do otherwise than it should."""

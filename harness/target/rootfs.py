@@ -58,7 +58,7 @@ _FOR_IMAGES = re.compile(
 _PYTHON_SOURCE = re.compile(r"usr/lib/(python3\.\d+|python3)/(.*)\.py")
 
 # The rooms that run next to the kernel.
-_GUEST_ROOMS = ("__init__.py", "arch.py", "errors.py",
+_GUEST_ROOMS = ("__init__.py", "arch.py", "collector.py", "errors.py",
                 "linux", "maps", "measure", "play", "witness", "workload")  # fmt: skip
 
 

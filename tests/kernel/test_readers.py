@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from unittest.mock import patch
 
@@ -92,8 +92,8 @@ def test_the_ioctl_tells_what_maps_shows_but_for_newlines(living: Zoo) -> None:
             assert told is None
             continue
         assert told is not None
-        assert MapsEntry(**asdict(told)) == replace(
-            entry, pathname=unescaped(entry.pathname)
+        assert MapsEntry(**asdict(told)) == entry._replace(
+            pathname=unescaped(entry.pathname)
         )
     newline = living.of_file(b"new\nline")
     assert newline.pathname != unescaped(newline.pathname)
