@@ -6,18 +6,11 @@ from harness.campaign.replaying import judge_recording
 from harness.maps import MapsEntry, parse_maps
 from harness.oracle import Recording
 from harness.oracle.recording import Change, Seen
-from harness.workload import (
-    GUARD_PAGES,
-    Layout,
-    NamingScheme,
-    layout_of,
-    naming_from_label,
-)
+from harness.workload import Layout, NamingScheme, layout_of, naming_from_label
 from harness.workload.layout_steps import layout_steps
-from harness.workload.ops import PAGE
 from tests.bench.figures import Figure, Kind
 from tests.bench.taking import Setting, Subject, Taken, by_turns, elapsed_ns
-from tests.bench.text import START, text_of
+from tests.bench.text import START, entries_of, text_of
 
 _FIGURE = Figure(
     name="judge",
@@ -49,25 +42,10 @@ def judge_well(recording: Recording) -> None:
 
 
 def one_pass(entries: list[MapsEntry], layout: Layout, naming: NamingScheme) -> None:
-    """Hold every field of every VMA's entry against what the scheme expects."""
-    size = layout.vma_pages * PAGE
-    start = START + GUARD_PAGES * PAGE
-    for index in range(layout.vmas):
-        entry = entries[GUARD_PAGES + index]
-        name = naming.name_of(index)
-        end = start + size
-        if (
-            entry.start != start
-            or entry.end != end
-            or entry.perms != ("r--p" if index % 2 else "rw-p")
-            or entry.offset
-            or entry.major
-            or entry.minor
-            or entry.inode
-            or entry.pathname != (b"" if name is None else b"[anon:%s]" % name)
-        ):
-            raise AssertionError(f"VMA {index} is not as it should be: {entry}")
-        start = end
+    """Hold every entry, all of its fields, against the one that should be there."""
+    for entry, expected in zip(entries, entries_of(layout, naming), strict=True):
+        if entry != expected:
+            raise AssertionError(f"{entry} should be {expected}")
 
 
 def _measure(setting: Setting) -> Iterator[Taken]:
