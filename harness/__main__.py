@@ -1,26 +1,29 @@
 """``anonvma``, and ``python -m harness``: a process of its own for a command.
 
 What is to be said of a signal is said while the command's modules are still being
-imported, too, and once: a second Ctrl-C would break off what the first has ended
-and is being put back.
+imported, too, and once: a second Ctrl-C right after the first would break off what
+is being put back.
 """
 
 import signal
 import sys
-from typing import NoReturn
+import time
 
 _STOPPED = 130
+# What is put back takes less: a signal after that long asks again.
+_WHILE_S = 10.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
     """Run the command; its exit status, 130 where a signal stopped it."""
+    stop = _Stop()
     try:
         try:
             for number in _SIGNALS:
                 # Whoever runs us in the background, or with nohup, has some ignored.
                 if signal.getsignal(number) is not signal.SIG_IGN:
-                    signal.signal(number, _stop)
+                    signal.signal(number, stop)
             from harness.cli import main as command
 
             return command()
@@ -33,9 +36,17 @@ def main() -> int:
         return _STOPPED
 
 
-def _stop(number: int, frame: object) -> NoReturn:
-    _ignore()
-    raise KeyboardInterrupt
+class _Stop:
+    """A handler of signals that interrupts, at most once in a while."""
+
+    def __init__(self) -> None:
+        self._last = -_WHILE_S
+
+    def __call__(self, number: int, frame: object) -> None:
+        now = time.monotonic()
+        if now - self._last >= _WHILE_S:
+            self._last = now
+            raise KeyboardInterrupt
 
 
 def _ignore() -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 # How long a program has between being asked to end and being killed.
 _GRACE_S = 2.0
 _TAIL_LINES = 20
+_POLL_S = 0.5
 
 # More than what measures, plays or runs a guest is ever seen to need.
 MOST_PROCESSES = 1000
@@ -96,7 +97,8 @@ def run_logged(
             with selectors.DefaultSelector() as ready, process.stdout as pipe:
                 ready.register(pipe, selectors.EVENT_READ)
                 while (left := end - time.monotonic()) > 0:
-                    if not ready.select(left):
+                    # A signal that comes just before is seen when it returns.
+                    if not ready.select(min(left, _POLL_S)):
                         continue
                     chunk = os.read(pipe.fileno(), 1 << 16)
                     if not chunk:

@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -19,6 +19,7 @@ from harness.workload.ops import MOST_PAGES, Step
 # A boot costs a second or two; a guest plays this many operations, for what it
 # takes when its divergence is found late.
 _A_GUEST = 10_000
+_POLL_S = 0.5
 # Traces of a candidate each, when shrinking.
 _TOGETHER = 400
 
@@ -121,7 +122,12 @@ def agree(
                 raise
 
     with ThreadPoolExecutor(plan.guests) as pool, _stopping(stop):
-        for future in [pool.submit(play_batches) for _ in range(plan.guests)]:
+        futures = [pool.submit(play_batches) for _ in range(plan.guests)]
+        # A signal that comes just before a thread waits is seen when it wakes.
+        while wait(futures, timeout=_POLL_S, return_when=FIRST_EXCEPTION).not_done:
+            if any(f.done() and f.exception() for f in futures):
+                break
+        for future in futures:
             future.result()
     agreement.seconds = time.monotonic() - started
     return agreement

@@ -87,6 +87,10 @@ def qemu_argv(
         "-smp", "1",
         "-m", f"{mib}M",
         "-nodefaults", "-display", "none", "-monitor", "none",
+        # Of the host's kernel QEMU needs little: it starts no programs, becomes
+        # nobody else, and sets nobody's limits.
+        "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
+        "resourcecontrol=deny",
         # With panic=-1 this makes a panic an exit, not a hang.
         "-no-reboot",
         "-chardev", f"{console},id=console",
