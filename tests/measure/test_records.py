@@ -50,9 +50,7 @@ def made(kind: type[Record], **closed: st.SearchStrategy[object]) -> st.SearchSt
 
 
 records = st.one_of(
-    made(
-        Run, schema=st.sampled_from([1, 2]), unit=units, store=stores, naming=namings
-    ),
+    made(Run, schema=st.sampled_from([1, 2]), unit=units, store=stores, naming=namings),
     made(Sample, metric=metrics, unit=units, store=stores),
     made(RunEnd),
     made(Superseded),
