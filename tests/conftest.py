@@ -11,6 +11,10 @@ from harness.kbuild import BuiltKernel, build_kernel, variant_named
 from harness.target import Deadlines, QemuTarget, UmlTarget
 
 
+# A kernel from nothing takes five minutes, on a machine with nothing else to do.
+_GUEST_TIMEOUT_S = 2400
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require-guest",
@@ -22,6 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, where kernel tests would be skipped for a kernel without names",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests that boot guests the time to build what they boot, too."""
+    for item in items:
+        if item.get_closest_marker("guest") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_GUEST_TIMEOUT_S))
 
 
 def _kernel(
