@@ -288,3 +288,24 @@ def test_a_target_is_given_the_traces_and_the_console(console: Path) -> None:
 
     (job,) = target.jobs
     assert re.search(rb'"pages":12,"traces":\[\[\["mmap",0,0,8,3\]', job)
+
+
+def test_a_line_without_an_end_is_refused_before_it_fills_memory(
+    console: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.campaign.playing._LONGEST_LINE", 1000)
+    target = ModelTarget(before=lambda index: b"x" * 5000, piece=500)
+
+    with pytest.raises(RecordError, match="a player's line has an end"):
+        play(target, [GOOD], console)
+
+
+def test_of_what_is_no_json_only_the_beginning_is_kept(console: Path) -> None:
+    said = b"Traceback:\n" + b"no end " * 100_000
+    target = ModelTarget(before=lambda index: said, piece=1000, status=3)
+
+    with pytest.raises(GuestError) as raised:
+        play(target, [GOOD], console)
+
+    assert raised.value.console.startswith("Traceback:")
+    assert len(raised.value.console) <= 4000

@@ -106,7 +106,7 @@ def test_words_in_records_neither_style_nor_steer(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, hostile: str
 ) -> None:
     """A guest may be anything; what it says is shown as it is."""
-    run = replace(run_of(run="x", boot=9), variant=hostile, naming=hostile)
+    run = replace(run_of(run="x", boot=9), variant=hostile)
     spoilt = [
         replace(r, valid=False, reason=hostile) if isinstance(r, Sample) else r
         for r in whole_run(run_of(run="y", boot=9), [1])

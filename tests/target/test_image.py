@@ -50,3 +50,14 @@ def test_what_cannot_be_booted_is_refused_with_what_can(
 def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read the kernel"):
         arch_of_image(tmp_path / "image")
+
+
+def test_an_image_of_any_size_is_read_a_piece_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(head(*ELF))
+    size = (1 << 20) * 3 - 7
+    with open(path, "r+b") as file:
+        file.seek(size)
+        file.write(b"User Mode Linux")
+
+    assert arch_of_image(path) == "um"
