@@ -1,0 +1,108 @@
+"""kill -9 of what measures and plays, on this kernel: no process of theirs stays."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.measure import render_job
+from harness.measure.conditions import SILICON_HOST
+from harness.play.job import PlayJob, render_play_job
+from harness.programs import leashed
+from harness.workload import Store
+from harness.workload.ops import Fork, Map, SetName, Step
+from tests.jobs import job_of
+
+pytestmark = pytest.mark.slow
+
+DEADLINE_S = 60.0
+# Forks as the player does, without what needs a kernel with names.
+PLAYER = """
+import os, sys
+from harness.play import worker
+describe = worker.describe_kernel
+worker.describe_kernel = lambda place: {**describe(place), "support": "supported"}
+sys.exit(worker.main(sys.argv[1:]))
+"""
+
+
+def marked(mark: Path) -> list[psutil.Process]:
+    """Every process with the mark in its environment, the leash's own but for it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("ANONVMA_MARK") == str(mark):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+@contextmanager
+def running(argv: list[str], mark: Path, *, leash: bool) -> Iterator[list[str]]:
+    """A worker or player, under a leash or alone; waits until it has a child."""
+    env = {**os.environ, "ANONVMA_MARK": str(mark)}
+    with open(os.devnull, "wb") as null:
+        argv = [*argv, str(null.fileno())]
+        if leash:
+            with leashed(argv, env=env, pass_fds=(null.fileno(),)):
+                yield argv
+            return
+        with subprocess.Popen(argv, env=env, pass_fds=(null.fileno(),)) as process:
+            try:
+                yield argv
+            finally:
+                process.kill()
+
+
+def ended_by_kill(argv: list[str], mark: Path, *, leash: bool) -> int:
+    """How many were killed or ended, when the first of them was killed."""
+    with running(argv, mark, leash=leash):
+        end = time.monotonic() + DEADLINE_S
+        first: list[psutil.Process] = []
+        while time.monotonic() < end and not (first and first[0].children()):
+            first = [p for p in marked(mark) if "harness/programs.py" not in
+                     " ".join(p.cmdline())][:1]  # fmt: skip
+        assert first[0].children()
+        everyone = [first[0], *first[0].children(recursive=True)]
+        os.kill(first[0].pid, signal.SIGKILL)
+        _, alive = psutil.wait_procs(everyone[1:], timeout=DEADLINE_S)
+        assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
+    assert marked(mark) == []
+    return len(everyone)
+
+
+@pytest.mark.parametrize("leash", [True, False], ids=["leashed", "alone"])
+def test_a_worker_that_is_killed_in_a_cell_leaves_no_child(
+    tmp_path: Path, leash: bool
+) -> None:
+    conditions = replace(SILICON_HOST, settle_ms=60_000)
+    job = job_of([(Store.ABSENT, 50, 0, "none")], stores=(Store.ABSENT,),
+                 variant="host", conditions=conditions)  # fmt: skip
+    (tmp_path / "job.json").write_bytes(render_job(job))
+    argv = [sys.executable, "-m", "harness.measure.worker", str(tmp_path / "job.json")]
+
+    assert ended_by_kill(argv, tmp_path, leash=leash) >= 2
+
+
+@pytest.mark.parametrize("leash", [True, False], ids=["leashed", "alone"])
+def test_a_player_that_is_killed_in_a_trace_leaves_no_process(
+    tmp_path: Path, leash: bool
+) -> None:
+    steps = (
+        Step(0, Map(0, 8, 3)), *(Step(0, Fork(n)) for n in (1, 2, 3)),
+        *(Step(n % 4, SetName(0, 4096, f"n{n}")) for n in range(400)),
+    )  # fmt: skip
+    job = PlayJob(pages=8, traces=(steps,) * 50)
+    (tmp_path / "job.json").write_bytes(render_play_job(job))
+    argv = [sys.executable, "-c", PLAYER, str(tmp_path / "job.json")]
+
+    assert ended_by_kill(argv, tmp_path, leash=leash) >= 2
