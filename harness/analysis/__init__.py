@@ -3,6 +3,7 @@
 from harness.analysis.effects import (
     PUBLISHED_PERCENT,
     PUBLISHED_VMAS,
+    TABLE_COLUMNS,
     ForkRow,
     StoreEffect,
     UnnamedRow,
@@ -16,6 +17,8 @@ from harness.analysis.frames import (
     check_poolable,
     frame_of_records,
     load,
+    plain,
+    stream_parquet,
     usable,
     write_parquet,
 )
@@ -24,6 +27,7 @@ __all__ = [
     "MUST_MATCH",
     "PUBLISHED_PERCENT",
     "PUBLISHED_VMAS",
+    "TABLE_COLUMNS",
     "ForkRow",
     "StoreEffect",
     "UnnamedRow",
@@ -33,6 +37,8 @@ __all__ = [
     "fork_table",
     "frame_of_records",
     "load",
+    "plain",
+    "stream_parquet",
     "unnamed_table",
     "usable",
     "write_parquet",
