@@ -10,7 +10,6 @@ from harness.errors import EnvironmentFault
 from harness.kbuild import BuiltKernel, build_kernel, variant_named
 from harness.target import Deadlines, QemuTarget, UmlTarget
 
-
 # A kernel from nothing takes five minutes, on a machine with nothing else to do.
 _GUEST_TIMEOUT_S = 2400
 

@@ -117,7 +117,7 @@ class Plan:
 _MANY = 10**9
 _LIMITS = {
     "boots": (1, _MANY), "blocks": (1, _MANY), "warmups": (0, _MANY),
-    "repetitions": (1, _MANY), "seed": (0, 2**64 - 1), "vma_pages": (1, _MANY),
+    "repetitions": (1, _MANY), "seed": (0, 2**63 - 1), "vma_pages": (1, _MANY),
     "margin": (0.0, 1e9),
 }  # fmt: skip
 

@@ -6,9 +6,8 @@ SCHEMA history
 """
 
 import json
-import types
 import typing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
@@ -17,7 +16,9 @@ from harness.workload import NamingKind, Store
 
 SCHEMA = 2
 # Schema 2 only adds a kind: what was written as 1 is read as it is.
-_READ = (1, 2)
+SCHEMAS = (1, 2)
+# What is longer, in bytes, is no record.
+LONGEST = 1 << 20
 
 
 class Metric(Enum):
@@ -173,7 +174,7 @@ class Status:
 
 Record = Run | Sample | Count | RunEnd | Superseded | Status
 
-_KINDS: dict[str, type[Record]] = {
+KINDS: dict[str, type[Record]] = {
     "run": Run,
     "sample": Sample,
     "count": Count,
@@ -181,11 +182,23 @@ _KINDS: dict[str, type[Record]] = {
     "superseded": Superseded,
     "status": Status,
 }
-_NAMES = {kind: name for name, kind in _KINDS.items()}
-# Fields that have one of a few values.
-CLOSED: dict[str, type[Enum]] = {
-    "metric": Metric, "unit": Unit, "store": Store, "naming": NamingKind,
-}  # fmt: skip
+# Fields whose values are listed, and those values.
+CLOSED = {
+    "metric": frozenset(metric.value for metric in Metric),
+    "unit": frozenset(unit.value for unit in Unit),
+    "store": frozenset(store.value for store in Store),
+    "naming": frozenset(kind.value for kind in NamingKind),
+}
+_NAMES = {kind: name for name, kind in KINDS.items()}
+# What the values of each field may be; a bool is an int to Python, not to us.
+FIELDS: dict[type[Record], dict[str, tuple[object, ...]]] = {
+    kind: {
+        name: typing.get_args(wanted) or (wanted,)
+        for name, wanted in typing.get_type_hints(kind).items()
+    }
+    for kind in _NAMES
+}
+_INT64 = range(-(1 << 63), 1 << 63)
 
 
 def render_record(record: Record) -> bytes:
@@ -198,56 +211,52 @@ def parse_record(line: bytes) -> Record:
     """One line, with or without its newline, as a record.
 
     Raises RecordError, which shows the line, for anything but exactly the
-    fields of a record of this schema in their types.
+    fields of a record of this schema in their types: whole numbers of 64 bits,
+    text without halves of characters, each field once.
     """
+    if len(line) > LONGEST:
+        raise RecordError(line, f"longer than {LONGEST} bytes")
     try:
         # Any: what JSON holds is unknown until checked below.
-        found: Any = json.loads(line)
+        found: Any = json.loads(line.decode(), object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
         raise RecordError(line, f"not JSON ({error})") from None
     if not isinstance(found, dict):
         raise RecordError(line, "not a JSON object")
-    kind = _KINDS.get(str(found.pop("kind", None)))
+    kind = KINDS.get(str(found.pop("kind", None)))
     if kind is None:
-        raise RecordError(line, f"its kind is none of {', '.join(_KINDS)}")
-    if kind is Run and found.get("schema") not in _READ:
+        raise RecordError(line, f"its kind is none of {', '.join(KINDS)}")
+    if kind is Run and found.get("schema") not in SCHEMAS:
         raise RecordError(
             line,
             f"schema {found.get('schema')!r}, this harness reads "
-            f"{' and '.join(map(str, _READ))}",
+            f"{' and '.join(map(str, SCHEMAS))}",
         )
-    types_of = typing.get_type_hints(kind)
-    names = [field.name for field in fields(kind)]
-    if missing := [name for name in names if name not in found]:
-        raise RecordError(line, f"no field {', '.join(missing)}")
-    if unknown := sorted(set(found) - set(names)):
+    wanted = FIELDS[kind]
+    if found.keys() != wanted.keys():
+        if missing := [name for name in wanted if name not in found]:
+            raise RecordError(line, f"no field {', '.join(missing)}")
+        unknown = sorted(set(found) - set(wanted))
         raise RecordError(line, f"unknown field {', '.join(unknown)}")
-    for name in names:
-        # A seed may be any number of 64 bits.
-        most = 1 << (64 if name == "seed" else 63)
-        if not _fits(found[name], types_of[name], most):
+    for name, types in wanted.items():
+        value = found[name]
+        if type(value) not in types:
             raise RecordError(line, f"field {name} has the wrong type")
-        if name in CLOSED and found[name] not in {m.value for m in CLOSED[name]}:
+        if type(value) is int and value not in _INT64:
+            raise RecordError(line, f"field {name} is beyond 64 bits")
+        if type(value) is str and not value.isascii() and not _is_whole(value):
+            raise RecordError(line, f"field {name} has half a surrogate pair")
+        if name in CLOSED and value not in CLOSED[name]:
             raise RecordError(line, f"field {name} is not one of its values")
     return kind(**found)
 
 
-def _fits(value: object, wanted: object, most: int) -> bool:
-    if isinstance(wanted, types.UnionType):
-        return any(_fits(value, option, most) for option in typing.get_args(wanted))
-    # A bool is an int to Python, not to a reader of records.
-    if type(value) is not wanted:
-        return wanted is types.NoneType and value is None
-    if isinstance(value, str):
-        return value.isascii() or _encodes(value)
-    # What a column holds.
-    return type(value) is not int or -(1 << 63) <= value < most
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a field is there twice")
+    return found
 
 
-def _encodes(value: str) -> bool:
-    # JSON can say half of a pair of surrogates, which no file can hold.
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _is_whole(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)

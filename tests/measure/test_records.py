@@ -33,7 +33,7 @@ units = st.sampled_from([unit.value for unit in Unit])
 metrics = st.sampled_from([metric.value for metric in Metric])
 namings = st.sampled_from([kind.value for kind in NamingKind])
 stores = st.sampled_from([store.value for store in Store])
-# Any text at all that a file can hold: no half of a surrogate pair.
+# Any text at all but half of a surrogate pair, which no file can hold.
 texts = st.text(max_size=20)
 
 
@@ -117,10 +117,15 @@ def with_fields(**changed: object) -> bytes:
         (with_fields(value="1"), "field value has the wrong type"),
         (with_fields(value=None), "field value has the wrong type"),
         (with_fields(reason=None), "field reason has the wrong type"),
+        (with_fields(value=1 << 63), "field value is beyond 64 bits"),
+        (with_fields(value=-(1 << 63) - 1), "field value is beyond 64 bits"),
+        (with_fields(reason="\ud800"), "field reason has half a surrogate pair"),
+        (with_fields(reason="a" * (1 << 20)), "longer than 1048576 bytes"),
+        (with_fields().replace(b'"valid"', b'"warmup"'), "a field is there twice"),
+        (with_fields().replace(b"}", b',"value":3}'), "a field is there twice"),
+        (b"\xef\xbb\xbf" + with_fields(), "not JSON"),
+        (with_fields().decode().encode("utf-16"), "not JSON"),
         (with_fields(metric="forks"), "field metric is not one of its values"),
-        (with_fields(value=1 << 63), "field value has the wrong type"),
-        (with_fields(value=-(1 << 63) - 1), "field value has the wrong type"),
-        (with_fields(reason="\ud800"), "field reason has the wrong type"),
         (with_fields(store="heap"), "field store is not one of its values"),
         (with_fields(unit="s"), "field unit is not one of its values"),
         (with_fields(unit=["ns"]), "field unit has the wrong type"),
