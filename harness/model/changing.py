@@ -102,9 +102,10 @@ def walk(mm: Mm, start: int, end: int, visit: Visit) -> None:
             hole, start = True, vma.start
             if start >= end:
                 break
-        stop = min(end, vma.end)
+        stop = vma.end if vma.end < end else end
         at = visit(at, start, stop)
-        start = max(stop, mm.vmas[at].end)
+        after = mm.vmas[at].end
+        start = after if after > stop else stop
         if start >= end:
             break
         at += 1

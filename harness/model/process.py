@@ -1,6 +1,7 @@
 """Processes of the model: a trace's steps, applied; what maps would show then."""
 
 from collections.abc import Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 from harness.model.behaviour import Behaviour
@@ -117,14 +118,16 @@ class Model:
     def shown(self, who: int) -> Iterator[Shown]:
         """What /proc/pid/maps shows of a process's arena, in order."""
         mm = self.mms[who]
-        return map(
-            Shown,
+        rows = zip(
             [vma.start for vma in mm.vmas],
             [vma.end for vma in mm.vmas],
             [_PERMS[vma.flags & _SHOWN_FLAGS] for vma in mm.vmas],
             [vma.pgoff if vma.file else 0 for vma in mm.vmas],
             [self._path(mm, vma) for vma in mm.vmas],
+            strict=True,
         )
+        # What Shown(*row) is, made a column at a time: there can be 65 536.
+        return map(tuple.__new__, repeat(Shown), rows)
 
     def _path(self, mm: Mm, vma: Vma) -> str:
         # fs/proc/task_mmu.c get_vma_name() (6.1: show_map_vma())

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.arch import arch_named
+from harness.arch import QEMU_ARCHES, arch_named
 from harness.errors import (
     BadRecord,
     EnvironmentFault,
@@ -81,6 +81,35 @@ def test_the_console_goes_where_it_should() -> None:
     words = " ".join(argv_of("file,path=/c"))
 
     assert "-chardev file,path=/c,id=console -serial chardev:console" in words
+
+
+@pytest.mark.parametrize("arch", QEMU_ARCHES)
+@pytest.mark.parametrize("accelerator", Accelerator)
+def test_nothing_of_the_host_is_given_to_a_guest(
+    arch: str, accelerator: Accelerator
+) -> None:
+    argv = qemu_argv(
+        arch_named(arch), accelerator, kernel=Path("/k/image"), mib=700, console="null",
+        initrd=Path("/i"), ports={"records": 5, "output": 6, "monitor": 7},
+    )  # fmt: skip
+    options = [word for word in argv[1:] if word.startswith("-")]
+    pairs = [*itertools.pairwise(argv)]
+
+    assert {*options} <= {
+        "-M", "-device", "-cpu", "-accel", "-icount", "-smp", "-m", "-nodefaults",
+        "-display", "-monitor", "-sandbox", "-no-reboot", "-chardev", "-serial", "-mon",
+        "-kernel", "-initrd", "-append",
+    }  # fmt: skip
+    devices = [b.partition(",")[0] for a, b in pairs if a == "-device"]
+    assert {*devices} <= {
+        "virtio-serial-device", "virtio-serial-pci", "virtserialport",
+    }  # fmt: skip
+    chardevs = [b.partition(",")[0] for a, b in pairs if a == "-chardev"]
+    assert chardevs == ["null", *["socket"] * 3]
+    assert dict(pairs)["-sandbox"] == (
+        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+    )
+    assert "-nodefaults" in argv
 
 
 CELL = (Store.REFCOUNTED, 1000, 0, "none")
