@@ -1,4 +1,4 @@
-"""A whole /proc/pid/maps at once: the same values as line by line, 20 times as fast.
+"""A whole /proc/pid/maps at once: the same values as line by line, five times as fast.
 
 Addresses ascend, so lines whose addresses have as many digits lie in a row, and
 such a row is cut like a table:
