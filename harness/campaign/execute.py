@@ -4,7 +4,7 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,10 @@ from harness.programs import tail_of
 from harness.silicon import silicon_clock_held
 from harness.target import memory_mib
 from harness.workload import Store
+
+
+# How often a wish to stop is looked for.
+_POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,7 @@ def run_plan(
     ):
         futures = [pool.submit(boot, job) for job in jobs]
         try:
-            wait(futures, return_when=FIRST_EXCEPTION)
+            _await(futures)
         finally:
             # Reached with everything done, with a guest lost, or by Ctrl-C.
             stop.set()
@@ -114,6 +118,15 @@ def run_plan(
         if failure is not None and not isinstance(failure, Stopped):
             raise failure
     return tally.outcome()
+
+
+def _await(futures: Sequence[Future[None]]) -> None:
+    """Wait until all are done, or one has failed."""
+    # Never for long: a signal that comes just before a wait begins is seen after it.
+    while True:
+        done, pending = wait(futures, timeout=_POLL_S, return_when=FIRST_EXCEPTION)
+        if not pending or any(future.exception() for future in done):
+            return
 
 
 def check_names(plan: Plan, subjects: Sequence[Subject]) -> None:

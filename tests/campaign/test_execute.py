@@ -247,7 +247,7 @@ def test_ctrl_c_stops_every_guest(
         stopped.append(job.boot)
         raise Stopped("told to stop")
 
-    def interrupt(futures: object, return_when: str) -> None:
+    def interrupt(futures: object, timeout: float, return_when: str) -> None:
         assert runs.wait(LONG_S)
         raise KeyboardInterrupt
 
