@@ -31,7 +31,6 @@ from harness.silicon import silicon_clock_held
 from harness.target import memory_mib
 from harness.workload import Store
 
-
 # How often a wish to stop is looked for.
 _POLL_S = 0.5
 

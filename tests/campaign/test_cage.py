@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from harness.analysis import load, write_parquet
-from harness.campaign.results import appended_records
+from harness.campaign.appending import appended_records
 from harness.measure import parse_record, render_record
 from tests.synthetic import run_of, whole_run
 
 EVIL = "../../evil"
 
 
-@pytest.mark.parametrize("field", ["run", "campaign", "session", "variant", "naming"])
+@pytest.mark.parametrize("field", ["run", "campaign", "session", "variant", "cpu"])
 def test_a_record_cannot_write_outside_its_campaign(tmp_path: Path, field: str) -> None:
     folder = tmp_path / "results" / "campaign"
     folder.mkdir(parents=True)
