@@ -62,9 +62,10 @@ def blocks_of(path: Path) -> Iterator[Block]:
 
     A last line without its newline, as a full disk leaves it, is left out.
     """
-    with ThreadPoolExecutor(_AHEAD) as pool:
-        ahead: deque[Future[Block]] = deque()
-        first = 1
+    pool = ThreadPoolExecutor(_AHEAD)
+    ahead: deque[Future[Block]] = deque()
+    first = 1
+    try:
         for chunk in chunks_of(path):
             ahead.append(pool.submit(_block, path, first, chunk))
             first += chunk.count(b"\n")
@@ -72,6 +73,10 @@ def blocks_of(path: Path) -> Iterator[Block]:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
+    finally:
+        # Not waited for: what is left behind by an error may be collected by one
+        # of these threads, which cannot wait for itself.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def chunks_of(path: Path) -> Iterator[bytes]:
