@@ -3,6 +3,7 @@
 from harness.analysis.effects import (
     PUBLISHED_PERCENT,
     PUBLISHED_VMAS,
+    TABLE_COLUMNS,
     ForkRow,
     StoreEffect,
     UnnamedRow,
@@ -16,6 +17,8 @@ from harness.analysis.frames import (
     check_poolable,
     frame_of_records,
     load,
+    plain,
+    stream_parquet,
     usable,
     write_parquet,
 )
@@ -25,6 +28,7 @@ __all__ = [
     "MUST_MATCH",
     "PUBLISHED_PERCENT",
     "PUBLISHED_VMAS",
+    "TABLE_COLUMNS",
     "ForkRow",
     "StoreEffect",
     "UnnamedRow",
@@ -35,6 +39,8 @@ __all__ = [
     "frame_of_records",
     "load",
     "maps_frame",
+    "plain",
+    "stream_parquet",
     "unnamed_table",
     "usable",
     "write_parquet",

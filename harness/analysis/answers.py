@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis.effects import QUANTILE
-from harness.analysis.frames import check_poolable, usable
+from harness.analysis.frames import check_poolable, plain, usable
 from harness.analysis.stats import (
     Interval,
     Judged,
@@ -115,7 +115,11 @@ def processes(frame: pd.DataFrame, metric: str = "fork") -> pd.DataFrame:
         .reset_index()
         for unit, samples in usable(frame, metric).groupby("unit")
     ]
-    return pd.concat(parts) if parts else pd.DataFrame(columns=[*keys, "value"])
+    return (
+        pd.concat(map(plain, parts))
+        if parts
+        else pd.DataFrame(columns=[*keys, "value"])
+    )
 
 
 def null_effects(frame: pd.DataFrame, *, margin: float) -> list[Null]:

@@ -162,7 +162,9 @@ _WHERE = [name for name in PLACE if name not in ("base", "variant")]
 
 def _check_comparable(first: pd.DataFrame, second: pd.DataFrame) -> None:
     for fact in COMPARABLE:
-        values = [set(frame[fact].dropna().astype(str)) for frame in (first, second)]
+        values = [
+            set(map(str, frame[fact].dropna().unique())) for frame in (first, second)
+        ]
         if values[0] != values[1]:
             shown = " and ".join(
                 ", ".join(sorted(side)) or "nothing" for side in values

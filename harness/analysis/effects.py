@@ -16,7 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from harness.analysis.frames import check_poolable, usable
+from harness.analysis.frames import (
+    KERNEL,
+    MUST_MATCH,
+    check_poolable,
+    plain,
+    usable,
+)
 
 # v8 of the series, cover letter (2021-08-27): fork of 64K named VMAs, in percent
 # over unnamed, by pages written per VMA.
@@ -37,6 +43,11 @@ _CELL = [*_PLACE, "vmas", "vma_pages", "written_pages"]
 _KERNEL = ["variant", "build_id"]
 _NAMING = ["naming", "name_length", "store"]
 _BOOT = ["session", "boot"]
+# What the tables here, and ``distrust``, look at.
+TABLE_COLUMNS = (
+    *KERNEL, *MUST_MATCH, *_CELL, *_KERNEL, *_NAMING, *_BOOT, "block", "metric",
+    "value", "warmup", "valid", "reason", "run_valid", "run", "fifo",
+)  # fmt: skip
 
 
 def fork_effects(frame: pd.DataFrame) -> pd.DataFrame:
@@ -80,7 +91,11 @@ def _by_process(frame: pd.DataFrame) -> pd.DataFrame:
         .reset_index()
         for unit, forks in usable(frame, "fork").groupby("unit")
     ]
-    return pd.concat(parts) if parts else pd.DataFrame(columns=[*keys, "value"])
+    return (
+        pd.concat(map(plain, parts))
+        if parts
+        else pd.DataFrame(columns=[*keys, "value"])
+    )
 
 
 def _over_boots(boots: pd.DataFrame, unit: str) -> dict[str, float]:
@@ -239,7 +254,7 @@ def distrust(frame: pd.DataFrame) -> list[str]:
     if unfinished:
         warnings.append(f"{unfinished} runs did not end, or ended invalid: left out")
     invalid = frame[frame["run_valid"] & ~frame["valid"]]
-    for reason, count in invalid["reason"].value_counts().items():
+    for reason, count in plain(invalid[["reason"]])["reason"].value_counts().items():
         warnings.append(f"{count} samples left out: {reason}")
     loose = int((~frame["fifo"]).sum())
     if loose:

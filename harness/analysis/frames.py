@@ -2,32 +2,39 @@
 
 One row a sample, with the facts of its run beside it:
 
-    column                     dtype    what
-    metric, unit               str      name, fork, exit_reap, munmap; insns or ns
-    value                      int64    the cost, in ``unit``
-    order, began               int64    place in the run; clock when it began
-    repetition                 int64    index within the run
-    warmup, valid, reason      bool, bool, str
-    store                      str      as the kernel said at the sample
+    column                     dtype     what
+    metric, unit               category  name, fork, exit_reap, munmap; insns or ns
+    value                      int64     the cost, in ``unit``
+    order, began               int64     place in the run; clock when it began
+    repetition                 int64     index within the run
+    warmup, valid, reason      bool, bool, category
+    store                      category  as the kernel said at the sample
     run, session, boot, block, position, seed      identity of the run
     variant, base, build_id, config_sha256, kernel_release, kernel_version
     target, accelerator, machine, cpu, clock, clock_step      where it ran
     vmas, vma_pages, written_pages, naming, name_length       the cell
     map_count, max_map_count, pinned_cpu, fifo, python, harness, launched
-    run_valid                  bool     the run ended, and said it was valid
+    run_valid                  bool      the run ended valid, and was not superseded
 
-Other columns are those of harness.measure.records.Run, by the same names.
+Other columns are those of harness.measure.records.Run, by the same names. Text
+is categories, sorted, those that are there: a million samples have a few dozen
+texts, and runs. ``plain`` makes texts of them, of an answer.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
+import pyarrow as pa
 
+from harness.analysis.gathering import COLUMNS, SAMPLES, Gathering
+from harness.analysis.lines import block_of, blocks_of, chunks_of
+from harness.analysis.parquet import GROUP, read_frame, write_tables
+from harness.analysis.pieces import frame_of
 from harness.errors import RecordError, UsageError
-from harness.measure import Record, Run, RunEnd, Sample, parse_record
+from harness.measure import Record, Run, Status, parse_record
 
 # A kernel, and where it runs on which clock; and the facts that must then be the
 # same for two runs to be pooled.
@@ -38,29 +45,55 @@ MUST_MATCH = (
 )  # fmt: skip
 
 
-def load(path: Path) -> pd.DataFrame:
+def load(path: Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
     """The samples of a campaign: its folder, its records.jsonl or its Parquet.
 
     Warmups, invalid samples and samples of unfinished runs are in it, marked.
     A last line without its newline, as a full disk leaves it, is left out.
     Raises UsageError when there is nothing to read, RecordError for a line that
-    is not a record.
+    is not a record. With ``columns``, of a large campaign, only those are read.
     """
-    if path.is_dir():
-        path = path / "records.jsonl"
-    if not path.exists():
-        raise UsageError(f"there are no records at {path}")
+    path = _records_at(path)
     if path.suffix == ".parquet":
-        return _read_parquet(path)
-    return _frame_of(path)
+        return read_frame(path, columns)
+    gathering = Gathering(path)
+    batches = [gathering.take(block) for block in blocks_of(path)]
+    rows = sum(map(len, batches))
+    if not rows:
+        raise UsageError(f"{path} has no samples yet")
+    joined = gathering.joined()
+    return frame_of(map(joined.table, batches), rows, columns)
+
+
+def stream_parquet(
+    path: Path,
+    out: Path,
+    *,
+    compression: str = "lz4",
+    metadata: Mapping[bytes, bytes] | None = None,
+) -> int:
+    """Make a campaign's Parquet, however large it is; how many samples it has.
+
+    Of a folder or a records.jsonl, as ``load`` and ``write_parquet`` would make
+    it; what is in memory is a part of the samples, and the facts of all runs.
+    Raises as ``load`` does, and OSError.
+    """
+    path = _records_at(path)
+    gathering = Gathering(path)
+    # Which runs are valid is known at the last line: until then samples wait here.
+    with tempfile.TemporaryFile(dir=out.parent) as waiting:
+        rows = _spill((gathering.take(block) for block in blocks_of(path)), waiting)
+        if not rows:
+            raise UsageError(f"{path} has no samples yet")
+        waiting.seek(0)
+        joined = gathering.joined()
+        tables = (joined.table(batch) for batch in pa.ipc.open_stream(waiting))
+        return write_tables(tables, out, compression=compression, metadata=metadata)
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame that ``load`` made, whole or not at all."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        made = Path(scratch) / path.name
-        frame.to_parquet(made, index=False)
-        made.replace(path)
+    write_tables([pa.Table.from_pandas(frame, preserve_index=False)], path)
 
 
 def usable(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -74,12 +107,18 @@ def usable(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     return frame[keep]
 
 
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame with its categories as texts: of few rows, to go on working with."""
+    texts = frame.select_dtypes("category").columns
+    return frame.astype(dict.fromkeys(texts, "str"))
+
+
 def check_poolable(*frames: pd.DataFrame) -> None:
     """Assert that the runs of each kernel and place, in all frames, may be pooled.
 
     Raises UsageError, which names the first fact that differs, and its values.
     """
-    facts = [frame[[*KERNEL, *MUST_MATCH]].drop_duplicates() for frame in frames]
+    facts = [plain(frame[[*KERNEL, *MUST_MATCH]].drop_duplicates()) for frame in frames]
     for place, runs in pd.concat(facts).groupby([*KERNEL]):
         for fact in MUST_MATCH:
             values = runs[fact].drop_duplicates().tolist()
@@ -95,59 +134,47 @@ def frame_of_records(records: Iterable[Record]) -> pd.DataFrame:
 
     Empty where there are no samples.
     """
-    runs: dict[str, Run] = {}
-    ended: dict[str, bool] = {}
-    samples: list[Sample] = []
-    for record in records:
-        match record:
-            case Run():
-                runs[record.run] = record
-            case Sample():
-                samples.append(record)
-            case RunEnd():
-                ended[record.run] = record.valid
-    facts = {name: asdict(run) for name, run in runs.items()}
-    rows = [
-        {**facts[s.run], **asdict(s), "run_valid": ended.get(s.run, False)}
-        for s in samples
-    ]
-    names = [field.name for kind in (Run, Sample) for field in fields(kind)]
-    return pd.DataFrame(rows, columns=[*dict.fromkeys(names), "run_valid"])
-
-
-def _frame_of(path: Path) -> pd.DataFrame:
-    frame = frame_of_records(records_of(path))
-    if frame.empty:
-        raise UsageError(f"{path} has no samples yet")
-    return frame
+    gathering = Gathering(Path("records"))
+    samples = gathering.take(block_of(records))
+    return frame_of([gathering.joined().table(samples)], len(samples))
 
 
 def records_of(path: Path) -> Iterator[Record]:
     """The records of a file in order; RecordError names the line that is none."""
     runs = set()
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            record = parse_record(line)
-        except RecordError as error:
-            raise RecordError(line, f"{path}:{number}: {error}") from None
-        if isinstance(record, Run):
-            runs.add(record.run)
-        if isinstance(record, Sample) and record.run not in runs:
-            raise RecordError(line, f"{path}:{number}: its run is not before it")
-        yield record
+    number = 0
+    for chunk in chunks_of(path):
+        for line in chunk.split(b"\n")[:-1]:
+            number += 1
+            try:
+                record = parse_record(line)
+            except RecordError as error:
+                raise RecordError(line, f"{path}:{number}: {error}") from None
+            if isinstance(record, Run):
+                runs.add(record.run)
+            elif not isinstance(record, Status) and record.run not in runs:
+                raise RecordError(line, f"{path}:{number}: its run is not before it")
+            yield record
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is not Parquet: {error}") from None
-    if missing := {"metric", "value", "run_valid", *KERNEL, *MUST_MATCH} - set(
-        frame.columns
-    ):
-        raise UsageError(
-            f"{path} is not one of our campaigns: "
-            f"it has no column {', '.join(sorted(missing))}"
-        )
-    return frame
+def _records_at(path: Path) -> Path:
+    path = path / "records.jsonl" if path.is_dir() else path
+    if not path.exists():
+        raise UsageError(f"there are no records at {path}")
+    return path
+
+
+def _spill(batches: Iterable[pa.RecordBatch], file: IO[bytes]) -> int:
+    """Write samples down, ``GROUP`` or a few more together; how many there are."""
+    rows = 0
+    held: list[pa.RecordBatch] = []
+    with pa.ipc.new_stream(file, SAMPLES) as writer:
+        for batch in batches:
+            held.append(batch)
+            rows += len(batch)
+            if sum(map(len, held)) >= GROUP:
+                writer.write_batch(pa.concat_batches(held))
+                held.clear()
+        if held:
+            writer.write_batch(pa.concat_batches(held))
+    return rows

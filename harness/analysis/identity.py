@@ -2,14 +2,15 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.analysis.frames import load
+from harness.analysis.frames import stream_parquet
+from harness.analysis.parquet import FAULTS, shown
 from harness.errors import UsageError
 
 _KEY = b"anonvma"
@@ -31,15 +32,14 @@ class Identity:
 
 
 def export_campaign(folder: Path, out: Path) -> None:
-    """Write a campaign's folder as one Parquet with its identity.
+    """Write a campaign's folder as one Parquet with its identity, however large.
 
-    Raises UsageError, RecordError as ``load`` does.
+    Raises UsageError, RecordError as ``load`` does; then ``out`` is as it was.
     """
     identity = identity_of(folder)
     told = {f.name: getattr(identity, f.name) for f in fields(Identity)}
-    table = pa.Table.from_pandas(load(folder), preserve_index=False)
-    kept = {**(table.schema.metadata or {}), _KEY: json.dumps(told).encode()}
-    pq.write_table(table.replace_schema_metadata(kept), out, compression="zstd")
+    kept = {_KEY: json.dumps(told).encode()}
+    stream_parquet(folder, out, compression="zstd", metadata=kept)
 
 
 def identity_of(path: Path) -> Identity:
@@ -49,24 +49,30 @@ def identity_of(path: Path) -> Identity:
     """
     try:
         told = _of_folder(path) if path.is_dir() else _of_parquet(path)
+        margin = float(told["margin"])
+        if not 0 < margin < math.inf:
+            raise ValueError(f"a margin of {margin} percent")
         return Identity(
             name=str(told["name"]),
             records_sha256=str(told["records_sha256"]),
-            margin=float(told["margin"]),
+            margin=margin,
             command=tuple(map(str, told["command"])),
             began=str(told["began"]),
             plan=dict(told["plan"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} does not say what campaign it is: {error}") from None
+    except (*FAULTS, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise UsageError(
+            f"{path} does not say what campaign it is: {shown(error)}"
+        ) from None
 
 
 def _of_folder(folder: Path) -> dict[str, Any]:
     document = json.loads((folder / "plan.json").read_text())
-    records = (folder / "records.jsonl").read_bytes()
+    with open(folder / "records.jsonl", "rb") as records:
+        digest = hashlib.file_digest(records, "sha256")
     return {
         "name": folder.name,
-        "records_sha256": hashlib.sha256(records).hexdigest(),
+        "records_sha256": digest.hexdigest(),
         # Campaigns begun before there were margins have the default one.
         "margin": document["plan"].get("margin", 2.0),
         "command": _without_place(document["command"]),

@@ -7,13 +7,14 @@ from pathlib import Path
 from harness.analysis import check_poolable, frame_of_records, load
 from harness.campaign.results import RECORDS
 from harness.errors import RecordError, UsageError
-from harness.measure import Record, Run, RunEnd, parse_record
+from harness.measure import Record, Run, RunEnd, Superseded, parse_record
 
 
 def read_foreign_records(path: Path) -> list[Record]:
     """Every record of a file, its seals checked; a half-written end is left out.
 
     A run without an end was cut off: its samples are kept, and never analysed.
+    That a run was superseded stands after its end, outside its seal.
     Raises RecordError, with the line's number, for a line that is no record, a
     run whose lines are not those that were sealed, or a sample of no run.
     """
@@ -36,6 +37,11 @@ def read_foreign_records(path: Path) -> list[Record]:
                 raise RecordError(line, f"{where}: a run of that name began before")
             digests[run] = hashlib.sha256()
             seen.add(run)
+        if isinstance(record, Superseded):
+            if run not in seen or run in digests:
+                raise RecordError(line, f"{where}: its run did not end before it")
+            records.append(record)
+            continue
         if run not in digests:
             raise RecordError(line, f"{where}: its run is not before it")
         if isinstance(record, RunEnd):

@@ -271,14 +271,24 @@ def show(request: ShowRequest) -> int:
 def _show(path: Path) -> int:
     # pandas takes a second to import: only what needs it waits for it.
     from harness.analysis import (
+        TABLE_COLUMNS,
         distrust,
         fork_table,
         load,
+        stream_parquet,
         unnamed_table,
-        write_parquet,
     )
 
-    frame = load(path)
+    kept = path / "records.parquet"
+    unwritten: OSError | None = None
+    if path.is_dir():
+        try:
+            stream_parquet(path, kept)
+        except OSError as error:
+            # The table can be had all the same.
+            unwritten = error
+    readable = kept if path.is_dir() and unwritten is None else path
+    frame = load(readable, TABLE_COLUMNS)
     console = stdout_console()
     if rows := fork_table(frame):
         print_fork_tables(rows, console)
@@ -288,11 +298,10 @@ def _show(path: Path) -> int:
         console.print("no cell has been measured to its end yet")
     for warning in distrust(frame):
         console.print(f"distrust: {printable(warning)}", soft_wrap=True)
+    if unwritten is not None:
+        raise unwritten
     if path.is_dir():
-        write_parquet(frame, path / "records.parquet")
-        console.print(
-            f"{len(frame)} samples: {path / 'records.parquet'}", soft_wrap=True
-        )
+        console.print(f"{len(frame)} samples: {kept}", soft_wrap=True)
     return DONE
 
 

@@ -2,18 +2,22 @@
 
 SCHEMA history
   1  first format
+  2  a run can be superseded
 """
 
 import json
-import types
 import typing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
 from harness.errors import RecordError
 
-SCHEMA = 1
+SCHEMA = 2
+# Schema 2 only adds a kind: what was written as 1 is read as it is.
+SCHEMAS = (1, 2)
+# What is longer, in bytes, is no record.
+LONGEST = 1 << 20
 
 
 class Metric(Enum):
@@ -150,23 +154,48 @@ class RunEnd:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Superseded:
+    """A run that ended valid was measured again: its samples are not analysed.
+
+    Its block was not complete when its guest was gone. Stands after the run's end.
+    """
+
+    run: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """A guest's job is over: its exit status, negative for the signal it died of."""
 
     code: int
 
 
-Record = Run | Sample | Count | RunEnd | Status
+Record = Run | Sample | Count | RunEnd | Superseded | Status
 
-_KINDS: dict[str, type[Record]] = {
+KINDS: dict[str, type[Record]] = {
     "run": Run,
     "sample": Sample,
     "count": Count,
     "end": RunEnd,
+    "superseded": Superseded,
     "status": Status,
 }
-_NAMES = {kind: name for name, kind in _KINDS.items()}
-_CLOSED: dict[str, type[Enum]] = {"metric": Metric, "unit": Unit}
+# Fields whose values are listed, and those values.
+CLOSED = {
+    "metric": frozenset(metric.value for metric in Metric),
+    "unit": frozenset(unit.value for unit in Unit),
+}
+_NAMES = {kind: name for name, kind in KINDS.items()}
+# What the values of each field may be; a bool is an int to Python, not to us.
+FIELDS: dict[type[Record], dict[str, tuple[object, ...]]] = {
+    kind: {
+        name: typing.get_args(wanted) or (wanted,)
+        for name, wanted in typing.get_type_hints(kind).items()
+    }
+    for kind in _NAMES
+}
+_INT64 = range(-(1 << 63), 1 << 63)
 
 
 def render_record(record: Record) -> bytes:
@@ -179,38 +208,52 @@ def parse_record(line: bytes) -> Record:
     """One line, with or without its newline, as a record.
 
     Raises RecordError, which shows the line, for anything but exactly the
-    fields of a record of this schema in their types.
+    fields of a record of this schema in their types: whole numbers of 64 bits,
+    text without halves of characters, each field once.
     """
+    if len(line) > LONGEST:
+        raise RecordError(line, f"longer than {LONGEST} bytes")
     try:
         # Any: what JSON holds is unknown until checked below.
-        found: Any = json.loads(line)
+        found: Any = json.loads(line.decode(), object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
         raise RecordError(line, f"not JSON ({error})") from None
     if not isinstance(found, dict):
         raise RecordError(line, "not a JSON object")
-    kind = _KINDS.get(str(found.pop("kind", None)))
+    kind = KINDS.get(str(found.pop("kind", None)))
     if kind is None:
-        raise RecordError(line, f"its kind is none of {', '.join(_KINDS)}")
-    if kind is Run and found.get("schema") != SCHEMA:
+        raise RecordError(line, f"its kind is none of {', '.join(KINDS)}")
+    if kind is Run and found.get("schema") not in SCHEMAS:
         raise RecordError(
-            line, f"schema {found.get('schema')!r}, this harness reads {SCHEMA}"
+            line,
+            f"schema {found.get('schema')!r}, this harness reads "
+            f"{' and '.join(map(str, SCHEMAS))}",
         )
-    types_of = typing.get_type_hints(kind)
-    names = [field.name for field in fields(kind)]
-    if missing := [name for name in names if name not in found]:
-        raise RecordError(line, f"no field {', '.join(missing)}")
-    if unknown := sorted(set(found) - set(names)):
+    wanted = FIELDS[kind]
+    if found.keys() != wanted.keys():
+        if missing := [name for name in wanted if name not in found]:
+            raise RecordError(line, f"no field {', '.join(missing)}")
+        unknown = sorted(set(found) - set(wanted))
         raise RecordError(line, f"unknown field {', '.join(unknown)}")
-    for name in names:
-        if not _fits(found[name], types_of[name]):
+    for name, types in wanted.items():
+        value = found[name]
+        if type(value) not in types:
             raise RecordError(line, f"field {name} has the wrong type")
-        if name in _CLOSED and found[name] not in {m.value for m in _CLOSED[name]}:
+        if type(value) is int and value not in _INT64:
+            raise RecordError(line, f"field {name} is beyond 64 bits")
+        if type(value) is str and not value.isascii() and not _is_whole(value):
+            raise RecordError(line, f"field {name} has half a surrogate pair")
+        if name in CLOSED and value not in CLOSED[name]:
             raise RecordError(line, f"field {name} is not one of its values")
     return kind(**found)
 
 
-def _fits(value: object, wanted: object) -> bool:
-    if isinstance(wanted, types.UnionType):
-        return any(_fits(value, option) for option in typing.get_args(wanted))
-    # A bool is an int to Python, not to a reader of records.
-    return type(value) is wanted or (wanted is types.NoneType and value is None)
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a field is there twice")
+    return found
+
+
+def _is_whole(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)

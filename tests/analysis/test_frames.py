@@ -2,21 +2,26 @@ import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from harness.analysis import (
     MUST_MATCH,
     check_poolable,
     frames,
+    lines,
     load,
+    parquet,
+    stream_parquet,
     usable,
     write_parquet,
 )
 from harness.errors import RecordError, UsageError
-from harness.measure import Record, Run, RunEnd, Sample, render_record
+from harness.measure import Record, Run, RunEnd, Sample, Superseded, render_record
 from tests.synthetic import (
     EXIT_COST,
     WARMUP_COST,
@@ -67,9 +72,14 @@ def test_the_documented_columns_are_there_with_their_types(folder: Path) -> None
     for name in ("warmup", "valid", "run_valid"):
         assert documented()[name].startswith("bool")
         assert frame[name].dtype == "bool"
-    for name in ("metric", "unit", "store"):
-        assert documented()[name].startswith("str")
-        assert frame[name].dtype == "str"
+    for name in ("metric", "unit", "store", "reason", "variant", "build_id"):
+        assert isinstance(frame[name].dtype, pd.CategoricalDtype)
+        words = frame[name].cat.categories
+        assert words.dtype == "str"
+        assert list(words) == sorted(set(frame[name].dropna()))
+    assert documented()["metric"].startswith("category")
+    assert frame["vmas"].dtype == "int64"
+    assert frame["fifo"].dtype == "bool"
 
 
 def test_a_row_is_a_sample_with_the_facts_of_its_run(folder: Path) -> None:
@@ -154,7 +164,7 @@ def test_somebody_else_s_parquet_is_told_by_what_it_lacks(tmp_path: Path) -> Non
     pd.DataFrame({"metric": ["fork"], "value": [1]}).to_parquet(path)
 
     with pytest.raises(
-        UsageError, match="it has no column accelerator, base, build_id"
+        UsageError, match=r"it has no column accelerator, base, .* and 40 more"
     ):
         load(path)
 
@@ -167,15 +177,66 @@ def test_parquet_is_written_whole_or_not_at_all(
     write_parquet(frame, path)
     before = sorted(folder.iterdir()), path.read_bytes()
 
-    def fill_the_disk(frame: pd.DataFrame, path: Path, index: bool) -> None:
-        path.write_bytes(b"PAR1 and no more")
+    def fill_the_disk(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", fill_the_disk)
-    with pytest.raises(OSError, match="No space"):
-        write_parquet(frame, path)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", fill_the_disk)
+    for write in (partial(write_parquet, frame), partial(stream_parquet, folder)):
+        with pytest.raises(OSError, match="No space"):
+            write(path)
 
-    assert (sorted(folder.iterdir()), path.read_bytes()) == before
+        assert (sorted(folder.iterdir()), path.read_bytes()) == before
+
+
+def test_a_frame_may_be_changed_where_it_is(folder: Path) -> None:
+    write_parquet(load(folder), folder / "records.parquet")
+
+    for path in (folder, folder / "records.parquet"):
+        frame = load(path)
+        frame.loc[frame["warmup"], "value"] = 5
+        assert WARMUP_COST not in set(frame["value"])
+
+
+def test_columns_that_were_asked_for_are_those_of_the_whole(folder: Path) -> None:
+    write_parquet(whole := load(folder), folder / "records.parquet")
+
+    for path in (folder, folder / "records.parquet"):
+        some = load(path, ("value", "metric", "run"))
+        pd.testing.assert_frame_equal(some, whole[["run", "metric", "value"]])
+
+
+@pytest.mark.parametrize("group", [1, 5, 1000])
+def test_what_is_streamed_is_what_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, group: int
+) -> None:
+    """In groups of a sample each, whose texts differ, as in one."""
+    for module in (frames, parquet):
+        monkeypatch.setattr(module, "GROUP", group)
+    monkeypatch.setattr(parquet, "_FEW", 0)
+    monkeypatch.setattr(lines, "BLOCK", 700)
+    out = folder / "streamed.parquet"
+
+    assert stream_parquet(folder, out) == 23
+
+    pd.testing.assert_frame_equal(load(out), load(folder))
+    assert pq.read_metadata(out).num_row_groups >= 23 // group
+
+
+@pytest.mark.parametrize("at", [3, -1])
+def test_what_cannot_be_loaded_cannot_be_streamed(folder: Path, at: int) -> None:
+    path = folder / "records.jsonl"
+    told = path.read_bytes().splitlines(keepends=True)
+    told[at] = b'{"kind":"sample"}\n'
+    path.write_bytes(b"".join(told))
+    before = sorted(folder.iterdir())
+
+    with pytest.raises(RecordError) as streamed:
+        stream_parquet(folder, folder / "records.parquet")
+    with pytest.raises(RecordError) as loaded:
+        load(folder)
+
+    assert str(streamed.value) == str(loaded.value)
+    assert sorted(folder.iterdir()) == before
 
 
 def test_warmups_are_in_the_frame_but_not_usable(folder: Path) -> None:
@@ -217,6 +278,30 @@ def test_samples_that_may_not_be_analysed_are_kept_but_not_usable(
 
     assert {1, 2, 3, 4} < set(frame["value"])
     assert list(usable(frame, "fork")["value"]) == [1, 2]
+
+
+def test_a_superseded_run_is_not_usable_wherever_that_stands(tmp_path: Path) -> None:
+    good = whole_run(run_of(run="good"), [1, 2])
+    bad = whole_run(run_of(run="bad"), [3, 4])
+    gone = Superseded(run="bad", reason="its guest was gone")
+
+    for records in (
+        [*bad, gone, *good],
+        [*bad, *good, gone],
+        [*bad[:-1], gone, bad[-1], *good],
+    ):
+        frame = load(write_records(tmp_path, records))
+
+        assert {1, 2, 3, 4} < set(frame["value"])
+        assert list(usable(frame, "fork")["value"]) == [1, 2]
+
+
+def test_what_is_superseded_before_it_began_is_an_error(tmp_path: Path) -> None:
+    good = whole_run(run_of(run="good"), [1, 2])
+    write_records(tmp_path, [*good, Superseded(run="other", reason="")])
+
+    with pytest.raises(RecordError, match=r":10: its run is not before it"):
+        load(tmp_path)
 
 
 def test_what_must_match_is_what_makes_a_kernel_and_a_clock() -> None:

@@ -10,7 +10,7 @@ from harness.analysis import load
 from harness.campaign.importing import check_fits, read_foreign_records
 from harness.cli import main
 from harness.errors import RecordError, UsageError
-from harness.measure import Record, Run, render_record
+from harness.measure import Record, Run, Superseded, render_record
 from tests.synthetic import run_of, samples_of, sealed, whole_run, write_records
 
 
@@ -85,6 +85,27 @@ def test_lines_out_of_place_are_refused(
     tmp_path: Path, records: list[Record], words: str
 ) -> None:
     with pytest.raises(RecordError, match=words):
+        read_foreign_records(written(tmp_path / "r", records))
+
+
+def test_a_run_that_was_superseded_is_so_here_too(tmp_path: Path) -> None:
+    gone = Superseded(run="a", reason="its guest was gone")
+    records = [*whole_run(run_elsewhere("a"), [1]), gone]
+    path = written(tmp_path / "r", records)
+
+    assert read_foreign_records(path) == records
+    assert main(["import", str(path), "--name", "n", "--results", str(tmp_path)]) == 0
+    assert not load(tmp_path / "n")["run_valid"].any()
+
+
+@pytest.mark.parametrize("at", [0, 2])
+def test_a_run_is_not_superseded_before_it_ended(tmp_path: Path, at: int) -> None:
+    records = whole_run(run_elsewhere("a"), [1])
+    records.insert(at, Superseded(run="a", reason=""))
+
+    with pytest.raises(
+        RecordError, match=rf"r:{at + 1}: its run did not end before it"
+    ):
         read_foreign_records(written(tmp_path / "r", records))
 
 

@@ -15,6 +15,7 @@ from harness.measure import (
     RunEnd,
     Sample,
     Status,
+    Superseded,
     Unit,
     parse_record,
     render_record,
@@ -29,14 +30,14 @@ SAMPLE = Sample(
 
 units = st.sampled_from([unit.value for unit in Unit])
 metrics = st.sampled_from([metric.value for metric in Metric])
-# Any text at all, half of a surrogate pair included: JSON can hold it.
-texts = st.text(st.characters(exclude_categories=()), max_size=20)
+# Any text at all but half of a surrogate pair, which no file can hold.
+texts = st.text(max_size=20)
 
 
 def made(kind: type[Record], **closed: st.SearchStrategy[object]) -> st.SearchStrategy:
     """Every value of a kind of record; ``closed`` are fields that are not free."""
     free: dict[object, st.SearchStrategy[object]] = {
-        int: st.integers(),
+        int: st.integers(-(1 << 63), (1 << 63) - 1),
         str: texts,
         bool: st.booleans(),
         str | None: st.none() | texts,
@@ -46,9 +47,10 @@ def made(kind: type[Record], **closed: st.SearchStrategy[object]) -> st.SearchSt
 
 
 records = st.one_of(
-    made(Run, schema=st.just(1), unit=units),
+    made(Run, schema=st.sampled_from([1, 2]), unit=units),
     made(Sample, metric=metrics, unit=units),
     made(RunEnd),
+    made(Superseded),
     made(Status),
 )
 
@@ -100,7 +102,7 @@ def with_fields(**changed: object) -> bytes:
         (render_record(SAMPLE)[:-3], "not JSON"),
         (b"[]", "not a JSON object"),
         (b"null", "not a JSON object"),
-        (b"{}", "its kind is none of run, sample, count, end, status"),
+        (b"{}", "its kind is none of run, sample, count, end, superseded, status"),
         (with_fields(kind="other"), "its kind is none of"),
         (with_fields(kind=["sample"]), "its kind is none of"),
         (with_fields(value=...), "no field value"),
@@ -112,12 +114,23 @@ def with_fields(**changed: object) -> bytes:
         (with_fields(value="1"), "field value has the wrong type"),
         (with_fields(value=None), "field value has the wrong type"),
         (with_fields(reason=None), "field reason has the wrong type"),
+        (with_fields(value=1 << 63), "field value is beyond 64 bits"),
+        (with_fields(value=-(1 << 63) - 1), "field value is beyond 64 bits"),
+        (with_fields(reason="\ud800"), "field reason has half a surrogate pair"),
+        (with_fields(reason="a" * (1 << 20)), "longer than 1048576 bytes"),
+        (with_fields().replace(b'"valid"', b'"warmup"'), "a field is there twice"),
+        (with_fields().replace(b"}", b',"value":3}'), "a field is there twice"),
+        (b"\xef\xbb\xbf" + with_fields(), "not JSON"),
+        (with_fields().decode().encode("utf-16"), "not JSON"),
         (with_fields(metric="forks"), "field metric is not one of its values"),
         (with_fields(unit="s"), "field unit is not one of its values"),
         (with_fields(unit=["ns"]), "field unit has the wrong type"),
         (b'{"kind":"status","code":false}', "field code has the wrong type"),
-        (b'{"kind":"run","schema":2}', "schema 2, this harness reads 1"),
-        (b'{"kind":"run"}', "schema None, this harness reads 1"),
+        (b'{"kind":"run","schema":3}', "schema 3, this harness reads 1 and 2"),
+        (b'{"kind":"run","schema":[1]}', "schema [1], this harness reads 1 and 2"),
+        (b'{"kind":"run"}', "schema None, this harness reads 1 and 2"),
+        (b'{"kind":"superseded","run":"a"}', "no field reason"),
+        (b'{"kind":"superseded","run":1,"reason":""}', "field run has the wrong type"),
         (b'{"kind":"run","schema":1}', "no field run, campaign"),
     ],
     ids=lambda value: value if isinstance(value, str) else repr(value[:30]),
@@ -138,6 +151,14 @@ def test_a_schema_that_is_true_is_not_schema_1() -> None:
 
     with pytest.raises(RecordError, match="field schema has the wrong type"):
         parse_record(line)
+
+
+def test_that_a_run_is_superseded_is_one_line() -> None:
+    record = Superseded(run="a", reason="its guest was gone")
+    line = b'{"kind":"superseded","run":"a","reason":"its guest was gone"}\n'
+
+    assert render_record(record) == line
+    assert parse_record(line) == record
 
 
 def test_records_of_schema_1_are_read_as_they_were_written() -> None:

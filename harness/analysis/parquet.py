@@ -1,0 +1,163 @@
+"""Campaigns as Parquet: written in pieces, whole or not at all; read with distrust.
+
+Texts are dictionaries, so that a million samples are read in the time that their
+numbers take. A file from elsewhere may be cut, damaged or made to be a nuisance:
+each page has a checksum, only our columns are read, and only in our types.
+"""
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.analysis.gathering import BOOLS, COLUMNS, NULLABLE, TEXTS
+from harness.analysis.pieces import frame_of
+from harness.errors import UsageError
+from harness.measure.records import CLOSED
+
+# Samples that are together in memory while Parquet is written.
+GROUP = 1 << 18
+# Dictionaries of no more words go into each group as they are.
+_FEW = 64
+# A file of a byte may not claim more samples than this: they would be made of
+# nothing, and fill the memory.
+_MOST_A_BYTE = 16
+_ALWAYS = 1 << 20
+# What pyarrow raises for a file that is not as it should be.
+FAULTS = (OSError, ValueError, MemoryError, OverflowError, pa.ArrowException)
+
+
+def write_tables(
+    tables: Iterable[pa.Table],
+    path: Path,
+    *,
+    compression: str = "lz4",
+    metadata: Mapping[bytes, bytes] | None = None,
+) -> int:
+    """Write tables of one schema, a group of rows each; how many rows they have.
+
+    Raises OSError; what was at ``path`` is then there still.
+    """
+    rows = 0
+    writer = None
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        made = Path(scratch) / path.name
+        try:
+            for table in tables:
+                told = table.replace_schema_metadata(metadata)
+                if writer is None:
+                    writer = pq.ParquetWriter(
+                        made, told.schema, compression=compression,
+                        write_page_checksum=True,
+                    )  # fmt: skip
+                writer.write_table(_compact(told), row_group_size=GROUP)
+                rows += len(told)
+        finally:
+            if writer is not None:
+                writer.close()
+        made.replace(path)
+    return rows
+
+
+def read_frame(path: Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
+    """The samples of a Parquet that was written here, on whatever machine.
+
+    Texts are categories. Raises UsageError.
+    """
+    wanted = [name for name in COLUMNS if name in {*columns}]
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            rows = _rows_of(path, file.metadata)
+            _check_columns(path, file.schema_arrow)
+            groups = (
+                _checked(path, file.read_row_group(group, columns=wanted))
+                for group in range(file.metadata.num_row_groups)
+            )
+            return frame_of(groups, rows, wanted)
+    except FAULTS as error:
+        raise UsageError(f"{path} is not Parquet: {shown(error)}") from None
+
+
+def _checked(path: Path, told: pa.Table) -> pa.Table:
+    """A group with its texts as dictionaries, and nothing in it that may not be."""
+    told.validate(full=True)
+    table = pa.table({name: _encoded(told[name]) for name in told.column_names})
+    for name in table.column_names:
+        column = table[name]
+        if name not in NULLABLE and column.null_count:
+            raise _foreign(path, f"column {name} has holes")
+        for chunk in column.chunks if name in TEXTS else ():
+            words = chunk.dictionary.to_pylist()
+            if None in words:
+                raise _foreign(path, f"column {name} has holes")
+            if name in CLOSED and (odd := {*words} - CLOSED[name]):
+                raise _foreign(path, f"no {name} is {min(odd)[:60]!r}")
+    return table
+
+
+def shown(error: BaseException) -> str:
+    """What a library says about a file, which may quote the file, for a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in str(error))[:300]
+
+
+def _rows_of(path: Path, metadata: pq.FileMetaData) -> int:
+    groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    most = max(_ALWAYS, _MOST_A_BYTE * path.stat().st_size)
+    if min(groups, default=0) < 0 or not 0 <= sum(groups) <= most:
+        raise ValueError(f"it claims {sum(groups)} rows, which it is too small for")
+    if sum(groups) != metadata.num_rows:
+        raise ValueError(f"it claims {metadata.num_rows} rows, its parts {sum(groups)}")
+    return sum(groups)
+
+
+def _check_columns(path: Path, schema: pa.Schema) -> None:
+    if missing := sorted({*COLUMNS}.difference(schema.names)):
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise _foreign(path, f"it has no column {', '.join(missing[:5])}{more}")
+    for name in COLUMNS:
+        if len(schema.get_all_field_indices(name)) > 1:
+            raise _foreign(path, f"it has two columns {name}")
+        found = schema.field(name).type
+        if name in TEXTS and pa.types.is_dictionary(found):
+            found = found.value_type
+        if found not in _types_of(name):
+            raise _foreign(path, f"column {name} is {found}")
+
+
+def _types_of(name: str) -> tuple[pa.DataType, ...]:
+    if name in TEXTS:
+        return (pa.string(), pa.large_string())
+    return (pa.bool_(),) if name in BOOLS else (pa.int64(),)
+
+
+def _foreign(path: Path, why: str) -> UsageError:
+    return UsageError(f"{path} is not one of our campaigns: {why}")
+
+
+def _encoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(column.type):
+        if column.type.value_type == pa.string():
+            return column
+        column = column.cast(column.type.value_type)
+    if pa.types.is_large_string(column.type):
+        column = column.cast(pa.string())
+    return column.dictionary_encode() if pa.types.is_string(column.type) else column
+
+
+def _compact(table: pa.Table) -> pa.Table:
+    """A table whose dictionaries have those of their many texts that it has.
+
+    Else each group of a campaign would carry the name of every run.
+    """
+    table = table.combine_chunks()
+    for at, field in enumerate(table.schema):
+        if not pa.types.is_dictionary(field.type) or not len(table):
+            continue
+        column = table.column(at).chunk(0)
+        if len(column.dictionary) > _FEW:
+            column = column.cast(field.type.value_type).dictionary_encode()
+            table = table.set_column(at, field.name, column.cast(field.type))
+    return table
