@@ -105,4 +105,4 @@ def _measure(setting: Setting) -> Iterator[Taken]:
                 yield _FRAME.name, pair
 
 
-PARSING = Subject(figures=(_READ, _PSUTIL, _FRAME), measure=_measure)
+PARSING = Subject(figures=(_READ, _PSUTIL, _FRAME), measure=_measure, apart=True)
