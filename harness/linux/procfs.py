@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import os
 import re
 from pathlib import Path
@@ -12,22 +13,31 @@ def read_maps(pid: int | None = None) -> bytes:
     return _read_of(pid, "maps")
 
 
+def open_maps(pid: int | None = None) -> io.FileIO:
+    """/proc/PID/maps, to be read a piece at a time."""
+    return _open_of(pid, "maps")
+
+
 def read_smaps(pid: int | None = None) -> bytes:
     """All of /proc/PID/smaps; FileNotFoundError where it is not built in."""
     return _read_of(pid, "smaps")
 
 
 def _read_of(pid: int | None, file_name: str) -> bytes:
+    with _open_of(pid, file_name) as file:
+        return file.readall()
+
+
+def _open_of(pid: int | None, file_name: str) -> io.FileIO:
     who = "self" if pid is None else str(pid)
     # Unbuffered: the kernel hands out one page a read however much is asked.
-    with open(f"/proc/{who}/{file_name}", "rb", buffering=0) as file:
-        return file.readall()
+    return open(f"/proc/{who}/{file_name}", "rb", buffering=0)
 
 
 def count_maps() -> int:
     """How many lines this process's /proc/self/maps has, held in no memory."""
     count = 0
-    with open("/proc/self/maps", "rb", buffering=0) as file:
+    with open_maps() as file:
         while chunk := file.read(1 << 16):
             count += chunk.count(b"\n")
     return count

@@ -2,6 +2,7 @@
 
 from harness.maps.columns import Header, MapsColumns, parse_columns, parse_maps
 from harness.maps.lines import (
+    WIDTH,
     MapsEntry,
     PathKind,
     classify_pathname,
@@ -12,6 +13,7 @@ from harness.maps.lines import (
 )
 
 __all__ = [
+    "WIDTH",
     "Header",
     "MapsColumns",
     "MapsEntry",

@@ -8,6 +8,7 @@
 
 import contextlib
 import ctypes
+import itertools
 import mmap
 import random
 import time
@@ -18,6 +19,7 @@ from types import TracebackType
 from harness.errors import CheckFailed
 from harness.linux import (
     map_memory,
+    open_maps,
     protect_memory,
     read_maps,
     set_anon_name,
@@ -38,6 +40,9 @@ CLOCK = time.CLOCK_MONOTONIC
 
 _PAGE = mmap.PAGESIZE
 _RANDOM_BYTES = 1 << 20
+# Names or lines that are made together, and bytes of maps that are read together.
+_AT_ONCE = 1024
+_PIECE = 1 << 16
 # VMAs; even, as every other one is touched.
 _REST_EVERY = 512
 
@@ -145,12 +150,14 @@ class Arena:
             0, calls * stride, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
         )
         try:
-            for index in range(calls):
-                name = naming.name_of(index)
-                assert name is not None
-                if again:
-                    name = b"+" * len(name[:1]) + name[1:]
-                ctypes.memmove(pool + index * stride, name + b"\0", stride)
+            names = naming.names(calls)
+            at = pool
+            while some := list(itertools.islice(names, _AT_ONCE)):
+                texts = b"".join(name + b"\0" for name in some if name is not None)
+                if again and naming.length:
+                    texts = _with_first_bytes(texts, b"+", stride)
+                ctypes.memmove(at, texts, len(texts))
+                at += len(texts)
             yield NamingLoop(
                 calls=calls,
                 start=self.start + GUARD_PAGES * _PAGE,
@@ -171,8 +178,10 @@ class Arena:
         layout = self.layout
         guard = GUARD_PAGES * _PAGE
         yield MapsEntry(start=self.start, end=self.start + guard, perms="---p")
-        for index, page in enumerate(layout.first_pages()):
-            name = naming.name_of(index)
+        names = naming.names(layout.vmas)
+        for index, (page, name) in enumerate(
+            zip(layout.first_pages(), names, strict=True)
+        ):
             start = self.start + page * _PAGE
             yield MapsEntry(
                 start=start,
@@ -184,8 +193,15 @@ class Arena:
         yield MapsEntry(start=end - guard, end=end, perms="---p")
 
     def expected_text(self, naming: NamingScheme) -> bytes:
-        """What ``entries`` looks like in /proc/pid/maps."""
-        return render_maps(self.entries(naming))
+        """What ``entries`` looks like in /proc/pid/maps.
+
+        Takes no more than twice the memory of what it returns.
+        """
+        entries = self.entries(naming)
+        pieces = []
+        while some := list(itertools.islice(entries, _AT_ONCE)):
+            pieces.append(render_maps(some))
+        return b"".join(pieces)
 
     def split(self, clock: int) -> tuple[int, int]:
         """Cut every VMA in two by its last page's protection: the clock around it."""
@@ -217,20 +233,42 @@ def _reserve(length: int) -> int:
     return outer + _PAGE
 
 
+def _with_first_bytes(texts: bytes, first: bytes, stride: int) -> bytes:
+    changed = bytearray(texts)
+    changed[::stride] = first * (len(texts) // stride)
+    return bytes(changed)
+
+
 def check_maps(expected: bytes, *, pid: int | None = None) -> None:
     """Assert that a process's maps hold exactly the expected lines, in a row.
 
     This process's own without a pid. Raises CheckFailed, which shows the first
     line that differs. A comparison of text, as every name, boundary and
-    protection is in it; parsed only to explain.
+    protection is in it; read a piece at a time, and only to explain as a whole,
+    and parsed.
     """
-    text = read_maps(pid)
-    first_line = expected[: expected.index(b"\n")]
-    start = first_line[: first_line.index(b"-") + 1]
-    at = 0 if text.startswith(start) else text.find(b"\n" + start) + 1
-    if text.startswith(start, at) and text.startswith(expected, at):
-        return
-    raise CheckFailed(_first_difference(expected, text))
+    if not _show(expected, pid):
+        raise CheckFailed(_first_difference(expected, read_maps(pid)))
+
+
+def _show(expected: bytes, pid: int | None) -> bool:
+    """Whether maps has this text, from where it has its first address."""
+    start = b"\n" + expected[: expected.index(b"-") + 1]
+    piece = b"\n"
+    with open_maps(pid) as maps:
+        while (at := piece.find(start)) < 0:
+            more = maps.read(_PIECE)
+            if not more:
+                return False
+            piece = piece[-len(start) :] + more
+        piece = piece[at + 1 :]
+        done = 0
+        while done + len(piece) < len(expected):
+            if not piece or not expected.startswith(piece, done):
+                return False
+            done += len(piece)
+            piece = maps.read(_PIECE)
+    return piece.startswith(expected[done:])
 
 
 def _first_difference(expected: bytes, text: bytes) -> str:

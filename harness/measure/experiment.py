@@ -158,6 +158,7 @@ def _take_munmap(arena: Arena, recorder: _Recorder) -> None:
 def check_from_child(arena: Arena, cell: Cell) -> None:
     """Check this process's maps and a child's, both from the child.
 
+    Raises CheckFailed where one does not hold what the cell says.
     The text to compare with is as large as maps itself: made here, it would
     stay in the heap that fork copies, and a named cell's is larger.
     """

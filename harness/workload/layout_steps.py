@@ -27,7 +27,7 @@ def layout_steps(layout: Layout, naming: NamingScheme) -> tuple[Step, ...]:
         steps.append(Step(0, op))
 
     if not layout.written_pages:
-        do(Limit(2 * MOST_PAGES))
+        do(Limit(max(layout.map_count_needed, 2 * MOST_PAGES)))
     do(Map(0, layout.arena_pages, 0, noreserve=True))
     do(Protect(GUARD_PAGES, inside, 3))
     for page in layout.first_pages() if layout.written_pages else ():

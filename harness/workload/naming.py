@@ -5,6 +5,8 @@ named by a call of its own has a struct of its own. The two cost differently at
 fork, so the scheme says which it is, and the text is a second choice.
 """
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -15,6 +17,7 @@ MAX_NAME = 79
 
 # Valid in a name and plain in every file, shell and report.
 _DIGITS = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_FIRST_DIGITS = tuple(bytes((digit,)) for digit in _DIGITS)
 
 
 class NamingKind(Enum):
@@ -68,6 +71,18 @@ class NamingScheme:
                 return _numbered(index, self.length)
             case NamingKind.SHARED | NamingKind.DISTINCT_SAME_TEXT:
                 return b"n" * self.length
+
+    def names(self, vmas: int) -> Iterator[bytes | None]:
+        """The names of the first ``vmas`` VMAs, as ``name_of`` has them, sooner."""
+        if self.kind is not NamingKind.DISTINCT:
+            name = self.name_of(0)
+            yield from itertools.repeat(name, vmas)
+            return
+        for first in range(0, vmas, len(_DIGITS)):
+            # Up to the next carry, only the first digit differs.
+            rest = _numbered(first, self.length)[1:]
+            for digit in _FIRST_DIGITS[: vmas - first]:
+                yield digit + rest
 
     def call_count(self, vmas: int) -> int:
         """How many calls name that many VMAs."""

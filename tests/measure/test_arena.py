@@ -1,12 +1,15 @@
 import ctypes
 import mmap
+import os
 import time
+import tracemalloc
 
 import pytest
 
 from harness.errors import CheckFailed
 from harness.linux import map_memory, protect_memory, read_maps, unmap_memory
 from harness.maps import MapsEntry, parse_maps
+from harness.measure import arena as arena_module
 from harness.measure.arena import Arena, check_maps
 from harness.workload import Layout, layout_of, naming_from_label
 
@@ -99,6 +102,64 @@ def test_nothing_stays_mapped() -> None:
     arena.unmap()
 
 
+@pytest.mark.parametrize("piece", [1, 7, 300, 4096])
+@pytest.mark.parametrize("spoilt", [None, 0, 1, 30, 49, 50, 51])
+def test_the_check_is_the_same_whatever_is_read_at_once(
+    piece: int, spoilt: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line may be cut anywhere; VMA -1 and the last are guards."""
+    monkeypatch.setattr(arena_module, "_PIECE", piece)
+    with Arena(layout_of(50, 0), seed=1) as arena:
+        expected = arena.expected_text(NONE)
+        if spoilt is None:
+            check_maps(expected)
+        else:
+            protect_memory(arena.start + spoilt * PAGE, PAGE, 4)
+            with pytest.raises(CheckFailed, match=f"VMA {spoilt - 1} of the arena"):
+                check_maps(expected)
+
+
+def test_a_process_that_is_gone_fails_the_check() -> None:
+    """Its maps are empty."""
+    pid = os.posix_spawn("/bin/true", ["true"], {})
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        with (
+            Arena(layout_of(3, 0), seed=1) as arena,
+            pytest.raises(CheckFailed, match="no line"),
+        ):
+            check_maps(arena.expected_text(NONE), pid=pid)
+    finally:
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.slow
+def test_the_check_takes_no_more_memory_than_the_text_twice() -> None:
+    with Arena(layout_of(20_000, 0), seed=1) as arena:
+        tracemalloc.start()
+        try:
+            expected = arena.expected_text(NONE)
+            check_maps(expected)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    # And what does not grow with it: the lines that are made together.
+    assert peak <= 2 * len(expected) + (1 << 19)
+
+
+def test_a_named_text_takes_no_more_memory_than_twice_itself() -> None:
+    with Arena(layout_of(10_000, 0), seed=1) as arena:
+        tracemalloc.start()
+        try:
+            expected = arena.expected_text(naming_from_label("distinct:79"))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert peak <= 2 * len(expected) + (1 << 19)
+
+
 def test_one_vma_that_differs_fails_the_check_by_number() -> None:
     with Arena(layout_of(50, 0), seed=1) as arena:
         expected = arena.expected_text(NONE)
@@ -137,3 +198,18 @@ def test_texts_are_gone_before_anything_is_forked() -> None:
             assert any(e.start <= loop.text < e.end for e in parse_maps(read_maps()))
 
         assert not any(e.start <= loop.text < e.end for e in parse_maps(read_maps()))
+
+
+def test_names_given_again_differ_in_their_first_byte() -> None:
+    layout = layout_of(1500, 0)
+
+    with Arena(layout, seed=1) as arena:
+        texts = {}
+        for label in ("distinct:2", "distinct-same-text:0"):
+            naming = naming_from_label(label)
+            with arena.naming_loop(naming, again=True) as loop:
+                texts[label] = ctypes.string_at(loop.text, loop.calls * loop.stride)
+
+    names = [naming_from_label("distinct:2").name_of(i) or b"" for i in range(1500)]
+    assert texts["distinct:2"] == b"".join(b"+%s\0" % name[1:] for name in names)
+    assert texts["distinct-same-text:0"] == b"\0" * 1500

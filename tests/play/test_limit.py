@@ -97,3 +97,11 @@ def test_a_layout_s_own_trace_never_comes_near_its_limit(vmas: int) -> None:
 
     (limit,) = [step.op for step in steps if isinstance(step.op, Limit)]
     assert limit.room - vmas > 100_000
+
+
+def test_a_layout_that_is_too_large_to_be_played_can_still_be_judged() -> None:
+    layout = layout_of(300_000, 0)
+    steps = layout_steps(layout, naming_from_label("none"))
+
+    (limit,) = [step.op for step in steps if isinstance(step.op, Limit)]
+    assert limit.room >= layout.map_count_needed

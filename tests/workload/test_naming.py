@@ -61,3 +61,24 @@ def test_a_label_is_read_back(label: str) -> None:
 def test_another_label_is_refused(label: str) -> None:
     with pytest.raises(UsageError):
         naming_from_label(label)
+
+
+@pytest.mark.parametrize(
+    "label", ["none", "shared:5", "distinct:3", "distinct:79", "distinct-same-text:0"]
+)
+@pytest.mark.parametrize("vmas", [0, 1, 61, 62, 63, 62 * 62 + 1, 9_000])
+def test_all_names_are_those_of_each(label: str, vmas: int) -> None:
+    naming = naming_from_label(label)
+
+    assert list(naming.names(vmas)) == [naming.name_of(i) for i in range(vmas)]
+
+
+@pytest.mark.parametrize(("length", "most"), [(0, 0), (1, 62), (2, 62 * 62)])
+def test_names_that_have_no_room_are_refused_where_one_is(
+    length: int, most: int
+) -> None:
+    naming = NamingScheme(NamingKind.DISTINCT, length)
+
+    assert len(set(naming.names(most))) == most
+    with pytest.raises(UsageError, match=f"VMA {most} "):
+        list(naming.names(most + 1))
