@@ -29,7 +29,7 @@ _GUESTS = "qemu-system-aarch64"
 # The plan that `make run` has in fewer boots and sizes, or the least that is one:
 # the shorter the guests run, the more all else weighs.
 _FULL = "--boots 2 --vmas 1000,16000"
-_QUICK = "--boots 1 --vmas 1000 --naming distinct:79 --repetitions 3"
+_QUICK = "--boots 2 --vmas 1000 --naming distinct:79 --repetitions 3"
 
 
 def _run(setting: Setting, shims: Path, plan: str, number: int) -> tuple[int, int]:
