@@ -126,4 +126,4 @@ def _targets(
         yield _QEMU, qemu, replace(qemu, root=empty), program
 
 
-BOOTS = Subject(figures=(_UML, _QEMU), measure=_measure)
+BOOTS = Subject(figures=(_UML, _QEMU), measure=_measure, apart=True)

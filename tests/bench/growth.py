@@ -54,6 +54,10 @@ def pairs_on_line(repetition: int, costs: dict[int, float]) -> Iterator[Pair]:
         )  # fmt: skip
 
 
+def _sizes(setting: Setting) -> tuple[int, ...]:
+    return _SIZES[: setting.pick(len(_SIZES), 4)]
+
+
 def calls_of(size: int) -> int:
     """How often a size is taken: small ones are over before chance evens out."""
     return max(1, min(15, 65_536 // size))
@@ -64,7 +68,8 @@ def _parse(text: bytes) -> None:
         pass
 
 
-def _here(setting: Setting, sizes: Sequence[int]) -> Iterator[Taken]:
+def _here(setting: Setting) -> Iterator[Taken]:
+    sizes = _sizes(setting)
     naming = naming_from_label("distinct:79")
     for repetition in range(setting.pick(3, 2)):
         for figure in (_PARSE, _JUDGE):
@@ -83,8 +88,8 @@ def _here(setting: Setting, sizes: Sequence[int]) -> Iterator[Taken]:
                 yield figure.name, pair
 
 
-def _in_guest(setting: Setting, sizes: Sequence[int]) -> Iterator[Taken]:
-    each = tuple(size for size in sizes for _ in range(calls_of(size)))
+def _in_guest(setting: Setting) -> Iterator[Taken]:
+    each = tuple(size for size in _sizes(setting) for _ in range(calls_of(size)))
     request = Request(
         what="growth", program="", sizes=each, repetitions=setting.pick(3, 1)
     )
@@ -100,11 +105,5 @@ def _in_guest(setting: Setting, sizes: Sequence[int]) -> Iterator[Taken]:
             yield name, pair
 
 
-def _measure(setting: Setting) -> Iterator[Taken]:
-    sizes = _SIZES[: setting.pick(len(_SIZES), 4)]
-    if {_BUILD.name, _VERIFY.name} & setting.chosen:
-        yield from _in_guest(setting, sizes)
-    yield from _here(setting, sizes)
-
-
-GROWTH = Subject(figures=(_BUILD, _VERIFY, _PARSE, _JUDGE), measure=_measure)
+GROWTH_IN_GUEST = Subject(figures=(_BUILD, _VERIFY), measure=_in_guest)
+GROWTH_HERE = Subject(figures=(_PARSE, _JUDGE), measure=_here, apart=True)

@@ -227,7 +227,8 @@ def _tell(
     os.write(1, json.dumps(told).encode() + b"\n")
 
 
-_PYTHON = [sys.executable, *(["-S"] if sys.flags.no_site else [])]
+# As init's interpreter is started, whose child every worker is.
+_PYTHON = [sys.executable, "-S"]
 _SUBJECTS = {
     "name": _naming,
     "build": _building,

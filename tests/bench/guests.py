@@ -168,5 +168,5 @@ def _measure_forks(setting: Setting) -> Iterator[Taken]:
     yield from in_guest(setting, target, request, mib=memory_mib(job))
 
 
-UML_GUEST = Subject(figures=(_NAME, _BUILD, _MEMORY), measure=_measure_uml)
+UML_GUEST = Subject(figures=(_NAME, _BUILD, _MEMORY), measure=_measure_uml, apart=True)
 FORKS = Subject(figures=(_UNNAMED, _NAMED, _DIFFERENCE, _NOISE), measure=_measure_forks)

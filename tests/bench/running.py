@@ -3,7 +3,7 @@
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,15 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         setting = Setting(
             quick=options.quick, scratch=Path(scratch), chosen=chosen, on_step=_say
         )
-        for subject in SUBJECTS:
-            wanted = [f for f in subject.figures if f.name in chosen]
-            if not wanted:
-                continue
+        for subject, wanted in turns(SUBJECTS, chosen):
             if interrupted:
                 results += [failed(f, "not begun: interrupted") for f in wanted]
                 continue
+            names = frozenset(figure.name for figure in wanted)
             try:
-                results += take(subject, setting, append)
+                results += take(subject, replace(setting, chosen=names), append)
             except Interrupted as stop:
                 interrupted = True
                 results += stop.results
@@ -68,6 +66,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 quick=options.quick)  # fmt: skip
     print(f"records: {path}")
     return _INTERRUPTED if interrupted else status_of(results, exact_only=options.quick)
+
+
+def turns(
+    subjects: Sequence[Subject], chosen: frozenset[str]
+) -> Iterator[tuple[Subject, list[Figure]]]:
+    """What is taken at a time: a subject with those of its figures that are chosen."""
+    for subject in subjects:
+        wanted = [figure for figure in subject.figures if figure.name in chosen]
+        if subject.apart:
+            yield from ((subject, [figure]) for figure in wanted)
+        elif wanted:
+            yield subject, wanted
 
 
 class Interrupted(Exception):

@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.figures import Figure, Pair
@@ -32,10 +32,15 @@ Taken = tuple[str, Pair]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Figures that are taken together: ``measure`` yields each by its name."""
+    """Figures that are taken together: ``measure`` yields each by its name.
+
+    What befalls one befalls all of them; unless they are ``apart``, and only what
+    ``Setting.chosen`` has is taken each time.
+    """
 
     figures: tuple[Figure, ...]
-    measure: Callable[[Setting], Iterator[Taken]] = field(repr=False)
+    measure: Callable[[Setting], Iterator[Taken]]
+    apart: bool = False
 
 
 def elapsed_ns(call: Callable[[], object]) -> int:

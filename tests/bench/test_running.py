@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import UsageError
 from tests.bench.figures import Figure, Kind, Pair, Verdict
-from tests.bench.running import Interrupted, chosen_names, take
+from tests.bench.running import Interrupted, chosen_names, take, turns
 from tests.bench.taking import Setting, Subject, Taken, by_turns
 
 ONE = Figure(name="one", what="w", against="a", kind=Kind.AT_MOST, reach=3)
@@ -83,6 +83,17 @@ def test_rows_are_chosen_by_name_or_group() -> None:
     assert chosen_names("parse,name", known) == {"parse-read", "parse-frame", "name"}
     with pytest.raises(UsageError, match="pars"):
         chosen_names("pars", known)
+
+
+def test_figures_that_are_apart_do_not_share_a_fate() -> None:
+    together = subject(None)
+    apart = Subject(figures=(ONE, TWO), measure=together.measure, apart=True)
+
+    assert list(turns([together, apart], frozenset({"one", "two"}))) == [
+        (together, [ONE, TWO]), (apart, [ONE]), (apart, [TWO]),
+    ]  # fmt: skip
+    assert list(turns([together], frozenset({"two"}))) == [(together, [TWO])]
+    assert list(turns([together], frozenset({"three"}))) == []
 
 
 def test_sides_take_turns_at_being_first() -> None:
