@@ -18,11 +18,11 @@ TEST_KERNEL := env HYPOTHESIS_STORAGE_DIRECTORY=/run/tmp/hypothesis \
                python3 -m pytest -m kernel --require-names --color=no \
                -p no:cacheprovider -p no:nbmake tests/kernel tests/linux
 
-# What building kernels for arm64 and running them takes.
+# What building kernels for every machine and running them takes.
 PACKAGES := bc bison bubblewrap flex gcc gcc-aarch64-linux-gnu libc6-dev \
-            libc6-dev-arm64-cross libssl-dev linux-source-6.1 linux-source-6.12 make \
-            mmdebstrap patch python3-venv qemu-system-arm qemu-system-x86 util-linux \
-            xz-utils
+            libc6-dev-arm64-cross libelf-dev libssl-dev linux-source-6.1 \
+            linux-source-6.12 make mmdebstrap patch python3-venv qemu-system-arm \
+            qemu-system-x86 util-linux xz-utils
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

@@ -25,6 +25,9 @@ class Arch:
     # The make target and where it leaves the image, below the output tree
     image_target: str
     image_path: str
+    # Headers below /usr/include that the kernel's own tools are compiled against, and
+    # Debian's packages of them
+    headers: tuple[tuple[str, str], ...] = (("openssl/bio.h", "libssl-dev"),)
     # Patches of kernels/patches/BASE/ that every variant needs on it
     patches: tuple[str, ...] = ()
     # Debian's name for the architecture; QEMU's package; its machine, CPU and
@@ -82,6 +85,8 @@ ARCHES = {
             cross_libc_package="libc6-dev-amd64-cross",
             image_target="bzImage",
             image_path="arch/x86/boot/bzImage",
+            # objtool reads ELF files.
+            headers=(("openssl/bio.h", "libssl-dev"), ("gelf.h", "libelf-dev")),
             debian_arch="amd64",
             qemu_package="qemu-system-x86",
             qemu_options=(

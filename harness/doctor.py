@@ -5,13 +5,13 @@ import platform
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
 from harness.arch import Arch
 from harness.errors import EnvironmentFault
 from harness.kbuild import base_names, check_static_libc, find_source
+from harness.kbuild.toolchain import header_path
 from harness.linux import probe_anon_name, read_sysctl
 from harness.paths import cache_dir
 
@@ -111,15 +111,15 @@ def _tools(arch: Arch) -> Iterator[Finding]:
             needed=True,
             mend="" if path else f"apt-get install {package}",
         )
-    # The kernel's own tools are compiled against this.
-    header = Path("/usr/include/openssl/bio.h")
-    yield Finding(
-        subject=str(header),
-        found="present" if header.exists() else "missing",
-        well=header.exists(),
-        needed=True,
-        mend="" if header.exists() else "apt-get install libssl-dev",
-    )
+    for name, package in arch.headers:
+        header = header_path(name)
+        yield Finding(
+            subject=str(header),
+            found="present" if header.exists() else "missing",
+            well=header.exists(),
+            needed=True,
+            mend="" if header.exists() else f"apt-get install {package}",
+        )
     try:
         check_static_libc(arch)
     except EnvironmentFault:

@@ -30,7 +30,7 @@ from harness.kbuild.source import (
     find_source,
     unpack_source,
 )
-from harness.kbuild.toolchain import compiler_version
+from harness.kbuild.toolchain import check_headers, compiler_version
 from harness.kbuild.variant import Variant, patch_paths
 from harness.linux import config_digest
 from harness.paths import cache_dir, kernels_dir
@@ -136,6 +136,7 @@ def _recipe(variant: Variant, base: str, arch: Arch) -> _Recipe:
 
 def _compiler(arch: Arch) -> str:
     version = compiler_version(arch)
+    check_headers(arch)
     for tool in ("make", "flex", "bison", "bc", "patch"):
         if shutil.which(tool) is None:
             raise EnvironmentFault(

@@ -1,6 +1,7 @@
 """The compilers of this machine: its own, and those for others."""
 
 import subprocess
+from pathlib import Path
 
 from harness.arch import Arch
 from harness.errors import EnvironmentFault
@@ -14,6 +15,21 @@ def compiler_of(arch: Arch) -> str:
 def compiler_version(arch: Arch) -> str:
     """What that compiler says it is; EnvironmentFault where there is none."""
     return _ask(arch, "--version").splitlines()[0]
+
+
+def header_path(name: str) -> Path:
+    """Where a header of this machine's is, or would be."""
+    return Path("/usr/include") / name
+
+
+def check_headers(arch: Arch) -> None:
+    """Raise EnvironmentFault where the kernel's own tools could not be compiled."""
+    for name, package in arch.headers:
+        if not header_path(name).exists():
+            raise EnvironmentFault(
+                f"there is no {header_path(name)}, which a kernel for {arch.name} is "
+                f"built with; as root: apt-get install {package}"
+            )
 
 
 def check_static_libc(arch: Arch) -> None:

@@ -2,9 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.arch import Arch, arch_named
+from harness.arch import ARCHES, Arch, arch_named
 from harness.errors import EnvironmentFault
+from harness.kbuild import toolchain
 from harness.kbuild.toolchain import (
+    check_headers,
     check_static_libc,
     compiler_of,
     compiler_version,
@@ -53,6 +55,36 @@ def test_a_libc_that_is_missing_is_told_with_its_package(
 
     install(tmp_path, "/usr/aarch64-linux-gnu/lib/libc.a")
     check_static_libc(foreign)
+
+
+@pytest.mark.parametrize("name", ARCHES)
+def test_a_header_that_is_missing_is_told_with_its_package(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arch = arch_named(name)
+    monkeypatch.setattr(toolchain, "header_path", lambda header: tmp_path / header)
+    for header, package in arch.headers:
+        with pytest.raises(EnvironmentFault, match=rf"install {package}$"):
+            check_headers(arch)
+        (tmp_path / header).parent.mkdir(exist_ok=True)
+        (tmp_path / header).touch()
+
+    check_headers(arch)
+
+
+@pytest.mark.parametrize("name", ARCHES)
+def test_make_setup_installs_what_a_machine_s_kernels_take(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+    installed = makefile.partition("PACKAGES := ")[2].partition("\n\n")[0].split()
+    arch = arch_named(name)
+
+    needed = {arch.build_package, arch.libc_package, *dict(arch.headers).values()}
+    if arch.qemu_package:
+        needed.add(arch.qemu_package)
+    assert needed <= set(installed)
 
 
 def test_this_machine_s_own_libc_is_no_cross_package() -> None:
