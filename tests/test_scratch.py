@@ -139,7 +139,9 @@ def test_one_that_is_cleared_away_while_it_is_made_is_made_again(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing(temp: Path, number: signal.Signals) -> None:
-    program = "import signal\nsignal.signal(15, signal.default_int_handler)\n" + OWNER
+    # Also where Ctrl-C is ignored, as in the background of a shell.
+    program = f"import signal\nsignal.signal({number}, signal.default_int_handler)\n"
+    program += OWNER
     with subprocess.Popen(
         [sys.executable, "-c", program, str(temp)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
