@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -102,7 +103,8 @@ class _Kept:
 
 def _keep(before: Mapping[str, str], changed: Mapping[str, str] | None) -> _Kept | None:
     # The processes that this one forks hold the lock too: the guardian does.
-    path = _KEPT / f"{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
+    # No random name: a kernel that has gathered no entropy yet would wait for it.
+    path = _KEPT / f"{_PREFIX}{os.getpid()}-{time.monotonic_ns()}"
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError:

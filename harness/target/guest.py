@@ -255,8 +255,8 @@ class GuestTarget(ABC):
         words = self._words
         job = {
             "argv": list(argv), "worker": worker, "stdout": stdout,
-            "ports": words.ports, "end": words.end, "env": {**_ENV, **words.env},
-            "cwd": words.cwd, "share": list(words.share),
+            "entropy": os.urandom(32).hex(), "ports": words.ports, "end": words.end,
+            "env": {**_ENV, **words.env}, "cwd": words.cwd, "share": list(words.share),
         }  # fmt: skip
         return {
             "init": (package_dir() / "target/guest_init.py").read_bytes(),

@@ -223,3 +223,13 @@ def test_a_kernel_of_one_s_own_is_asked_what_it_is(
     assert done.returncode == 0, done.stderr
     assert "linux 6.12, kernel own, uml x86_64 (native)" in done.stdout
     assert '"store":"strdup"' in (tmp_path / "own/records.jsonl").read_text()
+
+
+@pytest.mark.parametrize("base", ["6.12", "6.1"])
+def test_a_guest_has_random_numbers_at_once(
+    uml_target: Uml, base: str, console: Path
+) -> None:
+    ask = "import os; os.getrandom(32, os.GRND_NONBLOCK); os.urandom(32)"
+    argv = [sys.executable, "-S", "-c", ask]
+
+    assert uml_target("refcount", base).run_command(argv, print, console) == 0
