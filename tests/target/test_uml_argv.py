@@ -171,6 +171,7 @@ def test_the_job_is_init_and_what_it_is_told(folder: Path, console: Path) -> Non
     assert kept["init"] == (package_dir() / "target/guest_init.py").read_bytes()
     words = json.loads(kept["init.json"])
     env = words.pop("env")
+    assert len(bytes.fromhex(words.pop("entropy"))) == 32
     assert words == {
         "argv": ["true"],
         "worker": None,
