@@ -54,8 +54,12 @@ def test_an_init_that_dies_is_a_panic(
         run_shell_line(boot_target(), "true", console)
 
 
+# The console is not opened at once: an ARM64 guest that counts instructions stands
+# still for ever where that meets its first output, to the instruction.
 @pytest.mark.parametrize(
-    "line", ["while :; do :; done", "cat /dev/ttyAMA0"], ids=["busy", "idle"]
+    "line",
+    ["while :; do :; done", "sleep 0.1; cat /dev/ttyAMA0"],
+    ids=["busy", "idle"],
 )
 def test_a_guest_that_is_silent_past_its_deadline_is_hung(
     boot_target: Boot, console: Path, line: str
@@ -92,7 +96,7 @@ def test_a_worker_whose_process_dies_is_a_failed_job(
     records: list[Record] = []
     job = job_of([(Store.REFCOUNTED, 100, 0, "none"), (Store.STRDUP, 65536, 1, "none")])
 
-    with pytest.raises(JobFailed, match="exit status 1") as raised:
+    with pytest.raises(JobFailed, match="256 MiB of memory were not enough") as raised:
         boot_target().run_job(job, records.append, console)
 
     assert (
