@@ -148,7 +148,7 @@ def test_the_check_takes_no_more_memory_than_the_text_twice() -> None:
     assert peak <= 2 * len(expected) + (1 << 19)
 
 
-def test_a_named_text_takes_no_more_memory_than_twice_itself() -> None:
+def test_a_named_text_takes_little_more_memory_than_itself() -> None:
     with Arena(layout_of(10_000, 0), seed=1) as arena:
         tracemalloc.start()
         try:
@@ -157,7 +157,7 @@ def test_a_named_text_takes_no_more_memory_than_twice_itself() -> None:
         finally:
             tracemalloc.stop()
 
-    assert peak <= 2 * len(expected) + (1 << 19)
+    assert peak <= 1.25 * len(expected) + (1 << 19)
 
 
 def test_one_vma_that_differs_fails_the_check_by_number() -> None:
