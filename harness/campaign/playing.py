@@ -78,6 +78,11 @@ class Playing:
     _over: bool = False
     _failed: bool = False
 
+    @property
+    def at(self) -> int:
+        """The index of the trace that is played."""
+        return self._at
+
     def run(self, target: PlayTarget, console: Path) -> None:
         """Play all; a guest that dies is a divergence of the trace it was in.
 
@@ -207,6 +212,6 @@ def diverging(
     chosen = list(traces)
     found: dict[int, Found] = {}
     playing = Playing(pages, chosen, lambda f: None)
-    playing.on_found = lambda f: found.update({playing._at: f})
+    playing.on_found = lambda f: found.update({playing.at: f})
     playing.run(target, console)
     return found

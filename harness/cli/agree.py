@@ -72,8 +72,10 @@ def agreed_words(agreement: Agreement) -> str:
     """What agreed, in one line."""
     exact = agreement.operations - agreement.by_content
     rate = agreement.operations / max(agreement.seconds, 1e-9)
+    died = f", {agreement.deaths} of them once more" if agreement.deaths else ""
     return (
-        f"agreed: {agreement.operations} operations in {agreement.traces} traces, "
+        f"agreed: {agreement.operations} operations in {agreement.traces} traces"
+        f"{died}, "
         f"{exact} by exact shape and {agreement.by_content} by content; "
         f"{agreement.seconds:.0f} s, {rate:.0f} operations a second"
     )

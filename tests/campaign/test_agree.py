@@ -116,6 +116,49 @@ def test_a_kernel_that_is_the_model_agrees() -> None:
     assert (agreement.operations, agreement.traces) == (2400, 24)
 
 
+class FrailGuest(FakeGuest):
+    """One that panics in the middle of a trace, in some of its boots."""
+
+    def __init__(self, boots: range) -> None:
+        super().__init__()
+        self.frail = boots
+
+    def run_player(
+        self, job: bytes, on_output: Callable[[bytes], None], console: Path
+    ) -> int:
+        if self.boots not in self.frail:
+            return super().run_player(job, on_output, console)
+        self.boots += 1
+        lines = list(self._lines(job))
+        half = json.loads(lines[3])
+        half["seen"] = half["seen"][:7]
+        on_output(b"".join(lines[:3]) + _json(half))
+        raise GuestPanicked("Kernel panic - not syncing", "")
+
+
+def test_a_guest_that_died_once_is_no_divergence() -> None:
+    guest = FrailGuest(range(1))
+
+    plan = replace(EXACT, guests=1)
+    agreement = agree(plan, lambda stop: guest, on_step=lambda step: None)
+
+    assert agreement.found is None
+    assert (agreement.operations, agreement.traces) == (2400, 24)
+    assert agreement.deaths == 1
+
+
+def test_a_guest_that_dies_again_of_the_same_trace_is_one() -> None:
+    guest = FrailGuest(range(1))
+    guest.ending = lambda lines: [*lines[:1], _json({"trace": 0, "died": -11})]
+
+    plan = replace(EXACT, guests=1)
+    agreement = agree(plan, lambda stop: guest, on_step=lambda step: None)
+
+    assert agreement.found is not None
+    assert agreement.found.divergence.kind == "died"
+    assert (guest.boots, agreement.deaths) == (2, 1)
+
+
 def find(guest: FakeGuest) -> Found:
     agreement = agree(EXACT, lambda stop: guest, on_step=lambda step: None)
     assert agreement.found is not None
