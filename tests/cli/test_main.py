@@ -1,3 +1,4 @@
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -353,4 +354,5 @@ def test_what_needs_no_table_waits_for_no_pandas() -> None:
 
 def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(["--version"]) == 0
-    assert capsys.readouterr().out == "0.1.0\n"
+    installed = importlib.metadata.version("anon-vma-harness")
+    assert capsys.readouterr().out == f"{installed}\n"
