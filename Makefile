@@ -12,11 +12,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 ANONVMA := $(BIN)/anonvma
 
-# Nothing of the checkout can be written in there; and what nbmake imports waits
-# for ever on User-Mode Linux 6.1, as does something that other tests import.
+# Nothing of the checkout can be written in there.
 TEST_KERNEL := env HYPOTHESIS_STORAGE_DIRECTORY=/run/tmp/hypothesis \
                python3 -m pytest -m kernel --require-names --color=no \
-               -p no:cacheprovider -p no:nbmake tests/kernel tests/linux
+               -p no:cacheprovider tests/kernel tests/linux
 
 # What building kernels for every machine and running them takes.
 PACKAGES := bc bison bubblewrap flex gcc gcc-aarch64-linux-gnu libc6-dev \
