@@ -25,12 +25,16 @@ import base64, signal
 from harness.linux.counters import vmcoreinfo
 
 build_zoo(zoo_folder())
-told = {
-    "pid": os.getpid(),
-    "maps": base64.b64encode(read_maps()).decode(),
-    "vmcoreinfo": vmcoreinfo().decode(),
-}
-print(json.dumps(told), flush=True)
+said = vmcoreinfo().decode()
+while True:
+    maps = read_maps()
+    told = {"pid": os.getpid(), "maps": base64.b64encode(maps).decode()}
+    told["vmcoreinfo"] = said
+    line = json.dumps(told).encode() + b"\\n"
+    # What it took to say it may have made the heap larger.
+    if read_maps() == maps:
+        break
+os.write(1, line)
 while True:
     signal.pause()
 """
