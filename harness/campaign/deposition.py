@@ -139,14 +139,20 @@ def _counted(count: object) -> int:
 
 
 def _checked_held(data: dict[str, Any]) -> dict[str, Any]:
-    for cell in data["cells"]:
-        _check_numbers([cell["start"], *cell["pids"]])
-    for pids in data["traces"]:
-        _check_numbers(pids)
+    for cell in _list(data["cells"]):
+        _check_numbers([cell["start"], *_list(cell["pids"])])
+    for pids in _list(data["traces"]):
+        _check_numbers(_list(pids))
     _check_numbers([data["start"]])
     if type(data["vmcoreinfo"]) is not str or not data["vmcoreinfo"].isascii():
         raise ValueError("vmcoreinfo is text")
     return data
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError("cells, traces and pids are lists")
+    return value
 
 
 def _check_numbers(values: Sequence[object]) -> None:
