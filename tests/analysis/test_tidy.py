@@ -42,15 +42,16 @@ def test_identical_arms_of_65536_vmas_lie_within_a_twentieth_of_a_percent() -> N
 
     table = nulls_table(nulls)
 
-    assert len(table) == 3
+    assert list(table["VMAs"]) == [4_000] * 3 + [65_536] * 3
     assert table["holds"].all()
-    assert max(abs(p) for null in nulls for p in null.by_boot) < 0.05
+    large = [null for null in nulls if null.vmas == 65_536]
+    assert max(abs(p) for null in large for p in null.by_boot) < 0.05
 
 
 def test_claims_are_answered_from_the_data_that_comes_with_us() -> None:
     told = claims_table(answer_claims(answers(PUBLISHED, margin=2), margin=2))
 
-    assert list(told["finding"]) == ["confirmed", "refuted"]
+    assert list(told["finding"]) == ["confirmed", "refuted", "confirmed"]
     assert told["trusted"].all()
 
 
