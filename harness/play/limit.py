@@ -48,11 +48,6 @@ class MapCountLimit:
         if wide != self._now:
             self._set(wide)
 
-    def put_back(self) -> None:
-        """Make it what it was at first, unless it may not be changed anyway."""
-        if self._fd != -1:
-            self._set(self._usual)
-
     def _set(self, limit: int) -> None:
         os.pwrite(self._fd, str(limit).encode(), 0)
         self._now = limit
