@@ -243,13 +243,17 @@ def _mail_row(a: Answer) -> str:
 
 
 def _sentence(report: Report) -> str:
-    boots = len(report.frame[["session", "boot"]].drop_duplicates())
+    runs = report.frame[["run", "session", "boot", "run_valid"]].drop_duplicates()
+    good = runs[runs["run_valid"]]
     places = sorted({a.place.words for a in report.found}) or sorted(
         {n.place.words for n in report.nulls}
     )
+    left = len(runs) - len(good)
+    aside = f" Left aside are {left} processes, invalid or measured again." * (left > 0)
     return (
-        f"{len(report.frame)} samples of {report.frame['run'].nunique()} processes in "
-        f"{boots} boots: {'; '.join(places)}."
+        f"{int(report.frame['run_valid'].sum())} samples of {len(good)} processes in "
+        f"{len(good[['session', 'boot']].drop_duplicates())} boots: "
+        f"{'; '.join(places)}.{aside}"
     )
 
 

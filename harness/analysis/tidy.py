@@ -7,6 +7,7 @@ import pandas as pd
 from harness.analysis.answers import Answer, Null, Slope
 from harness.analysis.claims import ClaimAnswer
 from harness.analysis.effects import PUBLISHED_PERCENT, PUBLISHED_VMAS
+from harness.analysis.frames import usable
 from harness.analysis.stats import drifts, outliers
 
 
@@ -108,7 +109,7 @@ def noise_table(frame: pd.DataFrame, metric: str = "fork") -> pd.DataFrame:
     more: on the instruction clock, those that a timer tick hit. Processes that
     drift are those whose samples go up or down in the order they were taken.
     """
-    samples = frame[(frame["metric"] == metric) & frame["valid"] & ~frame["warmup"]]
+    samples = usable(frame, metric)
     cell = [
         "variant", "base", "target", "unit", "vmas", "written_pages", "naming",
         "name_length", "store",

@@ -41,8 +41,11 @@ CLOCK = time.CLOCK_MONOTONIC
 
 _PAGE = mmap.PAGESIZE
 _RANDOM_BYTES = 1 << 20
-# Names or lines that are made together, and bytes of maps that are read together.
-_AT_ONCE = 1024
+# Names that are made together: their objects stay in the heap that fork copies,
+# and a page of it costs a fork as much as ten names do.
+_NAMES_AT_ONCE = 16
+# Lines that are made together, and bytes of maps that are read together.
+_LINES_AT_ONCE = 1024
 _PIECE = 1 << 16
 # VMAs; even, as every other one is touched.
 _REST_EVERY = 512
@@ -153,7 +156,7 @@ class Arena:
         try:
             names = naming.names(calls)
             at = pool
-            while some := list(itertools.islice(names, _AT_ONCE)):
+            while some := list(itertools.islice(names, _NAMES_AT_ONCE)):
                 texts = b"".join(name + b"\0" for name in some if name is not None)
                 if again and naming.length:
                     texts = _with_first_bytes(texts, b"+", stride)
@@ -201,7 +204,7 @@ class Arena:
         entries = self.entries(naming)
         # Pieces that are joined at the end are all of it a second time.
         text = io.BytesIO()
-        while some := list(itertools.islice(entries, _AT_ONCE)):
+        while some := list(itertools.islice(entries, _LINES_AT_ONCE)):
             text.write(render_maps(some))
         return text.getvalue()
 

@@ -25,6 +25,7 @@ from harness.scratch import scratch_folder
 from harness.target.bytecode import compile_in_place
 from harness.target.guest import INIT_ENV, GuestTarget, InitWords, Launch
 from harness.target.rootfs import guest_modules
+from harness.target.seats import one_cpu
 
 # Where the guest finds its job: outside, a folder of its own in a private /dev.
 _JOB = "/dev/shm/job"
@@ -107,14 +108,14 @@ class UmlTarget(GuestTarget):
                 stdout = stack.enter_context(open(console, "wb")).fileno()
             yield Launch(
                 argv=[
-                    *self._confined(job),
+                    *self._confined(job, cpu=stack.enter_context(one_cpu())),
                     *self._linux(mib=mib, ports=ports, interactive=interactive),
                 ],
                 pass_fds=tuple(ports.values()),
                 stdout=stdout,
             )
 
-    def _confined(self, job: Path) -> list[str]:
+    def _confined(self, job: Path, *, cpu: int) -> list[str]:
         writable = [
             word
             for path in self.share
@@ -134,7 +135,7 @@ class UmlTarget(GuestTarget):
             "--setenv", "TMPDIR", "/dev/shm",
             "--chdir", "/",
             # A kernel that panics aborts; its core would be the guest's memory.
-            "--", "prlimit", "--core=0",
+            "--", "prlimit", "--core=0", "taskset", "--cpu-list", str(cpu),
         ]  # fmt: skip
 
     def _linux(
@@ -155,7 +156,11 @@ def _check_host() -> None:
         raise UnsupportedError(
             "User-Mode Linux runs on x86-64 only; use --target qemu or --target host"
         )
-    for program, package in (("bwrap", "bubblewrap"), ("prlimit", "util-linux")):
+    for program, package in (
+        ("bwrap", "bubblewrap"),
+        ("prlimit", "util-linux"),
+        ("taskset", "util-linux"),
+    ):
         if shutil.which(program) is None:
             raise EnvironmentFault(
                 f"there is no {program}; as root: apt-get install {package}"

@@ -8,7 +8,7 @@ import pytest
 from harness.analysis.report import render_html, render_mail, report_of
 from harness.cli import main
 from harness.errors import UsageError
-from harness.measure import Record
+from harness.measure import Record, Superseded
 from tests.synthetic import run_of, whole_run, write_records
 
 DATA = Path(__file__).parents[2] / "notebooks/data"
@@ -113,6 +113,22 @@ def test_a_campaign_whose_identical_arms_differ_says_so_first(tmp_path: Path) ->
     assert not report.trusted
     assert 'class="alarm"' in render_html(report)
     assert "NOT TO BE TRUSTED" in render_mail(report)
+
+
+def test_what_was_measured_again_is_counted_apart(tmp_path: Path) -> None:
+    records: list[Record] = []
+    for boot in range(3):
+        run = run_of(run=f"r{boot}", boot=boot)
+        records += whole_run(run, [1000] * 3)
+    records.append(Superseded(run="r1", reason="its guest was gone"))
+    folder = write_records(tmp_path / "c", records)
+    plan = {"plan": {"margin": 2.0}, "command": ["anonvma"], "began": ""}
+    (folder / "plan.json").write_text(json.dumps(plan))
+
+    mail = " ".join(render_mail(report_of(folder)).split())
+
+    assert "18 samples of 2 processes in 2 boots" in mail
+    assert "Left aside are 1 processes" in mail
 
 
 def test_the_command_writes_a_page_and_prints_a_mail(

@@ -199,8 +199,17 @@ def test_a_job_of_a_worker_is_in_its_folder(folder: Path, console: Path) -> None
 
 def linux_argv(argv: list[str]) -> list[str]:
     """The words of the kernel's own, after what confines it."""
-    first = position(argv, "--", "prlimit", "--core=0")
-    return argv[first + 3 :]
+    first = position(argv, "--", "prlimit", "--core=0", "taskset", "--cpu-list")
+    return argv[first + 6 :]
+
+
+def test_the_guest_has_one_cpu_of_those_that_we_may_use(
+    folder: Path, console: Path
+) -> None:
+    argv = argv_of(folder, console)
+
+    cpu = int(argv[argv.index("--cpu-list") + 1])
+    assert cpu in os.sched_getaffinity(0)
 
 
 def test_the_kernel_has_its_memory_and_root_and_leaves_no_core(
@@ -284,7 +293,8 @@ def test_a_panic_is_told(folder: Path, console: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "package"), [("bwrap", "bubblewrap"), ("prlimit", "util-linux")]
+    ("missing", "package"),
+    [("bwrap", "bubblewrap"), ("prlimit", "util-linux"), ("taskset", "util-linux")],
 )
 def test_a_program_that_is_missing_is_named_with_its_package(
     folder: Path,
@@ -294,7 +304,8 @@ def test_a_program_that_is_missing_is_named_with_its_package(
     package: str,
 ) -> None:
     target = target_of(folder, "end(0)")
-    shutil.copy(folder / "bin/bwrap", folder / "bin/prlimit")
+    for other in ("prlimit", "taskset"):
+        shutil.copy(folder / "bin/bwrap", folder / "bin" / other)
     (folder / "bin" / missing).unlink()
     monkeypatch.setenv("PATH", str(folder / "bin"))
 
