@@ -8,10 +8,10 @@ would take much that is no record, may read them. Any other line goes to
 """
 
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
+from harness.analysis.ahead import results_of
 from harness.errors import RecordError
 from harness.measure import Record, parse_record
 from harness.measure.records import CLOSED, FIELDS, KINDS, LONGEST, SCHEMAS
@@ -63,20 +64,19 @@ def blocks_of(path: Path) -> Iterator[Block]:
     A last line without its newline, as a full disk leaves it, is left out.
     """
     pool = ThreadPoolExecutor(_AHEAD)
-    ahead: deque[Future[Block]] = deque()
-    first = 1
     try:
-        for chunk in chunks_of(path):
-            ahead.append(pool.submit(_block, path, first, chunk))
-            first += chunk.count(b"\n")
-            if len(ahead) > _AHEAD:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+        yield from results_of(pool, _calls(path), ahead=_AHEAD)
     finally:
         # Not waited for: what is left behind by an error may be collected by one
         # of these threads, which cannot wait for itself.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _calls(path: Path) -> Iterator[Callable[[], Block]]:
+    first = 1
+    for chunk in chunks_of(path):
+        yield partial(_block, path, first, chunk)
+        first += chunk.count(b"\n")
 
 
 def chunks_of(path: Path) -> Iterator[bytes]:

@@ -6,12 +6,15 @@ each page has a checksum, only our columns are read, and only in our types.
 """
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.analysis.ahead import results_of
 from harness.analysis.gathering import BOOLS, COLUMNS, NULLABLE, TEXTS
 from harness.analysis.pieces import frame_of
 from harness.errors import UsageError
@@ -69,16 +72,26 @@ def read_frame(path: Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
     """
     wanted = [name for name in COLUMNS if name in {*columns}]
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with (
+            pq.ParquetFile(path, page_checksum_verification=True) as file,
+            ThreadPoolExecutor(1) as pool,
+        ):
             rows = _rows_of(path, file.metadata)
             _check_columns(path, file.schema_arrow)
-            groups = (
-                _checked(path, file.read_row_group(group, columns=wanted))
+            calls = (
+                partial(_read_group, path, file, group, wanted)
                 for group in range(file.metadata.num_row_groups)
             )
-            return frame_of(groups, rows, wanted)
+            # One is read while the one before goes into the frame.
+            return frame_of(results_of(pool, calls, ahead=1), rows, wanted)
     except FAULTS as error:
         raise UsageError(f"{path} is not Parquet: {shown(error)}") from None
+
+
+def _read_group(
+    path: Path, file: pq.ParquetFile, group: int, columns: list[str]
+) -> pa.Table:
+    return _checked(path, file.read_row_group(group, columns=columns))
 
 
 def _checked(path: Path, told: pa.Table) -> pa.Table:

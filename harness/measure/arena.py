@@ -35,7 +35,7 @@ from harness.linux.uapi import (
     PROT_WRITE,
 )
 from harness.maps import MapsEntry, parse_maps, render_line, render_maps
-from harness.workload import GUARD_PAGES, Layout, NamingScheme
+from harness.workload import GUARD_PAGES, Layout, NamingKind, NamingScheme
 
 CLOCK = time.CLOCK_MONOTONIC
 
@@ -44,6 +44,8 @@ _RANDOM_BYTES = 1 << 20
 # Names that are made together: their objects stay in the heap that fork copies,
 # and a page of it costs a fork as much as ten names do.
 _NAMES_AT_ONCE = 16
+# A name of each size that the interpreter's heap tells apart.
+_REHEARSED = [NamingScheme(NamingKind.DISTINCT, n) for n in range(15, 80, 16)]
 # Lines that are made together, and bytes of maps that are read together.
 _LINES_AT_ONCE = 1024
 _PIECE = 1 << 16
@@ -141,36 +143,18 @@ class Arena:
         """The calls of a scheme, as numbers to be looped over.
 
         ``again`` gives each VMA another name of the same length.
-
-        The texts lie side by side in a mapping of their own, gone with the
-        block: the heap of a process that names is then that of one that does
-        not, and fork copies no more of it.
         """
         vmas = self.layout.vmas
         vma_bytes = self.layout.vma_pages * _PAGE
         calls = naming.call_count(vmas)
-        stride = naming.length + 1
-        pool = map_memory(
-            0, calls * stride, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
-        )
-        try:
-            names = naming.names(calls)
-            at = pool
-            while some := list(itertools.islice(names, _NAMES_AT_ONCE)):
-                texts = b"".join(name + b"\0" for name in some if name is not None)
-                if again and naming.length:
-                    texts = _with_first_bytes(texts, b"+", stride)
-                ctypes.memmove(at, texts, len(texts))
-                at += len(texts)
+        with _texts_of(naming, calls, again=again) as pool:
             yield NamingLoop(
                 calls=calls,
                 start=self.start + GUARD_PAGES * _PAGE,
                 length=vmas * vma_bytes // calls,
                 text=pool,
-                stride=stride,
+                stride=naming.length + 1,
             )
-        finally:
-            unmap_memory(pool, calls * stride)
 
     def name(self, naming: NamingScheme) -> None:
         """Give the names of a scheme, which has some."""
@@ -224,6 +208,43 @@ class Arena:
         if self.start:
             unmap_memory(self.start, self.length)
             self.start = 0
+
+
+def rehearse_naming() -> None:
+    """Make a few names of each size, and give none.
+
+    Where a heap has room hangs on what was made in it, and so does which of its
+    pages are written to between two forks: each costs the next fork. Processes that
+    have all made names have the same room, whether they give them or not.
+    """
+    for naming in _REHEARSED:
+        with _texts_of(naming, 4 * _NAMES_AT_ONCE):
+            pass
+
+
+@contextlib.contextmanager
+def _texts_of(
+    naming: NamingScheme, count: int, *, again: bool = False
+) -> Iterator[int]:
+    """Where so many names of a scheme are, each with its NUL, side by side.
+
+    In a mapping of their own, gone with the block: fork copies none of it.
+    """
+    stride = naming.length + 1
+    length = count * stride
+    pool = map_memory(0, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
+    try:
+        names = naming.names(count)
+        at = pool
+        while some := list(itertools.islice(names, _NAMES_AT_ONCE)):
+            texts = b"".join(name + b"\0" for name in some if name is not None)
+            if again and naming.length:
+                texts = _with_first_bytes(texts, b"+", stride)
+            ctypes.memmove(at, texts, len(texts))
+            at += len(texts)
+        yield pool
+    finally:
+        unmap_memory(pool, length)
 
 
 def _reserve(length: int) -> int:

@@ -16,7 +16,13 @@ from harness.linux import (
     timed_fork,
     timed_wait,
 )
-from harness.measure.arena import CLOCK, Arena, check_maps, give_names
+from harness.measure.arena import (
+    CLOCK,
+    Arena,
+    check_maps,
+    give_names,
+    rehearse_naming,
+)
 from harness.measure.conditions import Conditions
 from harness.measure.records import Metric, Record, Run, Sample
 from harness.workload import Cell, Store
@@ -51,6 +57,7 @@ def measure_cell(request: CellRequest) -> None:
     VMA with the name it should have, here or in a child.
     """
     gc.disable()
+    rehearse_naming()
     rest_s = request.conditions.rest_ms / 1000
     with Arena(request.cell.layout, seed=request.seed, rest_s=rest_s) as arena:
         recorder = _Recorder(request)

@@ -39,6 +39,8 @@ _PANIC = re.compile(r"Kernel panic - not syncing: .*|Internal error: .*")
 _PANIC_LINES = 60
 # A line longer than this is no record.
 _LONGEST_LINE = 1 << 20
+# What a kernel and a worker say fits a thousand times; the console is a file here.
+_LARGEST_CONSOLE = 64 << 20
 # How often a wish to stop is looked for.
 _POLL_S = 0.25
 
@@ -84,8 +86,8 @@ class Listener:
     def listen(self, ports: Mapping[str, HasFileno]) -> Status | None:
         """Until every port is closed: the status, None if none came.
 
-        Raises GuestHung, BadRecord, and Stopped when ``stop`` is set; whoever
-        started the guest then ends it.
+        Raises GuestHung, BadRecord, GuestLost for a console without end, and
+        Stopped when ``stop`` is set; whoever started the guest then ends it.
         """
         started = heard = time.monotonic()
         lines = RecordLines(self.on_record, self.console)
@@ -94,6 +96,7 @@ class Listener:
                 ready.register(ours, selectors.EVENT_READ, name)
             while ready.get_map():
                 self._check_deadlines(started, heard)
+                self._check_console()
                 for key, _ in ready.select(_POLL_S):
                     chunk = os.read(key.fd, 1 << 16)
                     if not chunk:
@@ -120,6 +123,16 @@ class Listener:
         else:
             return
         raise GuestHung(f"{what} and was killed", tail_of(self.console))
+
+    def _check_console(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if self.console.stat().st_size > _LARGEST_CONSOLE:
+                mib = _LARGEST_CONSOLE >> 20
+                raise GuestLost(
+                    f"the guest wrote more than {mib} MiB to its console and was "
+                    "killed",
+                    tail_of(self.console),
+                )
 
 
 class RecordLines:

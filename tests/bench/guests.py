@@ -162,7 +162,7 @@ def _measure_forks(setting: Setting) -> Iterator[Taken]:
         cells=(PlannedCell(block=0, cell=cell),),
     )  # fmt: skip
     request = Request(
-        what="fork", program="", sizes=(vmas,), repetitions=setting.pick(5, 1),
+        what="fork", program="", sizes=(vmas,), repetitions=setting.pick(11, 1),
         job=render_job(job).decode(),
     )  # fmt: skip
     yield from in_guest(setting, target, request, mib=memory_mib(job))

@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import GuestHung, GuestLost, GuestPanicked, JobFailed
 from harness.measure import Record, Run
-from harness.target import Deadlines, QemuTarget, guest, qemu
+from harness.target import Deadlines, QemuTarget, channel, guest, qemu
 from harness.target.cpio import file_entry, folder_entry, render_cpio
 from harness.workload import Store
 from tests.jobs import job_of
@@ -68,6 +68,17 @@ def test_a_guest_that_is_silent_past_its_deadline_is_hung(
 
     with pytest.raises(GuestHung, match="fell silent for 3 s and was killed"):
         run_shell_line(target, f"echo begun; {line}", console)
+
+    assert guests_of(console) == []
+
+
+def test_a_guest_that_fills_its_console_is_ended(
+    boot_target: Boot, console: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "_LARGEST_CONSOLE", 1 << 18)
+
+    with pytest.raises(GuestLost, match="to its console and was killed"):
+        run_shell_line(boot_target(), "sleep 0.1; yes > /dev/console", console)
 
     assert guests_of(console) == []
 

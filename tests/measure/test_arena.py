@@ -1,8 +1,11 @@
 import ctypes
 import mmap
 import os
+import subprocess
+import sys
 import time
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,7 @@ from harness.measure import arena as arena_module
 from harness.measure.arena import Arena, check_maps
 from harness.workload import Layout, layout_of, naming_from_label
 
+ROOT = Path(__file__).parents[2]
 PAGE = mmap.PAGESIZE
 NONE = naming_from_label("none")
 
@@ -198,6 +202,39 @@ def test_texts_are_gone_before_anything_is_forked() -> None:
             assert any(e.start <= loop.text < e.end for e in parse_maps(read_maps()))
 
         assert not any(e.start <= loop.text < e.end for e in parse_maps(read_maps()))
+
+
+# As a worker is started: what a heap has room for hangs on all that was imported.
+MAKE_NAMES = """
+import gc, sys
+from pathlib import Path
+from harness.measure import experiment, worker
+from harness.measure.arena import Arena, rehearse_naming
+from harness.workload import layout_of, naming_from_label
+
+def pages():
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("RssAnon:")[2].split()[0]) // 4
+
+gc.disable()
+pages()
+rehearse_naming()
+with Arena(layout_of(4000, 0), seed=1) as arena:
+    before = pages()
+    with arena.naming_loop(naming_from_label(sys.argv[1])):
+        pass
+    print(pages() - before)
+"""
+
+
+@pytest.mark.parametrize("label", ["distinct:10", "distinct:63", "distinct:79"])
+def test_a_process_that_makes_names_has_no_more_pages_than_another(label: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", MAKE_NAMES, label], check=True,
+        stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+    assert int(done.stdout) <= 1
 
 
 def test_names_given_again_differ_in_their_first_byte() -> None:

@@ -212,6 +212,19 @@ def test_a_guest_that_speaks_on_and_on_is_hung_in_the_end(guest: Guest) -> None:
         )
 
 
+def test_a_guest_that_fills_its_console_is_ended(
+    guest: Guest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "_LARGEST_CONSOLE", 3 << 20)
+    console = tmp_path / "console"
+    console.write_bytes(b"word\n" * (3 << 20))
+
+    with pytest.raises(GuestLost, match="more than 3 MiB to its console") as raised:
+        guest.listen(console=console)
+
+    assert raised.value.console.endswith("word\nword")
+
+
 def test_a_wish_to_stop_is_heard_while_the_guest_runs(guest: Guest) -> None:
     guest.say(OUTPUT, b".")
 
