@@ -63,10 +63,10 @@ def fork_effects(frame: pd.DataFrame) -> pd.DataFrame:
     Raises UsageError when the runs may not be pooled.
     """
     check_poolable(frame)
-    by_process = _by_process(frame)
-    named = by_process[by_process["naming"] != "none"]
+    by_block = _by_block(frame)
+    named = by_block[by_block["naming"] != "none"]
     named = named.rename(columns={"value": "named"})
-    unnamed = by_process[by_process["naming"] == "none"].drop(columns=_NAMING)
+    unnamed = by_block[by_block["naming"] == "none"].drop(columns=_NAMING)
     unnamed = unnamed.rename(columns={"value": "unnamed"})
     pairs = named.merge(unnamed, on=[*_CELL, *_KERNEL, *_BOOT, "block"])
     pairs["extra"] = (pairs["named"] - pairs["unnamed"]) / pairs["vmas"]
@@ -83,11 +83,17 @@ def fork_effects(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _by_process(frame: pd.DataFrame) -> pd.DataFrame:
+def _by_block(frame: pd.DataFrame) -> pd.DataFrame:
+    """What a cell's processes of a block take: the mean of what each stands for.
+
+    Of two unnamed processes the quantile of all forks would be the faster one's.
+    """
     keys = [*_CELL, *_KERNEL, *_NAMING, *_BOOT, "block"]
     parts = [
-        forks.groupby(keys, dropna=False)["value"]
+        forks.groupby([*keys, "run"], dropna=False)["value"]
         .quantile(QUANTILE[str(unit)], interpolation="nearest")
+        .groupby(keys, dropna=False)
+        .mean()
         .reset_index()
         for unit, forks in usable(frame, "fork").groupby("unit")
     ]
@@ -216,10 +222,10 @@ class UnnamedRow:
 def unnamed_table(frame: pd.DataFrame) -> list[UnnamedRow]:
     """The kernels that have no named cell: those without names, above all."""
     check_poolable(frame)
-    processes = _by_process(frame)
+    blocks = _by_block(frame)
     places = [*_PLACE, *_KERNEL]
-    named = processes.loc[processes["naming"] != "none", places].drop_duplicates()
-    alone = processes.merge(named, on=places, how="left", indicator=True)
+    named = blocks.loc[blocks["naming"] != "none", places].drop_duplicates()
+    alone = blocks.merge(named, on=places, how="left", indicator=True)
     alone = alone[alone["_merge"] == "left_only"]
     by_boot = alone.groupby([*_CELL, *_KERNEL, *_BOOT], dropna=False)["value"].median()
     cells = by_boot.reset_index().groupby([*_CELL, *_KERNEL], dropna=False)["value"]

@@ -124,6 +124,21 @@ def test_of_time_a_process_stands_for_its_first_decile(campaign: Path) -> None:
     assert effect["percent_low"] < effect["percent"] == pytest.approx(51.0, abs=0.1)
 
 
+@pytest.mark.parametrize(("target", "unit"), [("uml", "ns"), ("qemu", "insns")])
+def test_two_unnamed_processes_stand_for_their_mean_and_not_for_the_faster(
+    campaign: Path, target: str, unit: str
+) -> None:
+    costs = {("a", "none"): 100, ("b", "none"): 300, ("c", NAMES): 200}
+    records: list[Record] = []
+    for (run, naming), cost in costs.items():
+        facts = run_of(run=run, naming=naming, target=target, unit=unit)
+        records += whole_run(facts, [cost] * 7)
+
+    (effect,) = fork_effects(frame_of(campaign, records)).to_dict("records")
+
+    assert (effect["unnamed"], effect["extra_per_vma"]) == (200, 0)
+
+
 def test_an_interval_is_the_same_each_time(campaign: Path) -> None:
     frame = frame_of(
         campaign, ns_records("none", [100] * 4), ns_records(NAMES, [200, 220, 210, 230])
