@@ -23,9 +23,7 @@ def frame_of(
     """
     wanted = {*columns}
     names = [name for name in COLUMNS if name in wanted]
-    texts: dict[str, list[tuple[list[str], Column]]] = {
-        name: [] for name in names if name in TEXTS
-    }
+    texts = {name: _Texts(rows) for name in names if name in TEXTS}
     whole: dict[str, Column] = {
         name: np.empty(rows, dtype=bool if name in BOOLS else np.int64)
         for name in names
@@ -40,7 +38,7 @@ def frame_of(
         for name in names:
             column = unified[name].combine_chunks()
             if name in texts:
-                texts[name].append(_codes_of(column))
+                texts[name].put(slice(at, end), column)
             else:
                 whole[name][at:end] = column.to_numpy(zero_copy_only=False)
         at = end
@@ -48,32 +46,45 @@ def frame_of(
         raise ValueError(f"it has {at} of the {rows} rows it claims")
     return pd.DataFrame(
         {
-            name: _categorical(texts[name]) if name in texts else whole[name]
+            name: texts[name].categorical() if name in texts else whole[name]
             for name in names
         },
         copy=False,
     )
 
 
-def _codes_of(column: pa.DictionaryArray) -> tuple[list[str], Column]:
-    words = column.dictionary.to_pylist()
-    codes = column.indices
-    if column.null_count:
-        codes = codes.fill_null(-1)
-    return words, codes.to_numpy().astype(_least(len(words)))
+class _Texts:
+    """A column of texts that grows: codes of words, numbered as they come."""
 
+    def __init__(self, rows: int) -> None:
+        self._place: dict[str, int] = {}
+        self._codes: Column = np.empty(rows, dtype=np.int8)
 
-def _categorical(pieces: list[tuple[list[str], Column]]) -> pd.Categorical:
-    words = sorted({word for words, _ in pieces for word in words})
-    place = {word: at for at, word in enumerate(words)}
-    renumbered = []
-    for mine, codes in pieces:
-        # What is not there has the code -1, which is the last place and stays.
-        places = np.array([*(place[word] for word in mine), -1], _least(len(words)))
-        renumbered.append(places[codes])
-    found = np.concatenate(renumbered) if pieces else np.array([], dtype=np.int8)
-    of_words = pd.CategoricalDtype(pd.Index(words, dtype="str"))
-    return pd.Categorical.from_codes(found, dtype=of_words, validate=False)
+    def put(self, where: slice, column: pa.DictionaryArray) -> None:
+        """Set some rows; what is not there has the code -1."""
+        words = column.dictionary.to_pylist()
+        places = [self._place.setdefault(word, len(self._place)) for word in words]
+        least = _least(len(self._place))
+        if self._codes.dtype != least:
+            self._codes = self._codes.astype(least)
+        codes = column.indices
+        if column.null_count:
+            codes = codes.fill_null(-1)
+        # In one pass; -1 is taken as the last.
+        np.take(
+            np.array([*places, -1], least), codes.to_numpy(),
+            out=self._codes[where], mode="wrap",
+        )  # fmt: skip
+
+    def categorical(self) -> pd.Categorical:
+        """The column with its words sorted."""
+        words = sorted(self._place)
+        codes = self._codes
+        if words != list(self._place):
+            place = {word: at for at, word in enumerate(words)}
+            codes = np.array([*(place[w] for w in self._place), -1], codes.dtype)[codes]
+        of_words = pd.CategoricalDtype(pd.Index(words, dtype="str"))
+        return pd.Categorical.from_codes(codes, dtype=of_words, validate=False)
 
 
 def _least(count: int) -> np.dtype[np.signedinteger]:

@@ -216,12 +216,15 @@ def render_mail(report: Report) -> str:
             trust = "" if c.trusted else " (NOT TO BE TRUSTED)"
             lines += _wrapped(f"* {c.finding.value}: {c.claim}{trust}", indent="  ")
             lines += _wrapped(f"  {c.place.words}: {c.why}", indent="  ")
-    lines += ["", "Named over unnamed, percent [interval]:", ""]
-    lines += [_mail_row(a) for a in report.found]
+    if report.found:
+        lines += ["", "Named over unnamed, percent [interval]:", ""]
+        lines += [_mail_row(a) for a in report.found]
     for slope in report.slopes:
+        place = slope.place
         text = (
-            f"slope, {slope.arm}: {slope.line.slope:.1f} {slope.place.unit} a VMA, "
-            f"straight up to {slope.line.linear_to} VMAs"
+            f"slope, {slope.arm} ({place.base} {place.variant}, {place.target}): "
+            f"{slope.line.slope:.1f} {place.unit} a VMA, straight up to "
+            f"{slope.line.linear_to} VMAs"
         )
         lines += _wrapped(text)
     if report.warnings:
