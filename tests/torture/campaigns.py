@@ -30,6 +30,7 @@ class Small:
 
     target: str
     vmas: int = 150
+    pages: int = 0
     naming: str = "distinct:20"
     boots: int = 2
     blocks: int = 3
@@ -38,7 +39,8 @@ class Small:
     def arguments(self) -> list[str]:
         """What ``anonvma run`` is told, but for the name and the place."""
         return [
-            "--target", self.target, "--vmas", str(self.vmas), "--naming", self.naming,
+            "--target", self.target, "--vmas", str(self.vmas),
+            "--pages", str(self.pages), "--naming", self.naming,
             "--boots", str(self.boots), "--blocks", str(self.blocks),
             "--repetitions", str(_REPETITIONS), "--warmups", "1",
         ]  # fmt: skip
