@@ -41,8 +41,8 @@ CLOCK = time.CLOCK_MONOTONIC
 
 _PAGE = mmap.PAGESIZE
 _RANDOM_BYTES = 1 << 20
-# Names that are made together: their objects stay in the heap that fork copies,
-# and a page of it costs a fork as much as ten names do.
+# Names that are made together: the pages of their objects stay in the heap that
+# fork copies.
 _NAMES_AT_ONCE = 16
 # A name of each size that the interpreter's heap tells apart.
 _REHEARSED = [NamingScheme(NamingKind.DISTINCT, n) for n in range(15, 80, 16)]
