@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 from harness.linux import pin_to_one_cpu, read_maps
 from harness.measure import Job, Sample, parse_job, parse_record, render_job
@@ -26,6 +27,8 @@ from harness.measure.arena import CLOCK, Arena, give_names
 from harness.measure.experiment import check_from_child
 from harness.measure.settings import map_count_up_to, settings_of
 from harness.workload import Cell, Store, layout_of, naming_from_label
+
+_Taken = TypeVar("_Taken")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,40 +127,47 @@ def _forking(request: Request) -> None:
     job = parse_job(request.job.encode())
     (vmas,) = request.sizes
     conditions = job.conditions
-    arms = [
-        partial(
-            _by_c, request, "fork", vmas, length, conditions.settle_ms,
-            conditions.rest_ms, job.warmups, job.repetitions,
-        )
-        for length in (0, request.length)
-    ]  # fmt: skip
-    arms += [
-        partial(_by_worker, job, vmas, label)
-        for label in ("none", "none", f"distinct:{request.length}")
-    ]
+    named = f"distinct:{request.length}"
     # One set of sysctls for all of them; the worker finds them as it wants them.
     with settings_of(dict(conditions.settings)):
         for repetition in range(request.repetitions):
-            turn = arms if repetition % 2 == 0 else arms[::-1]
-            took = [median(arm()) for arm in turn]
-            _tell_forks(repetition, took if repetition % 2 == 0 else took[::-1])
+            step = -1 if repetition % 2 else 1
+            lengths = [0, 0, request.length][::step]
+            ours, limit = _in_turn(
+                repetition,
+                partial(_by_worker, job, vmas, ["none", "none", named][::step]),
+                partial(
+                    _by_c, request, "fork", vmas, conditions.settle_ms,
+                    conditions.rest_ms, job.warmups, job.repetitions, *lengths,
+                ),
+            )  # fmt: skip
+            _tell_forks(repetition, _medians(ours)[::step], _medians(limit)[::step])
 
 
-def _tell_forks(repetition: int, took: Sequence[float]) -> None:
-    c_unnamed, c_named, unnamed, again, named = took
+def _medians(forks: Sequence[float]) -> list[float]:
+    """Of each of the three cells, whose forks follow one another."""
+    each = len(forks) // 3
+    return [median(forks[at : at + each]) for at in range(0, len(forks), each)]
+
+
+def _tell_forks(repetition: int, ours: Sequence[float], limit: Sequence[float]) -> None:
+    unnamed, again, named = ours
+    c_unnamed, _, c_named = limit
     _tell("fork-unnamed", repetition, unnamed, c_unnamed)
     _tell("fork-named", repetition, named, c_named)
     _tell("fork-difference", repetition, named - unnamed, c_named - c_unnamed)
     _tell("noise", repetition, unnamed, again)
 
 
-def _by_worker(job: Job, vmas: int, label: str) -> list[float]:
-    """The forks of one cell, by the worker as every campaign starts it."""
-    cell = _cell(vmas, label)
-    planned = replace(job.cells[0], cell=replace(cell, store=job.stores[0]))
+def _by_worker(job: Job, vmas: int, labels: Sequence[str]) -> list[float]:
+    """The forks of some cells, by the worker as every campaign starts it."""
+    cells = tuple(
+        replace(job.cells[0], cell=replace(_cell(vmas, label), store=job.stores[0]))
+        for label in labels
+    )
     with tempfile.TemporaryDirectory() as scratch:
         path, records = Path(scratch) / "job.json", Path(scratch) / "records.jsonl"
-        path.write_bytes(render_job(replace(job, cells=(planned,))))
+        path.write_bytes(render_job(replace(job, cells=cells)))
         with open(records, "wb") as out:
             subprocess.run(
                 [*_PYTHON, "-m", "harness.measure.worker", path, str(out.fileno())],
@@ -198,8 +208,8 @@ def _apart(take: Callable[[], list[float]]) -> list[float]:
 
 
 def _in_turn(
-    repetition: int, ours: Callable[[], float], limit: Callable[[], float]
-) -> tuple[float, float]:
+    repetition: int, ours: Callable[[], _Taken], limit: Callable[[], _Taken]
+) -> tuple[_Taken, _Taken]:
     if repetition % 2:
         second = limit()
         return ours(), second

@@ -3,13 +3,14 @@
  *
  *   arena name VMAS LENGTH               clock around one prctl() a VMA
  *   arena build VMAS                     clock around making the VMAs
- *   arena fork VMAS LENGTH SETTLE REST WARMUPS REPETITIONS
- *                                        clock around each clone(); LENGTH 0 is
+ *   arena fork VMAS SETTLE REST WARMUPS REPETITIONS LENGTH...
+ *                                        clock around each clone(), for each
+ *                                        LENGTH in a process of its own; 0 is
  *                                        unnamed, SETTLE and REST are in ms
  *
  * One number a line. Layout, names and order of calls are those of
- * harness/measure/arena.py and experiment.py; what is done to one is done to the
- * other, or they cannot be compared.
+ * harness/measure/arena.py, experiment.py and worker.py; what is done to one is
+ * done to the other, or they cannot be compared.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -32,7 +33,7 @@
 
 #define PAGE 4096L
 #define REST_EVERY 512
-#define LONGEST 79
+#define LENGTHS 8
 
 static void fail(const char *what)
 {
@@ -148,6 +149,42 @@ static int64_t timed_fork(volatile int64_t *child_ran)
 	return after - before;
 }
 
+/* A cell of harness/measure/worker.py: its process prints its forks and is gone. */
+static void forks(const long *n, long length)
+{
+	long vmas = n[0], settle = n[1], warmups = n[3], repetitions = n[4];
+	volatile int64_t *child_ran;
+	char *first;
+	int status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		fail("fork");
+	if (pid) {
+		if (waitpid(pid, &status, 0) != pid || status)
+			exit(2);
+		return;
+	}
+	first = build(vmas, n[2]);
+	child_ran = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (child_ran == MAP_FAILED)
+		fail("mmap");
+	*child_ran = 0;
+	if (length)
+		name(first, vmas, length);
+	for (long i = 0; i < warmups + repetitions; i++) {
+		int64_t took;
+
+		rest(settle);
+		took = timed_fork(child_ran);
+		if (i >= warmups)
+			printf("%ld\n", (long)took);
+	}
+	fflush(stdout);
+	_exit(0);
+}
+
 static void pin(void)
 {
 	cpu_set_t set;
@@ -165,12 +202,12 @@ static void pin(void)
 
 int main(int argc, char **argv)
 {
-	long n[7] = { 0 };
+	long n[LENGTHS + 8] = { 0 };
 	const char *what = argc > 2 ? argv[1] : "";
 
-	for (int i = 2; i < argc && i < 9; i++)
+	for (int i = 2; i < argc && i < LENGTHS + 7; i++)
 		n[i - 2] = atol(argv[i]);
-	if (n[0] < 1 || n[1] < 0 || n[1] > LONGEST) {
+	if (n[0] < 1) {
 		fputs("arena name|build|fork VMAS ...\n", stderr);
 		return 2;
 	}
@@ -183,24 +220,8 @@ int main(int argc, char **argv)
 	} else if (!strcmp(what, "name")) {
 		printf("%ld\n", (long)name(build(n[0], 0), n[0], n[1]));
 	} else if (!strcmp(what, "fork")) {
-		char *first = build(n[0], n[3]);
-		volatile int64_t *child_ran;
-
-		child_ran = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-		if (child_ran == MAP_FAILED)
-			fail("mmap");
-		*child_ran = 0;
-		if (n[1])
-			name(first, n[0], n[1]);
-		for (long i = 0; i < n[4] + n[5]; i++) {
-			int64_t took;
-
-			rest(n[2]);
-			took = timed_fork(child_ran);
-			if (i >= n[4])
-				printf("%ld\n", (long)took);
-		}
+		for (int i = 7; i < argc && i < LENGTHS + 7; i++)
+			forks(n, n[i - 2]);
 	} else {
 		return 2;
 	}
