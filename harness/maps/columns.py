@@ -1,4 +1,4 @@
-"""A whole /proc/pid/maps at once: the same values as line by line, five times as fast.
+"""A whole /proc/pid/maps at once: the values of line by line, in a fifth of the time.
 
 Addresses ascend, so lines whose addresses have as many digits lie in a row, and
 such a row is cut like a table:
@@ -7,9 +7,10 @@ such a row is cut like a table:
     --------- key ----------- ------- header ---------------- --- path ---
 
 The digits of all keys are converted together; of headers, of which there are few,
-each is parsed once. This side accepts only what is surely right. Where anything
-is odd, the row is left to ``parse_line``, whose values and errors are the
-definition.
+each is parsed once. Lines that are all as long, as those of one program's arena are,
+lie in a table as they are, and its columns are slices of the text: half the time
+again. This side accepts only what is surely right. Where anything is odd, the row is
+left to ``parse_line``, whose values and errors are the definition.
 """
 
 import operator
@@ -17,7 +18,7 @@ import re
 import sys
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -28,8 +29,11 @@ from harness.maps.lines import NAME, WIDTH, MapsEntry, parse_line
 
 _HEX = b"0123456789abcdef"
 _DIGITS = 16
-_PIECE = 1 << 18
+_PIECE = 1 << 17
 _PATH_AT = WIDTH + 1
+_NAMED = b"[anon:"
+_LONGEST_NAMED = len(_NAMED) + 79 + 1
+_NAME_CHARACTERS = bytes(i for i in range(256) if re.fullmatch(NAME, bytes([i])))
 _PATH = re.compile(rb"(?!\[anon)[^\0]*|\[anon(?:_shmem)?:" + NAME + rb"\]")
 
 
@@ -96,7 +100,7 @@ def parse_columns(text: bytes) -> MapsColumns:
     while at < len(text):
         # A piece at a time: the same memory, close by, does for all.
         stop = text.find(b"\n", at + _PIECE) + 1 or len(text)
-        builder.add_lines(text[at : stop - 1].split(b"\n"))
+        builder.add_lines(text[at:stop])
         at = stop
     return builder.columns()
 
@@ -120,8 +124,11 @@ class _Builder:
             self._starts, self._ends, self._which, self._headers, self._pathnames
         )
 
-    def add_lines(self, lines: Sequence[bytes]) -> None:
-        """The next lines. Raises MapsFormatError."""
+    def add_lines(self, text: bytes) -> None:
+        """The next lines, with their newlines. Raises MapsFormatError."""
+        if self._add_alike(text):
+            return
+        lines = text[:-1].split(b"\n")
         at = 0
         while at < len(lines):
             key_length = _key_length(lines[at])
@@ -145,55 +152,133 @@ class _Builder:
 
     def _add_row(self, lines: Sequence[bytes], key_length: int) -> bool:
         """Add lines whose keys are that long; False, and none added, in doubt."""
-        edges = _edges(lines, key_length)
-        if edges is None or (self._ends and edges[0] < self._ends[-1]):
+        keys = b"".join(_cut(lines, slice(key_length)))
+        edges = _edges(keys, key_length, key_length)
+        if edges is None or len(edges) != 2 * len(lines):
             return False
         heads = _cut(lines, slice(key_length, _PATH_AT))
-        known = self._known.setdefault(key_length, {})
-        distinct = set(heads)
-        for head in distinct.difference(known):
-            header = _header(lines[0][:key_length], head)
-            if header is None:
-                return False
-            known[head] = len(self._headers)
-            self._headers.append(header)
-        if max(map(len, distinct)) < _PATH_AT - key_length:
+        indices = self._indices(lines[0][:key_length], set(heads))
+        if indices is None:
+            return False
+        if max(map(len, indices)) < _PATH_AT - key_length:
             paths = [b""] * len(lines)
         else:
             paths = _cut(lines, slice(_PATH_AT, None))
             # Padded up to a path that is not there, or with no room for one.
             if _PATH_AT in map(len, lines) or not all(map(_PATH.fullmatch, set(paths))):
                 return False
+        return self._extend(edges, map(indices.__getitem__, heads), paths)
+
+    def _add_alike(self, text: bytes) -> bool:
+        """Add lines that are as long as each other, one character of a header apart.
+
+        Not even cut into lines, they take half the time. False, and none added,
+        where they are not, or in doubt.
+        """
+        width = text.find(b"\n") + 1
+        count, rest = divmod(len(text), width)
+        newlines = b"\n" * count
+        if rest or text[width - 1 :: width] != newlines or text.count(b"\n") != count:
+            return False
+        key_length = _key_length(text[:width])
+        head = range(key_length, min(width - 1, _PATH_AT))
+        varying = [at for at in head if not _all_same(text[at::width])]
+        if len(varying) > 1:
+            return False
+        edges = _edges(text, width, key_length)
+        paths = _paths(text, width)
+        if edges is None or paths is None:
+            return False
+        differs = varying[0] if varying else key_length
+        column = text[differs::width]
+        heads = {
+            character: text[key_length:differs]
+            + bytes([character])
+            + text[differs + 1 : head.stop]
+            for character in set(column)
+        }
+        indices = self._indices(text[:key_length], heads.values())
+        if indices is None:
+            return False
+        which = {character: indices[head] for character, head in heads.items()}
+        return self._extend(edges, map(which.__getitem__, column), paths)
+
+    def _indices(self, key: bytes, heads: Collection[bytes]) -> dict[bytes, int] | None:
+        """The index of each text's header, added where it is new; None in doubt."""
+        known = self._known.setdefault(len(key), {})
+        for head in heads:
+            if head not in known:
+                header = _header(key, head)
+                if header is None:
+                    return None
+                known[head] = len(self._headers)
+                self._headers.append(header)
+        return {head: known[head] for head in heads}
+
+    def _extend(
+        self, edges: "array[int]", which: Iterable[int], paths: Sequence[bytes]
+    ) -> bool:
+        if self._ends and edges[0] < self._ends[-1]:
+            return False
         self._starts += edges[0::2]
         self._ends += edges[1::2]
-        self._which.extend(map(known.__getitem__, heads))
+        self._which.extend(which)
         self._pathnames += paths
         return True
+
+
+def _all_same(text: bytes) -> bool:
+    return text == text[:1] * len(text)
+
+
+def _paths(text: bytes, width: int) -> list[bytes] | None:
+    """Those of lines that are each ``width`` long; None in doubt."""
+    count = len(text) // width
+    length = width - 1 - _PATH_AT
+    if length < 0:
+        return [b""] * count
+    paths = [text[at : at + length] for at in range(_PATH_AT, len(text), width)]
+    if _are_names(paths, length) or all(map(_PATH.fullmatch, set(paths))):
+        # None: padded up to a path that is not there, or with no room for one.
+        return paths if length else None
+    return None
+
+
+def _are_names(paths: Sequence[bytes], length: int) -> bool:
+    """Whether paths of that length are all anonymous names: mostly no two the same."""
+    text = b"".join(paths)
+    return (
+        length <= _LONGEST_NAMED
+        and text.startswith(_NAMED)
+        and text.endswith(b"]")
+        and all(_all_same(text[at::length]) for at in (*range(len(_NAMED)), length - 1))
+        and text.translate(None, _NAME_CHARACTERS) == b"[]" * len(paths)
+    )
 
 
 def _cut(lines: Sequence[bytes], part: slice) -> list[bytes]:
     return list(map(operator.itemgetter(part), lines))
 
 
-def _edges(lines: Sequence[bytes], key_length: int) -> "array[int] | None":
-    """Starts and ends by turns, if all keys are as the kernel writes them."""
+def _edges(text: bytes, row: int, key_length: int) -> "array[int] | None":
+    """Starts and ends by turns, if all keys are as the kernel writes them.
+
+    There is a key at each multiple of ``row``.
+    """
     width, odd = divmod(key_length - 2, 2)
     if odd or not 8 <= width <= _DIGITS:
         return None
-    count = len(lines)
-    keys = b"".join(_cut(lines, slice(key_length)))
-    if (
-        keys.translate(None, _HEX) != b"- " * count
-        or keys[width::key_length] != b"-" * count
-        or keys[key_length - 1 :: key_length] != b" " * count
-    ):
+    count, rest = divmod(len(text), row)
+    dashes, spaces = text[width::row], text[key_length - 1 :: row]
+    if rest or dashes != b"-" * count or spaces != b" " * count:
         return None
-    zeros = b"0" * (_DIGITS - width)
-    digits = (
-        keys.translate(None, b"- ")
-        if not zeros
-        else zeros + (keys.replace(b"-", zeros).replace(b" ", zeros)[: -len(zeros)])
-    )
+    digits = bytearray(b"0") * (2 * _DIGITS * count)
+    for at in range(width):
+        place = _DIGITS - width + at
+        digits[place :: 2 * _DIGITS] = text[at::row]
+        digits[_DIGITS + place :: 2 * _DIGITS] = text[width + 1 + at :: row]
+    if digits.translate(None, _HEX):
+        return None
     edges = array("Q", bytes.fromhex(digits.decode()))
     if sys.byteorder == "little":
         edges.byteswap()

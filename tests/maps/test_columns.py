@@ -102,10 +102,18 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 LINE = b"7f0000001000-7f0000002000 rw-p 00000000 00:00 0 "
 NEXT = b"7f0000002000-7f0000003000 rw-p 00000000 00:00 0 "
+LATER = b"7f0000003000-7f0000004000 rw-p 00000000 00:00 0 "
 WIDE = b"7f0000002000-7f0000003000 rw-p 1000000000000000 10000000:10000000 100000 "
 ODD_ROWS = [
     [LINE, NEXT.ljust(73)],
-    [LINE, NEXT.ljust(73) + b" "],
+    [LINE, NEXT.ljust(73) + b" "], [LINE.ljust(73), NEXT.ljust(73)],
+    [LINE.ljust(73) + b"[anon:0]x", NEXT.ljust(73) + b"[anon:11]"],
+    # Cut at every 124 bytes, its third line would be inside of its second.
+    [
+        LINE.ljust(73) + b"/" * 50,
+        NEXT.ljust(73) + b"/" * 51 + LATER.ljust(73) + b"/",
+        LINE.replace(b"7f", b"8f"),
+    ],
     [LINE, NEXT.replace(b" 0 ", b" 00000000000000000000000012 ")],
     [LINE, WIDE], [LINE, WIDE + b" /a"], [LINE, WIDE[:-1] + b"2 "],
     [LINE, WIDE[:-1] + b"2  /a"], [LINE, WIDE[:-2] + b"  /a"],
@@ -141,6 +149,47 @@ def test_what_is_odd_is_judged_as_by_itself(rows: list[bytes], last: bytes) -> N
 @given(mutated())
 def test_a_text_at_once_is_its_lines_one_by_one(text: bytes) -> None:
     assert result_of(text, parse_maps) == result_of(text, one_by_one)
+
+
+def alike(path: bytes, first: int = 7 << 40, count: int = 3) -> list[MapsEntry]:
+    """Entries whose lines have one length; a path has a place for a number."""
+    return [
+        MapsEntry(
+            start=first + i * 0x1000,
+            end=first + (i + 1) * 0x1000,
+            perms=PERMS[i % 2],
+            pathname=path % i if path else b"",
+        )
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize("first", [0x1000_0000, 7 << 40, 0xFFFF << 48])
+@pytest.mark.parametrize(
+    "path",
+    [b"", b"[anon:%d]", b"[anon:%080d]", b"[anon:%d]x", b"[anon_shmem:%d]", b"/%d"],
+)
+def test_lines_of_one_length_are_judged_as_one_by_one(path: bytes, first: int) -> None:
+    """Whatever byte is put wherever, in the second line or in each."""
+    text = render_maps(alike(path, first))
+    width = text.index(b"\n") + 1
+    for at in range(width):
+        for byte in b"\n\0 019af-A[]:$x/":
+            once, each = bytearray(text), bytearray(text)
+            once[width + at] = byte
+            each[at::width] = bytes([byte]) * 3
+            for odd in map(bytes, [once, each]):
+                assert result_of(odd, parse_maps) == result_of(odd, one_by_one), odd
+
+
+@pytest.mark.parametrize("path", [b"", b"[anon:%04d]", b"[anon_shmem:%04d]", b"/%04d"])
+def test_lines_of_one_length_are_not_even_cut(
+    path: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = alike(path, count=9999)
+    monkeypatch.delattr(columns._Builder, "_add_row")
+
+    assert list(parse_maps(render_maps(made))) == made
 
 
 def test_lines_that_are_alike_are_not_parsed_one_by_one(
