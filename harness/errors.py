@@ -10,7 +10,8 @@ _SHOWN, _MOST_WHY = 300, 3000
 
 
 def _shown(line: bytes | str) -> str:
-    return repr(line if len(line) <= _SHOWN else line[:_SHOWN])
+    # Of bytes that nobody can read each is four characters.
+    return repr(line[:_SHOWN])[: 3 * _SHOWN]
 
 
 class HarnessError(Exception):
@@ -44,11 +45,12 @@ class MapsFormatError(HarnessError):
 
 
 class RecordError(HarnessError):
-    """A line is not a record of this schema."""
+    """A line is not a record of this schema: ``why``, in words."""
 
     def __init__(self, line: bytes | str, why: str) -> None:
-        super().__init__(f"not a record: {why[:_MOST_WHY]}: {_shown(line)}")
         self.line = line
+        self.why = why[:_MOST_WHY]
+        super().__init__(f"not a record: {self.why}: {_shown(line)}")
 
 
 class CheckFailed(HarnessError):

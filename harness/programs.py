@@ -152,7 +152,7 @@ def tail_of(path: Path, *, lines: int = _TAIL_LINES) -> str:
         with open(path, "rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - 200 * lines))
-            text = file.read().decode(errors="replace")
+            text = file.read(200 * lines).decode(errors="replace")
     except FileNotFoundError:
         return ""
     return "\n".join(printable(line) for line in text.splitlines()[-lines:])

@@ -4,6 +4,11 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pandas as pd
+
+from harness.analysis.gathering import Gathering
+from harness.analysis.lines import block_of
+from harness.analysis.pieces import frame_of
 from harness.measure import SCHEMA, Record, Run, RunEnd, Sample, render_record
 from harness.workload import layout_of, naming_from_label
 
@@ -105,3 +110,10 @@ def write_records(folder: Path, records: Iterable[Record]) -> Path:
     text = b"".join(render_record(record) for record in records)
     (folder / "records.jsonl").write_bytes(text)
     return folder
+
+
+def frame_of_records(records: Iterable[Record]) -> pd.DataFrame:
+    """Records as ``load`` would have them from a file."""
+    gathering = Gathering(Path("records"))
+    samples = gathering.take(block_of(records))
+    return frame_of([gathering.joined().table(samples)], len(samples))

@@ -15,7 +15,7 @@ from harness.analysis.effects import (
 from harness.analysis.frames import (
     MUST_MATCH,
     check_poolable,
-    frame_of_records,
+    frame_of_runs,
     load,
     plain,
     stream_parquet,
@@ -36,7 +36,7 @@ __all__ = [
     "distrust",
     "fork_effects",
     "fork_table",
-    "frame_of_records",
+    "frame_of_runs",
     "load",
     "maps_frame",
     "plain",

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from harness.analysis.effects import QUANTILE
-from harness.analysis.frames import check_poolable, plain, usable
+from harness.analysis.processes import BOOT, LAYOUT, NAMING, PLACE, processes
 from harness.analysis.stats import (
     Interval,
     Judged,
@@ -32,11 +31,6 @@ from harness.analysis.stats import (
 # Two identical arms of the instruction clock must lie within this part of the
 # margin; of time, within all of it.
 EXACT_NULL = 0.25
-
-PLACE = ["base", "target", "machine", "accelerator", "unit", "variant"]
-LAYOUT = ["vmas", "vma_pages", "written_pages"]
-NAMING = ["store", "naming", "name_length"]
-BOOT = ["session", "boot"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,27 +93,6 @@ class Null:
     percent: Interval
     by_boot: tuple[float, ...]
     holds: bool
-
-
-def processes(frame: pd.DataFrame, metric: str = "fork") -> pd.DataFrame:
-    """One row a process: its cell, boot, block, position, and ``value``.
-
-    The value is the median of its samples for instructions, their first decile
-    for time (see ``effects``). Raises UsageError when runs may not be pooled.
-    """
-    check_poolable(frame)
-    keys = [*PLACE, *LAYOUT, *NAMING, *BOOT, "block", "position", "run"]
-    parts = [
-        samples.groupby(keys, dropna=False)["value"]
-        .quantile(QUANTILE[str(unit)], interpolation="nearest")
-        .reset_index()
-        for unit, samples in usable(frame, metric).groupby("unit")
-    ]
-    return (
-        pd.concat(map(plain, parts))
-        if parts
-        else pd.DataFrame(columns=[*keys, "value"])
-    )
 
 
 def null_effects(frame: pd.DataFrame, *, margin: float) -> list[Null]:

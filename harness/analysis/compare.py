@@ -16,16 +16,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from harness.analysis.answers import (
-    BOOT,
-    LAYOUT,
-    NAMING,
-    PLACE,
-    answers,
-    null_effects,
-    processes,
-)
+from harness.analysis.answers import answers, null_effects
 from harness.analysis.frames import load
+from harness.analysis.processes import BOOT, LAYOUT, NAMING, PLACE, processes
 from harness.analysis.stats import (
     ALPHA,
     LEAST_BOOTS,

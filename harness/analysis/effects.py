@@ -1,9 +1,7 @@
 """What names cost at fork: named minus unnamed inside one kernel, then store to store.
 
-The boot is the unit of replication. Within a process a cell is summarised by
-one quantile of its forks. Of instructions it is the median: a timer tick makes
-a sample larger, never smaller, and hits few. Of time it is the first decile:
-whatever else a machine does makes a fork slower, never faster, and hits many.
+The boot is the unit of replication. Within one, a process is one quantile of its
+forks (see ``processes``).
 
 Named and unnamed processes are paired within a block; a boot's effect is the
 median of its blocks', what is reported is the median of the boots'. How sure
@@ -16,13 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from harness.analysis.frames import (
-    KERNEL,
-    MUST_MATCH,
-    check_poolable,
-    plain,
-    usable,
-)
+from harness.analysis.frames import KERNEL, MUST_MATCH, plain
+from harness.analysis.processes import BOOT, LAYOUT, NAMING, PLACE, processes
 
 # v8 of the series, cover letter (2021-08-27): fork of 64K named VMAs, in percent
 # over unnamed, by pages written per VMA.
@@ -33,20 +26,16 @@ PUBLISHED_PERCENT = {
     10: {"strdup": 14.13, "refcounted": 5.39},
 }
 
-# Which quantile of a process's forks stands for them, by unit.
-QUANTILE = {"insns": 0.5, "ns": 0.1}
 _RESAMPLES = 2000
 _SEED = 20210827
 
-_PLACE = ["base", "target", "machine", "accelerator", "unit"]
-_CELL = [*_PLACE, "vmas", "vma_pages", "written_pages"]
+_PLACE = [name for name in PLACE if name != "variant"]
+_CELL = [*_PLACE, *LAYOUT]
 _KERNEL = ["variant", "build_id"]
-_NAMING = ["naming", "name_length", "store"]
-_BOOT = ["session", "boot"]
 # What the tables here, and ``distrust``, look at.
 TABLE_COLUMNS = (
-    *KERNEL, *MUST_MATCH, *_CELL, *_KERNEL, *_NAMING, *_BOOT, "block", "metric",
-    "value", "warmup", "valid", "reason", "run_valid", "run", "fifo",
+    *KERNEL, *MUST_MATCH, *_CELL, *_KERNEL, *NAMING, *BOOT, "block", "position",
+    "metric", "value", "warmup", "valid", "reason", "run_valid", "run", "fifo",
 )  # fmt: skip
 
 
@@ -54,7 +43,7 @@ def fork_effects(frame: pd.DataFrame) -> pd.DataFrame:
     """One row for each named cell of each kernel, from the samples of ``load``.
 
     Columns: base, target, machine, accelerator, unit, vmas, vma_pages,
-    written_pages, variant, build_id, naming, name_length, store; boots (how many
+    written_pages, variant, build_id, store, naming, name_length; boots (how many
     have both arms); in ``unit`` a fork: unnamed, named (medians over boots),
     unnamed_spread (largest minus smallest boot); extra_per_vma with extra_low
     and extra_high, percent with percent_low and percent_high (median over boots,
@@ -62,17 +51,16 @@ def fork_effects(frame: pd.DataFrame) -> pd.DataFrame:
 
     Raises UsageError when the runs may not be pooled.
     """
-    check_poolable(frame)
     by_block = _by_block(frame)
     named = by_block[by_block["naming"] != "none"]
     named = named.rename(columns={"value": "named"})
-    unnamed = by_block[by_block["naming"] == "none"].drop(columns=_NAMING)
+    unnamed = by_block[by_block["naming"] == "none"].drop(columns=NAMING)
     unnamed = unnamed.rename(columns={"value": "unnamed"})
-    pairs = named.merge(unnamed, on=[*_CELL, *_KERNEL, *_BOOT, "block"])
+    pairs = named.merge(unnamed, on=[*_CELL, *_KERNEL, *BOOT, "block"])
     pairs["extra"] = (pairs["named"] - pairs["unnamed"]) / pairs["vmas"]
     pairs["percent"] = (pairs["named"] / pairs["unnamed"] - 1) * 100
-    keys = [*_CELL, *_KERNEL, *_NAMING]
-    boots = pairs.groupby([*keys, *_BOOT], dropna=False)[
+    keys = [*_CELL, *_KERNEL, *NAMING]
+    boots = pairs.groupby([*keys, *BOOT], dropna=False)[
         ["named", "unnamed", "extra", "percent"]
     ].median()
     rows = [
@@ -84,24 +72,13 @@ def fork_effects(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_block(frame: pd.DataFrame) -> pd.DataFrame:
-    """What a cell's processes of a block take: the mean of what each stands for.
+    """What a cell's processes of a block take: their mean.
 
     Of two unnamed processes the quantile of all forks would be the faster one's.
     """
-    keys = [*_CELL, *_KERNEL, *_NAMING, *_BOOT, "block"]
-    parts = [
-        forks.groupby([*keys, "run"], dropna=False)["value"]
-        .quantile(QUANTILE[str(unit)], interpolation="nearest")
-        .groupby(keys, dropna=False)
-        .mean()
-        .reset_index()
-        for unit, forks in usable(frame, "fork").groupby("unit")
-    ]
-    return (
-        pd.concat(map(plain, parts))
-        if parts
-        else pd.DataFrame(columns=[*keys, "value"])
-    )
+    keys = [*_CELL, *_KERNEL, *NAMING, *BOOT, "block"]
+    values = processes(frame).groupby(keys, dropna=False)["value"].mean()
+    return values.reset_index()
 
 
 def _over_boots(boots: pd.DataFrame, unit: str) -> dict[str, float]:
@@ -221,13 +198,12 @@ class UnnamedRow:
 
 def unnamed_table(frame: pd.DataFrame) -> list[UnnamedRow]:
     """The kernels that have no named cell: those without names, above all."""
-    check_poolable(frame)
     blocks = _by_block(frame)
     places = [*_PLACE, *_KERNEL]
     named = blocks.loc[blocks["naming"] != "none", places].drop_duplicates()
     alone = blocks.merge(named, on=places, how="left", indicator=True)
     alone = alone[alone["_merge"] == "left_only"]
-    by_boot = alone.groupby([*_CELL, *_KERNEL, *_BOOT], dropna=False)["value"].median()
+    by_boot = alone.groupby([*_CELL, *_KERNEL, *BOOT], dropna=False)["value"].median()
     cells = by_boot.reset_index().groupby([*_CELL, *_KERNEL], dropna=False)["value"]
     summary = cells.agg(["size", "median", _spread]).reset_index()
     return [
@@ -250,7 +226,7 @@ def unnamed_table(frame: pd.DataFrame) -> list[UnnamedRow]:
 def distrust(frame: pd.DataFrame) -> list[str]:
     """What a reader of the campaign's table should know against it, in words."""
     warnings = []
-    boots = frame.groupby(["variant", "target"])[_BOOT].apply(
+    boots = frame.groupby(["variant", "target"])[BOOT].apply(
         lambda f: len(f.drop_duplicates())
     )
     if single := sorted(boots[boots < 2].index):

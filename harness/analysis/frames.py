@@ -30,11 +30,13 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.analysis.gathering import COLUMNS, SAMPLES, Gathering
-from harness.analysis.lines import block_of, blocks_of, chunks_of
+from harness.analysis.lines import blocks_of
 from harness.analysis.parquet import GROUP, read_frame, write_tables
 from harness.analysis.pieces import frame_of
 from harness.errors import RecordError, UsageError
 from harness.measure import Record, Run, Status, parse_record
+from harness.measure.records import LONGEST
+from harness.reading import lines_of
 
 # A kernel, and where it runs on which clock; and the facts that must then be the
 # same for two runs to be pooled.
@@ -129,32 +131,26 @@ def check_poolable(*frames: pd.DataFrame) -> None:
                 )
 
 
-def frame_of_records(records: Iterable[Record]) -> pd.DataFrame:
-    """Records as a frame like that of ``load``; a run stands before its samples.
-
-    Empty where there are no samples.
-    """
-    gathering = Gathering(Path("records"))
-    samples = gathering.take(block_of(records))
-    return frame_of([gathering.joined().table(samples)], len(samples))
+def frame_of_runs(runs: Iterable[Run]) -> pd.DataFrame:
+    """What ``check_poolable`` asks for, and ``run``: one row a run."""
+    facts = ["run", *KERNEL, *MUST_MATCH]
+    rows = [[getattr(run, fact) for fact in facts] for run in runs]
+    return pd.DataFrame(rows, columns=facts)
 
 
 def records_of(path: Path) -> Iterator[Record]:
     """The records of a file in order; RecordError names the line that is none."""
     runs = set()
-    number = 0
-    for chunk in chunks_of(path):
-        for line in chunk.split(b"\n")[:-1]:
-            number += 1
-            try:
-                record = parse_record(line)
-            except RecordError as error:
-                raise RecordError(line, f"{path}:{number}: {error}") from None
-            if isinstance(record, Run):
-                runs.add(record.run)
-            elif not isinstance(record, Status) and record.run not in runs:
-                raise RecordError(line, f"{path}:{number}: its run is not before it")
-            yield record
+    for number, line in enumerate(lines_of(path, longest=LONGEST), 1):
+        try:
+            record = parse_record(line)
+        except RecordError as error:
+            raise RecordError(line, f"{path}:{number}: {error.why}") from None
+        if isinstance(record, Run):
+            runs.add(record.run)
+        elif not isinstance(record, Status) and record.run not in runs:
+            raise RecordError(line, f"{path}:{number}: its run is not before it")
+        yield record
 
 
 def _records_at(path: Path) -> Path:

@@ -24,9 +24,8 @@ from harness.analysis.ahead import results_of
 from harness.errors import RecordError
 from harness.measure import Record, parse_record
 from harness.measure.records import CLOSED, FIELDS, KINDS, LONGEST, SCHEMAS
+from harness.reading import BLOCK, chunks_of
 
-# How much of a file is looked at together, in bytes.
-BLOCK = 4 << 20
 # How many blocks are read before they are asked for, each in a thread.
 _AHEAD = min(os.cpu_count() or 1, 4)
 
@@ -74,24 +73,9 @@ def blocks_of(path: Path) -> Iterator[Block]:
 
 def _calls(path: Path) -> Iterator[Callable[[], Block]]:
     first = 1
-    for chunk in chunks_of(path):
+    for chunk in chunks_of(path, longest=LONGEST, block=BLOCK):
         yield partial(_block, path, first, chunk)
         first += chunk.count(b"\n")
-
-
-def chunks_of(path: Path) -> Iterator[bytes]:
-    """A file in chunks of whole lines, ``BLOCK`` bytes or a line more.
-
-    Of a line that is too long for a record, enough is kept to tell.
-    """
-    with open(path, "rb", buffering=0) as file:
-        begun = b""
-        while more := file.read(BLOCK):
-            cut = more.rfind(b"\n") + 1
-            if cut:
-                yield begun + more[:cut]
-                begun = b""
-            begun = (begun + more[cut:])[: LONGEST + 1]
 
 
 def block_of(records: Iterable[Record]) -> Block:
@@ -168,7 +152,7 @@ def _block(path: Path, first: int, chunk: bytes) -> Block:
             parsed.append((first + index, parse_record(line)))
         except RecordError as error:
             before = _block(path, first, chunk[: starts[index]])
-            where = f"{path}:{first + index}: {error}"
+            where = f"{path}:{first + index}: {error.why}"
             return Block(first, lines, before.rows, RecordError(line, where))
     return Block(first, lines, _with(rows, parsed), None)
 

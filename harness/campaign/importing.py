@@ -1,36 +1,34 @@
 """Records that were taken elsewhere, brought into a campaign or refused whole."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.analysis import check_poolable, frame_of_records, load
+from harness.analysis import check_poolable, frame_of_runs, load
 from harness.campaign.appending import RECORDS
 from harness.errors import RecordError, UsageError
 from harness.measure import Record, Run, RunEnd, Superseded, parse_record
+from harness.measure.records import LONGEST
+from harness.reading import lines_of
 
 
-def read_foreign_records(path: Path) -> list[Record]:
+def foreign_records(path: Path) -> Iterator[Record]:
     """Every record of a file, its seals checked; a half-written end is left out.
 
     A run without an end was cut off: its samples are kept, and never analysed.
     That a run was superseded stands after its end, outside its seal.
     Raises RecordError, with the line's number, for a line that is no record, a
-    run whose lines are not those that were sealed, or a sample of no run.
+    run whose lines are not those that were sealed, or a sample of no run; what came
+    before it is then worth nothing.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    records: list[Record] = []
     digests = {}
     seen = set()
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(path), 1):
         where = f"{path}:{number}"
         try:
             record = parse_record(line)
         except RecordError as error:
-            raise RecordError(line, f"{where}: {error}") from None
+            raise RecordError(line, f"{where}: {error.why}") from None
         run = getattr(record, "run", None)
         if isinstance(record, Run):
             if run in seen:
@@ -40,7 +38,7 @@ def read_foreign_records(path: Path) -> list[Record]:
         if isinstance(record, Superseded):
             if run not in seen or run in digests:
                 raise RecordError(line, f"{where}: its run did not end before it")
-            records.append(record)
+            yield record
             continue
         if run not in digests:
             raise RecordError(line, f"{where}: its run is not before it")
@@ -54,23 +52,29 @@ def read_foreign_records(path: Path) -> list[Record]:
             del digests[run]
         else:
             digests[run].update(line + b"\n")
-        records.append(record)
-    if not any(isinstance(record, Run) for record in records):
+        yield record
+    if not seen:
         raise UsageError(f"{path} has no runs")
-    return records
 
 
-def check_fits(records: Sequence[Record], folder: Path) -> None:
-    """Assert that foreign records may stand beside a campaign's own.
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        yield from lines_of(path, longest=LONGEST)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+
+
+def check_fits(runs: Sequence[Run], folder: Path) -> None:
+    """Assert that foreign runs may stand beside a campaign's own.
 
     Raises UsageError: a run that is there already, or what differs between runs
     that would be pooled.
     """
-    new = frame_of_records(records)
+    new = frame_of_runs(runs)
     check_poolable(new)
     if not (folder / RECORDS).exists():
         return
-    old = load(folder)
+    old = load(folder, new.columns)
     if known := sorted(set(new["run"]) & set(old["run"])):
         raise UsageError(f"{folder} has these runs already: {', '.join(known[:3])}")
     check_poolable(old, new)

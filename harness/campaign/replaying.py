@@ -6,21 +6,22 @@ from harness.campaign.playing import Found, PlayTarget, diverging
 from harness.collector import collector_at_rest
 from harness.errors import RecordError, UsageError
 from harness.oracle import Judge, Kernel, Recording, parse_recording
+from harness.oracle.recording import LONGEST
+from harness.reading import lines_of
 from harness.scratch import scratch_folder
 
 
 def read_recordings(path: Path) -> list[Recording]:
     """Every trace of a file. Raises UsageError, or RecordError with its line."""
+    recordings: list[Recording] = []
     try:
-        lines = path.read_bytes().splitlines()
+        for line in lines_of(path, longest=LONGEST, unended=True):
+            recordings.append(parse_recording(line))
     except OSError as error:
         raise UsageError(f"no traces can be read from {path}: {error}") from None
-    recordings = []
-    for number, line in enumerate(lines, 1):
-        try:
-            recordings.append(parse_recording(line))
-        except (RecordError, UsageError) as error:
-            raise UsageError(f"{path}, line {number}: {error}") from None
+    except (RecordError, UsageError) as error:
+        where = f"{path}, line {len(recordings) + 1}"
+        raise UsageError(f"{where}: {error}") from None
     if not recordings:
         raise UsageError(f"{path} has no traces in it")
     return recordings

@@ -2,29 +2,39 @@
 
 import sys
 
-from harness.campaign import appended_records, campaign_folder
+from harness.campaign import RECORDS, appended_records, campaign_folder
 from harness.cli.requests import ImportRequest
-from harness.measure import Run
+from harness.measure import Run, render_record
 from harness.programs import printable
+from harness.scratch import scratch_folder
 
 
 def import_(request: ImportRequest) -> int:
     """Append foreign records to a campaign, or refuse all of them; 0."""
     # pandas takes a second to import: only what needs it waits for it.
-    from harness.campaign.importing import check_fits, read_foreign_records
+    from harness.campaign.importing import check_fits, foreign_records
 
-    records = read_foreign_records(request.records)
-    folder = campaign_folder(request.results, request.name)
-    try:
-        check_fits(records, folder)
-    except BaseException:
-        if not any(folder.iterdir()):
-            folder.rmdir()
-        raise
-    with appended_records(folder) as append:
-        for record in records:
-            append(record)
-    runs = sum(isinstance(record, Run) for record in records)
+    with scratch_folder() as scratch:
+        # All of it is looked at before any is taken, and what was looked at is taken.
+        copy = scratch / RECORDS
+        runs = []
+        count = 0
+        with open(copy, "wb") as file:
+            for record in foreign_records(request.records):
+                count += 1
+                file.write(render_record(record))
+                if isinstance(record, Run):
+                    runs.append(record)
+        folder = campaign_folder(request.results, request.name)
+        try:
+            check_fits(runs, folder)
+        except BaseException:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+            raise
+        with appended_records(folder) as append:
+            for record in foreign_records(copy):
+                append(record)
     where = printable(str(folder))
-    print(f"{runs} runs, {len(records)} records: anonvma show {where}", file=sys.stderr)
+    print(f"{len(runs)} runs, {count} records: anonvma show {where}", file=sys.stderr)
     return 0

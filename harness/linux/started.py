@@ -1,5 +1,6 @@
-"""What a process that runs next to the kernel is started with: a job, a descriptor."""
+"""What a process next to the kernel begins with: a job, a descriptor, its words."""
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Sequence
@@ -33,3 +34,13 @@ def read_job(arguments: Sequence[str]) -> tuple[bytes, int]:
         return Path(path).read_bytes(), open_descriptor(word)
     except (OSError, ValueError) as error:
         raise UsageError(f"the job cannot be read: {error!s:.300}") from None
+
+
+def say(words: str) -> None:
+    """Write a line to standard error, unheard where it cannot be kept.
+
+    It may be a file on a disk that is full: what has been measured is no worse for
+    it. Nothing stays in a buffer, which would fail as the interpreter ends.
+    """
+    with contextlib.suppress(OSError):
+        os.write(2, words.encode(errors="backslashreplace") + b"\n")

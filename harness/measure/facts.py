@@ -26,7 +26,7 @@ from harness.linux import (
     kernel_config,
     probe_anon_name,
 )
-from harness.linux.started import open_descriptor
+from harness.linux.started import open_descriptor, say
 from harness.measure.arena import CLOCK, Arena
 from harness.measure.conditions import EMULATED, ICOUNT, SILICON_HOST, Conditions
 from harness.measure.records import Unit
@@ -179,7 +179,7 @@ def main(arguments: list[str]) -> int:
             raise UsageError(f"expected a descriptor, not {len(arguments)} words")
         fd = open_descriptor(arguments[0])
     except UsageError as error:
-        print(f"facts: {error}", file=sys.stderr, flush=True)
+        say(f"facts: {error}")
         return error.status
     os.write(fd, render_facts(kernel_facts()))
     return 0

@@ -29,7 +29,7 @@ from harness.linux import (
     kernel_config,
     pin_to_one_cpu,
 )
-from harness.linux.started import read_job
+from harness.linux.started import read_job, say
 from harness.measure.arena import CLOCK
 from harness.measure.experiment import CellRequest, measure_cell
 from harness.measure.job import Job, PlannedCell, parse_job
@@ -212,10 +212,10 @@ def main(arguments: list[str]) -> int:
 
         run_job(parse_job(job), emit)
     except HarnessError as error:
-        print(f"worker: {error}", file=sys.stderr, flush=True)
+        say(f"worker: {error}")
         return error.status
     elapsed = (clock_gettime_ns(CLOCK) - started) / 1e9
-    print(f"worker: done after {elapsed:.3f} s of its clock", file=sys.stderr)
+    say(f"worker: done after {elapsed:.3f} s of its clock")
     return 0
 
 

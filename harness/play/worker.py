@@ -21,7 +21,7 @@ from harness.linux import (
     read_sysctl,
     settings_put_back,
 )
-from harness.linux.started import read_job
+from harness.linux.started import read_job, say
 from harness.play.calls import make_means
 from harness.play.job import PlayJob, parse_play_job
 from harness.play.limit import MAX_MAP_COUNT, MapCountLimit
@@ -110,7 +110,7 @@ def main(arguments: list[str]) -> int:
         job, out = read_job(arguments)
         play(parse_play_job(job), out)
     except HarnessError as error:
-        print(f"player: {error}", file=sys.stderr, flush=True)
+        say(f"player: {error}")
         return error.status
     return 0
 

@@ -21,6 +21,7 @@ Its status goes to the port of records as a record of kind "status"; a host
 that sees none knows that the guest was lost.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -110,8 +111,10 @@ def _run_worker(module: str, argv: list[str], cwd: str) -> int:
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                # Left undone, it would be the end of this process in another place.
+                with contextlib.suppress(OSError):
+                    stream.flush()
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
@@ -168,14 +171,19 @@ def main() -> None:
     try:
         code = _run(job, records)
     except OSError as error:
-        print(f"init: {error}", file=sys.stderr, flush=True)
+        _say(f"init: {error}")
         code = 127
-    sys.stdout.flush()
     os.write(records, json.dumps({"kind": "status", "code": code}).encode() + b"\n")
     _drain(records)
     if job["end"] == "poweroff":
         _libc.reboot(_POWER_OFF)
     Path("/proc/sysrq-trigger").write_text("b")
+
+
+def _say(words: str) -> None:
+    # Unheard where the console cannot be kept: its file's disk may be full.
+    with contextlib.suppress(OSError):
+        os.write(2, words.encode(errors="backslashreplace") + b"\n")
 
 
 def _credit_entropy(some: bytes) -> None:

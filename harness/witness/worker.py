@@ -31,7 +31,7 @@ from harness.linux.counters import (
     function_calls,
     vmcoreinfo,
 )
-from harness.linux.started import read_job
+from harness.linux.started import read_job, say
 from harness.measure.records import render_record
 from harness.measure.settings import map_count_up_to
 from harness.measure.store import StoreControl
@@ -155,7 +155,7 @@ def main(arguments: list[str]) -> int:
         job, out = read_job(arguments)
         witness(parse_witness_job(job), out)
     except HarnessError as error:
-        print(f"witness: {error}", file=sys.stderr, flush=True)
+        say(f"witness: {error}")
         return error.status
     return 0
 

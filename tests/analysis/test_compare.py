@@ -3,12 +3,11 @@ import random
 import pandas as pd
 import pytest
 
-from harness.analysis import frame_of_records
 from harness.analysis.compare import compare_arms, compare_campaigns
 from harness.analysis.stats import Verdict
 from harness.errors import UsageError
 from harness.measure import Record
-from tests.synthetic import run_of, whole_run
+from tests.synthetic import frame_of_records, run_of, whole_run
 
 BOOTS = 8
 

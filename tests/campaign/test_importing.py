@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.analysis import load
-from harness.campaign.importing import check_fits, read_foreign_records
+from harness.campaign.importing import check_fits, foreign_records
 from harness.cli import main
 from harness.errors import RecordError, UsageError
 from harness.measure import Record, Run, Superseded, render_record
@@ -19,6 +19,10 @@ def written(path: Path, records: Sequence[Record]) -> Path:
     return path
 
 
+def read_whole(path: Path) -> list[Record]:
+    return list(foreign_records(path))
+
+
 def run_elsewhere(name: str, **facts: object) -> Run:
     return replace(run_of(run=name), variant="host", **facts)  # type: ignore[arg-type]
 
@@ -26,7 +30,7 @@ def run_elsewhere(name: str, **facts: object) -> Run:
 def test_a_file_of_whole_runs_is_read_as_it_is(tmp_path: Path) -> None:
     records = [*whole_run(run_elsewhere("a"), [1]), *whole_run(run_elsewhere("b"), [2])]
 
-    assert read_foreign_records(written(tmp_path / "r", records)) == records
+    assert read_whole(written(tmp_path / "r", records)) == records
 
 
 def test_a_run_that_was_cut_off_keeps_its_samples_and_is_not_analysed(
@@ -70,7 +74,7 @@ def test_a_run_whose_lines_are_not_those_that_were_sealed_is_refused(
     path.write_bytes(b"".join(lines))
 
     with pytest.raises(RecordError, match=r"r:\d+: the lines of run a are not those"):
-        read_foreign_records(path)
+        read_whole(path)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +89,7 @@ def test_lines_out_of_place_are_refused(
     tmp_path: Path, records: list[Record], words: str
 ) -> None:
     with pytest.raises(RecordError, match=words):
-        read_foreign_records(written(tmp_path / "r", records))
+        read_whole(written(tmp_path / "r", records))
 
 
 def test_a_run_that_was_superseded_is_so_here_too(tmp_path: Path) -> None:
@@ -93,7 +97,7 @@ def test_a_run_that_was_superseded_is_so_here_too(tmp_path: Path) -> None:
     records = [*whole_run(run_elsewhere("a"), [1]), gone]
     path = written(tmp_path / "r", records)
 
-    assert read_foreign_records(path) == records
+    assert read_whole(path) == records
     assert main(["import", str(path), "--name", "n", "--results", str(tmp_path)]) == 0
     assert not load(tmp_path / "n")["run_valid"].any()
 
@@ -106,7 +110,7 @@ def test_a_run_is_not_superseded_before_it_ended(tmp_path: Path, at: int) -> Non
     with pytest.raises(
         RecordError, match=rf"r:{at + 1}: its run did not end before it"
     ):
-        read_foreign_records(written(tmp_path / "r", records))
+        read_whole(written(tmp_path / "r", records))
 
 
 @pytest.mark.parametrize("text", [b"", b"no newline"])
@@ -114,19 +118,19 @@ def test_a_file_without_runs_is_refused(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "r").write_bytes(text)
 
     with pytest.raises(UsageError, match="has no runs"):
-        read_foreign_records(tmp_path / "r")
+        read_whole(tmp_path / "r")
 
 
 def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
-        read_foreign_records(tmp_path / "r")
+        read_whole(tmp_path / "r")
 
 
 def test_what_is_no_record_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "r").write_bytes(b"{}\n")
 
     with pytest.raises(RecordError, match=r"r:1: .*its kind is none of"):
-        read_foreign_records(tmp_path / "r")
+        read_whole(tmp_path / "r")
 
 
 def test_runs_of_another_machine_stand_beside_those_that_are_there(
@@ -134,8 +138,8 @@ def test_runs_of_another_machine_stand_beside_those_that_are_there(
 ) -> None:
     folder = write_records(tmp_path / "c", whole_run(run_of(run="here"), [1]))
 
-    check_fits(whole_run(run_elsewhere("there"), [1]), folder)
-    check_fits(whole_run(run_elsewhere("there"), [1]), tmp_path / "new")
+    check_fits([run_elsewhere("there")], folder)
+    check_fits([run_elsewhere("there")], tmp_path / "new")
 
 
 def test_what_may_not_be_pooled_is_refused_with_what_differs(tmp_path: Path) -> None:
@@ -143,19 +147,16 @@ def test_what_may_not_be_pooled_is_refused_with_what_differs(tmp_path: Path) -> 
     other = run_elsewhere("there", cpu="0x41 0xd40")
 
     with pytest.raises(UsageError, match=r"may not be pooled: cpu differs: .*0xd40"):
-        check_fits(whole_run(other, [1]), folder)
+        check_fits([other], folder)
     with pytest.raises(UsageError, match="may not be pooled: cpu differs"):
-        check_fits(
-            [*whole_run(other, [1]), *whole_run(run_elsewhere("a"), [1])],
-            tmp_path / "new",
-        )
+        check_fits([other, run_elsewhere("a")], tmp_path / "new")
 
 
 def test_a_run_that_is_there_already_is_refused(tmp_path: Path) -> None:
-    records = whole_run(run_elsewhere("a"), [1])
+    folder = write_records(tmp_path / "c", whole_run(run_elsewhere("a"), [1]))
 
     with pytest.raises(UsageError, match="has these runs already: a"):
-        check_fits(records, write_records(tmp_path / "c", records))
+        check_fits([run_elsewhere("a")], folder)
 
 
 def test_a_run_that_was_refused_whole_is_imported_without_samples(

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis import frame_of_records, load, usable
+from harness.analysis import load, usable
 from harness.campaign import Listener, Outcome, Plan, run_plan
 from harness.campaign.appending import appended_records
 from harness.campaign.resuming import Standing, read_standing, standing_of
 from harness.errors import GuestLost
 from harness.measure import Job, Record, Run, RunEnd, Superseded
 from tests.campaign.test_execute import Emit, play_well, records_of, subject_of
-from tests.synthetic import run_of, whole_run
+from tests.synthetic import frame_of_records, run_of, whole_run
 
 PLAN = Plan(vmas=(10,), naming=("distinct:9",), boots=3, blocks=2)
 CELLS = 4

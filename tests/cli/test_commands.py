@@ -97,7 +97,7 @@ def test_records_that_are_spoilt_are_told_by_file_and_line(
     assert main(["show", str(tmp_path)]) == 3
     out, err = capsys.readouterr()
     assert out == ""
-    assert f"{tmp_path}/records.jsonl:1: not a record: not JSON" in err
+    assert f"not a record: {tmp_path}/records.jsonl:1: not JSON" in err
     assert "\x1b" not in err
 
 

@@ -25,6 +25,8 @@ OF_TYPE = {
     "path": ("", "a\0b", "x" * 5000),
 }
 CHOICE = ("", "no-such-thing", "\0", "\x1b[2J", "../../x")
+# What is read has no end, nor one line.
+ENDLESS = ("/dev/zero",)
 # Words and names are checked by the command: a row for each that has one.
 ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("doctor", "--mend"): (("extra",), ("--mend=yes",)),
@@ -67,9 +69,9 @@ ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("kselftest", "--target"): (("host",), ("nope",)),
     ("kselftest", "--arch"): (("nope",), ("aarch64", "--target", "uml")),
     ("kselftest", "--kernel"): (("missing",), ("file",)),
-    ("show", "path"): (("missing",), ("file",), (".",), ("\x1b[2J",)),
+    ("show", "path"): (("missing",), ("file",), (".",), ("\x1b[2J",), ENDLESS),
     ("show", "--results"): (("missing",), ("file",)),
-    ("import", "records"): (("missing",), ("file",), (".",), ("\x1b[2J",)),
+    ("import", "records"): (("missing",), ("file",), (".",), ("\x1b[2J",), ENDLESS),
     ("import", "--name"): (("../x", "file"), ("", "good"), ("..", "good")),
     ("import", "--results"): (("/proc/nope", "file"),),
     ("image", "--out"): (("/proc/nope",), ("file",)),
@@ -84,18 +86,19 @@ ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("agree", "--record"): (("/proc/nope/x",), (".",)),
     ("agree", "--no-shrink"): (("extra",),),
     ("agree", "--results"): (("/proc/nope",), ("file",)),
-    ("replay", "trace"): (("missing",), ("file",), (".",), ("\x1b[2J",)),
+    ("replay", "trace"): (("missing",), ("file",), (".",), ("\x1b[2J",), ENDLESS),
     ("replay", "--target"): (("nope", "file"), ("uml,qemu", "file")),
     ("replay", "--arch"): (("nope", "file"),),
     ("replay", "--kernel"): (("missing", "file"), ("file", "file")),
-    ("report", "campaign"): (("missing",), ("file",), (".",), ("\x1b[2J",)),
+    ("report", "campaign"): (("missing",), ("file",), (".",), ("\x1b[2J",), ENDLESS),
     ("report", "--out"): (("x.html", "--text", "missing"), ("/proc/nope", "missing")),
     ("report", "--text"): (("missing",),),
     ("report", "--results"): (("missing", "missing"),),
-    ("export", "campaign"): (("missing", "x"), ("file", "x"), (".", "x")),
+    ("export", "campaign"): (("missing", "x"), ("file", "x"), (".", "x"),
+                             (*ENDLESS, "x")),
     ("export", "out"): (("missing", "/proc/nope"),),
     ("export", "--results"): (("missing", "missing", "x"),),
-    ("compare", "first"): (("missing",), ("file",), (".",), ("\x1b[2J",)),
+    ("compare", "first"): (("missing",), ("file",), (".",), ("\x1b[2J",), ENDLESS),
     ("compare", "second"): (("missing", "missing"),),
     ("compare", "--variant"): (("a,b,c", "file"), ("nope", "missing")),
     ("compare", "--results"): (("missing", "missing"),),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -36,7 +37,9 @@ def one_cell(store: Store, *, vmas: int = 40, stores: tuple[Store, ...] = ()) ->
     )
 
 
-def run_worker(job: Job, folder: Path) -> tuple[int, bytes, str]:
+def run_worker(
+    job: Job, folder: Path, *, stderr: int | IO[bytes] = subprocess.PIPE
+) -> tuple[int, bytes, str]:
     """The worker's exit status, its records and its words."""
     (folder / "job.json").write_bytes(render_job(job))
     reading, writing = os.pipe()
@@ -44,7 +47,7 @@ def run_worker(job: Job, folder: Path) -> tuple[int, bytes, str]:
         done = subprocess.Popen(
             [sys.executable, "-m", "harness.measure.worker",
              str(folder / "job.json"), str(writing)],
-            pass_fds=(writing,), stderr=subprocess.PIPE, text=True,
+            pass_fds=(writing,), stderr=stderr, text=True,
         )  # fmt: skip
         os.close(writing)
         records = pipe.read()
@@ -69,6 +72,21 @@ def test_an_unnamed_cell_is_measured_on_any_kernel(here: Store, tmp_path: Path) 
     assert [s.order for s in samples] == list(range(5))
     assert all(s.value > 0 for s in samples)
     assert all(a.began <= b.began for a, b in itertools.pairwise(samples))
+
+
+@pytest.mark.slow
+def test_a_worker_whose_words_nobody_can_keep_ends_as_any_other(
+    here: Store, tmp_path: Path
+) -> None:
+    """As where its console is a file on a disk that is full."""
+    other = Store.REFCOUNTED if here is Store.ABSENT else Store.ABSENT
+    with open("/dev/full", "wb") as full:
+        status, text, _ = run_worker(one_cell(here), tmp_path, stderr=full)
+        refused, _, _ = run_worker(one_cell(other), tmp_path, stderr=full)
+
+    assert status == 0
+    assert isinstance(parse_record(text.splitlines()[-1]), RunEnd)
+    assert refused == 4
 
 
 @pytest.mark.slow

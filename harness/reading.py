@@ -1,0 +1,39 @@
+"""A file of lines, a piece at a time: in memory is a piece, or the longest line.
+
+It may be anything that can be read: a pipe, or a device that never ends.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+BLOCK = 4 << 20
+
+
+def chunks_of(
+    path: Path, *, longest: int, block: int = BLOCK, unended: bool = False
+) -> Iterator[bytes]:
+    """Chunks of whole lines with their newlines, ``block`` bytes or a line more.
+
+    A last line without its newline, as a full disk leaves it, is left out, or with
+    ``unended`` given one. Where a line is longer than ``longest`` bytes a chunk with
+    more than that of it is the last: who reads it tells. Raises OSError.
+    """
+    with open(path, "rb", buffering=0) as file:
+        begun = b""
+        while more := file.read(block):
+            cut = more.rfind(b"\n") + 1
+            if cut:
+                yield begun + more[:cut]
+                begun = b""
+            begun += more[cut:]
+            if len(begun) > longest:
+                yield begun + b"\n"
+                return
+        if begun and unended:
+            yield begun + b"\n"
+
+
+def lines_of(path: Path, *, longest: int, unended: bool = False) -> Iterator[bytes]:
+    """The same, as lines without their newlines."""
+    for chunk in chunks_of(path, longest=longest, unended=unended):
+        yield from chunk.split(b"\n")[:-1]
