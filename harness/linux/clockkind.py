@@ -8,7 +8,7 @@ each instruction both of a chain of multiplications and of a bare countdown.
 
 import ctypes
 import mmap
-import platform
+import os
 import time
 
 _ROUNDS = 5
@@ -40,7 +40,7 @@ def counts_instructions(clock: int) -> bool:
     be made executable.
     """
     try:
-        loops = _LOOPS[platform.machine()]
+        loops = _LOOPS[os.uname().machine]
         rates = [_nanoseconds_a_turn(code, clock) / turn for code, turn in loops]
     except (KeyError, OSError):
         return False

@@ -4,7 +4,7 @@ Numbers that the standard library has (``mmap``, ``os``, ``signal``) are taken
 from there.
 """
 
-import platform
+import os
 
 # include/uapi/linux/prctl.h
 PR_SET_VMA = 0x53564D41
@@ -41,7 +41,7 @@ _SYSCALLS = {
 
 def syscall_number(name: str) -> int:
     """The number of a system call on this machine; KeyError on a foreign one."""
-    return _SYSCALLS[platform.machine()][name]
+    return _SYSCALLS[os.uname().machine][name]
 
 
 # include/uapi/linux/fs.h: PROCMAP_QUERY = _IOWR('f', 17, struct procmap_query)

@@ -7,7 +7,6 @@ as one line of JSON to file descriptor FD.
 import contextlib
 import json
 import os
-import platform
 import re
 import statistics
 import sys
@@ -84,13 +83,14 @@ def kernel_facts() -> KernelFacts:
     """Ask the running kernel."""
     probe = probe_anon_name()
     config = kernel_config()
+    kernel = os.uname()
     stores: tuple[Store, ...] = (Store.ABSENT,)
     if probe.support is AnonNameSupport.SUPPORTED:
         both = (Store.REFCOUNTED, Store.STRDUP)
         stores = both if has_switch() else (probe_store(),)
     return KernelFacts(
-        release=platform.release(),
-        machine=platform.machine(),
+        release=kernel.release,
+        machine=kernel.machine,
         support=probe.support.value,
         reason=probe.reason,
         stores=stores,

@@ -7,10 +7,8 @@ records go to file descriptor FD, words to standard error.
 
 import hashlib
 import os
-import platform
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -112,7 +110,7 @@ def _run_cell_apart(request: CellRequest) -> None:
             die_with_parent()
             code = _run_cell(request)
         except BaseException:
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
             sys.stderr.flush()
         finally:
             os._exit(code)
@@ -150,6 +148,7 @@ def describer(
     build_id = kernel_build_id()
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     step = clock_step(CLOCK)
+    kernel = os.uname()
     with fifo_without_children() as fifo:
         pass
 
@@ -180,12 +179,12 @@ def describer(
             clock="CLOCK_MONOTONIC",
             unit=conditions.unit.value,
             clock_step=step,
-            machine=platform.machine(),
+            machine=kernel.machine,
             cpu=cpu_name(),
             pinned_cpu=cpu,
             fifo=fifo,
-            kernel_release=platform.release(),
-            kernel_version=platform.version(),
+            kernel_release=kernel.release,
+            kernel_version=kernel.version,
             build_id=build_id,
             config_sha256=digest,
             settle_ms=conditions.settle_ms,
@@ -193,7 +192,7 @@ def describer(
             settings=" ".join(f"{n}={value}" for n, value in conditions.settings),
             map_count=map_count,
             max_map_count=max_map_count,
-            python=platform.python_version(),
+            python=sys.version.split()[0],
             harness=harness.__version__,
             launched=job.launched,
         )
