@@ -1,12 +1,14 @@
-"""A file of lines, a piece at a time: in memory is a piece, or the longest line.
+"""Files that may be anything: a pipe, or a device that never ends.
 
-It may be anything that can be read: a pipe, or a device that never ends.
+Of a file of lines a piece is in memory, or the longest line; a small one is small.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
 BLOCK = 4 << 20
+# What a person writes, or a command of ours about itself, has a few hundred.
+_SMALL = 1 << 20
 
 
 def chunks_of(
@@ -37,3 +39,12 @@ def lines_of(path: Path, *, longest: int, unended: bool = False) -> Iterator[byt
     """The same, as lines without their newlines."""
     for chunk in chunks_of(path, longest=longest, unended=unended):
         yield from chunk.split(b"\n")[:-1]
+
+
+def read_small(path: Path) -> str:
+    """All of a file that is small. Raises OSError; ValueError for any other."""
+    with open(path, "rb") as file:
+        content = file.read(_SMALL + 1)
+    if len(content) > _SMALL:
+        raise ValueError(f"it has more than {_SMALL} B")
+    return content.decode()

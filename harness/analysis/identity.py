@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from harness.analysis.frames import stream_parquet
 from harness.analysis.parquet import FAULTS, shown
 from harness.errors import UsageError
+from harness.reading import read_small
 
 _KEY = b"anonvma"
 _MOST_MARGIN = 1e9
@@ -77,7 +78,7 @@ def _checked(told: dict[str, Any]) -> Identity:
 
 
 def _of_folder(folder: Path) -> dict[str, Any]:
-    document = json.loads((folder / "plan.json").read_text())
+    document = json.loads(read_small(folder / "plan.json"))
     with open(folder / "records.jsonl", "rb") as records:
         digest = hashlib.file_digest(records, "sha256")
     return {

@@ -11,6 +11,7 @@ import harness
 from harness.campaign.appending import RECORDS
 from harness.campaign.plan import Plan
 from harness.errors import UsageError
+from harness.reading import read_small
 
 _PLAN = "plan.json"
 
@@ -91,7 +92,7 @@ def keep_plan(folder: Path, plan: Plan, argv: Sequence[str]) -> None:
 def _read_plan(path: Path) -> dict[str, Any]:
     try:
         # Any: checked here as far as it is used.
-        kept: Any = json.loads(path.read_text())
+        kept: Any = json.loads(read_small(path))
         if type(kept["plan"]["boots"]) is not int or type(kept["began"]) is not str:
             raise TypeError("boots are a number, began is a time")
     except (ValueError, KeyError, TypeError, RecursionError) as error:

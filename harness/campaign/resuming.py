@@ -13,6 +13,8 @@ from pathlib import Path
 from harness.campaign.plan import Plan
 from harness.campaign.subjects import Subject
 from harness.measure import Record, Run, RunEnd, Superseded, parse_record
+from harness.measure.records import LONGEST
+from harness.reading import lines_of
 
 _SAMPLE = b'{"kind":"sample"'
 
@@ -61,7 +63,6 @@ def standing_of(
 def _records_but_samples(path: Path) -> Iterator[Record]:
     if not path.exists():
         return
-    with open(path, "rb") as file:
-        for line in file:
-            if not line.startswith(_SAMPLE):
-                yield parse_record(line)
+    for line in lines_of(path, longest=LONGEST):
+        if len(line) > LONGEST or not line.startswith(_SAMPLE):
+            yield parse_record(line)

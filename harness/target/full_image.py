@@ -22,6 +22,7 @@ from harness.arch import Arch, arch_named
 from harness.errors import EnvironmentFault, UsageError
 from harness.paths import kernels_dir, package_dir
 from harness.programs import run_logged, tail_of
+from harness.reading import read_small
 from harness.scratch import scratch_folder
 from harness.target.cpio import CpioEntry, file_entry, folder_entry, render_cpio
 from harness.target.rootfs import (
@@ -63,7 +64,7 @@ class Image:
 def read_image(folder: Path) -> Image:
     """An image that ``make_image`` made; UsageError for anything else."""
     try:
-        facts = json.loads((folder / "image.json").read_text())
+        facts = json.loads(read_small(folder / "image.json"))
         arch = arch_named(str(facts["arch"]))
         if not arch.qemu_package:
             raise ValueError("QEMU runs images, User-Mode Linux does not")

@@ -82,6 +82,13 @@ def test_a_plan_that_is_none_is_one_error(tmp_path: Path, text: str) -> None:
         keep_plan(tmp_path, Plan(), [])
 
 
+def test_a_plan_without_an_end_is_not_read_to_it(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").symlink_to("/dev/zero")
+
+    with pytest.raises(UsageError, match=r"plan\.json is not the plan of a campaign"):
+        keep_plan(tmp_path, Plan(), [])
+
+
 def test_another_plan_is_refused_with_what_differs(tmp_path: Path) -> None:
     keep_plan(tmp_path, Plan(), [])
     other = replace(Plan(), vmas=(7,), repetitions=3, seed=9)

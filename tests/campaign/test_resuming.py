@@ -10,10 +10,11 @@ from harness.analysis import load, usable
 from harness.campaign import Listener, Outcome, Plan, run_plan
 from harness.campaign.appending import appended_records
 from harness.campaign.resuming import Standing, read_standing, standing_of
-from harness.errors import GuestLost
-from harness.measure import Job, Record, Run, RunEnd, Superseded
+from harness.errors import GuestLost, RecordError
+from harness.measure import Job, Record, Run, RunEnd, Superseded, render_record
+from harness.measure.records import LONGEST
 from tests.campaign.test_execute import Emit, play_well, records_of, subject_of
-from tests.synthetic import frame_of_records, run_of, whole_run
+from tests.synthetic import frame_of_records, run_of, samples_of, whole_run
 
 PLAN = Plan(vmas=(10,), naming=("distinct:9",), boots=3, blocks=2)
 CELLS = 4
@@ -88,6 +89,15 @@ def test_runs_of_other_kernels_and_places_finish_nothing(fact: str, value: str) 
     found = standing(block_of("a", 0, 0, facts={fact: value}))
 
     assert found == Standing()
+
+
+def test_records_without_an_end_are_not_read_to_it(tmp_path: Path) -> None:
+    sample = render_record(samples_of(run_of(), [1])[0]).rstrip()
+    (tmp_path / "long").write_bytes(sample + b" " * LONGEST)
+
+    for path in (Path("/dev/zero"), tmp_path / "long"):
+        with pytest.raises(RecordError, match="longer than"):
+            read_standing(path, PLAN, [SUBJECT])
 
 
 def run_here(folder: Path, guest: object, plan: Plan = PLAN) -> Outcome:

@@ -26,7 +26,7 @@ OF_TYPE = {
 }
 CHOICE = ("", "no-such-thing", "\0", "\x1b[2J", "../../x")
 # What is read has no end, nor one line.
-ENDLESS = ("/dev/zero",)
+ENDLESS = (("/dev/zero",), ("endless",))
 # Words and names are checked by the command: a row for each that has one.
 ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("doctor", "--mend"): (("extra",), ("--mend=yes",)),
@@ -38,7 +38,8 @@ ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("boot", "--target"): (("nope",), ("host",), ("uml,qemu",), ("\x1b[2J",)),
     ("boot", "--arch"): (("nope",), ("x86_64,aarch64",), ("x86_64", "--target", "uml")),
     ("boot", "--kernel"): (("missing",), ("file",), (".",)),
-    ("boot", "--image"): (("missing", "--", "true"), ("file", "--", "true")),
+    ("boot", "--image"): (("missing", "--", "true"), ("file", "--", "true"),
+                          ("endless", "--", "true")),
     ("boot", "--share"): ((".", "--", "true"),
                           ("missing", "--target", "uml", "--", "true")),
     ("boot", "command"): ((),),
@@ -69,9 +70,9 @@ ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("kselftest", "--target"): (("host",), ("nope",)),
     ("kselftest", "--arch"): (("nope",), ("aarch64", "--target", "uml")),
     ("kselftest", "--kernel"): (("missing",), ("file",)),
-    ("show", "path"): (("missing",), ("file",), (".",), ("\x1b[2J",), ENDLESS),
+    ("show", "path"): (("missing",), ("file",), (".",), ("\x1b[2J",), *ENDLESS),
     ("show", "--results"): (("missing",), ("file",)),
-    ("import", "records"): (("missing",), ("file",), (".",), ("\x1b[2J",), ENDLESS),
+    ("import", "records"): (("missing",), ("file",), (".",), ("\x1b[2J",), *ENDLESS),
     ("import", "--name"): (("../x", "file"), ("", "good"), ("..", "good")),
     ("import", "--results"): (("/proc/nope", "file"),),
     ("image", "--out"): (("/proc/nope",), ("file",)),
@@ -86,19 +87,19 @@ ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("agree", "--record"): (("/proc/nope/x",), (".",)),
     ("agree", "--no-shrink"): (("extra",),),
     ("agree", "--results"): (("/proc/nope",), ("file",)),
-    ("replay", "trace"): (("missing",), ("file",), (".",), ("\x1b[2J",), ENDLESS),
+    ("replay", "trace"): (("missing",), ("file",), (".",), ("\x1b[2J",), *ENDLESS),
     ("replay", "--target"): (("nope", "file"), ("uml,qemu", "file")),
     ("replay", "--arch"): (("nope", "file"),),
     ("replay", "--kernel"): (("missing", "file"), ("file", "file")),
-    ("report", "campaign"): (("missing",), ("file",), (".",), ("\x1b[2J",), ENDLESS),
+    ("report", "campaign"): (("missing",), ("file",), (".",), ("\x1b[2J",), *ENDLESS),
     ("report", "--out"): (("x.html", "--text", "missing"), ("/proc/nope", "missing")),
     ("report", "--text"): (("missing",),),
     ("report", "--results"): (("missing", "missing"),),
     ("export", "campaign"): (("missing", "x"), ("file", "x"), (".", "x"),
-                             (*ENDLESS, "x")),
+                             ("/dev/zero", "x"), ("endless", "x")),
     ("export", "out"): (("missing", "/proc/nope"),),
     ("export", "--results"): (("missing", "missing", "x"),),
-    ("compare", "first"): (("missing",), ("file",), (".",), ("\x1b[2J",), ENDLESS),
+    ("compare", "first"): (("missing",), ("file",), (".",), ("\x1b[2J",), *ENDLESS),
     ("compare", "second"): (("missing", "missing"),),
     ("compare", "--variant"): (("a,b,c", "file"), ("nope", "missing")),
     ("compare", "--results"): (("missing", "missing"),),
@@ -158,6 +159,9 @@ def caged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     before = signal.getsignal(signal.SIGTERM)
     (tmp_path / "file").write_text("\x1b[2Jno record, no TOML\n")
     (tmp_path / "good").write_text("")
+    (tmp_path / "endless").mkdir()
+    for name in ("plan.json", "records.jsonl", "image.json"):
+        (tmp_path / "endless" / name).symlink_to("/dev/zero")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(subprocess, "Popen", refuse)
     monkeypatch.setattr(os, "fork", refuse)
