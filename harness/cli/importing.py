@@ -12,6 +12,7 @@ from harness.scratch import scratch_folder
 def import_(request: ImportRequest) -> int:
     """Append foreign records to a campaign, or refuse all of them; 0."""
     # pandas takes a second to import: only what needs it waits for it.
+    from harness.analysis.frames import records_of
     from harness.campaign.importing import check_fits, foreign_records
 
     with scratch_folder() as scratch:
@@ -33,7 +34,7 @@ def import_(request: ImportRequest) -> int:
                 folder.rmdir()
             raise
         with appended_records(folder) as append:
-            for record in foreign_records(copy):
+            for record in records_of(copy):
                 append(record)
     where = printable(str(folder))
     print(f"{len(runs)} runs, {count} records: anonvma show {where}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """Records from elsewhere: taken whole, or refused with the reason."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from harness.analysis import load
 from harness.campaign.importing import check_fits, foreign_records
 from harness.cli import main
 from harness.errors import RecordError, UsageError
-from harness.measure import Record, Run, Superseded, render_record
+from harness.measure import Record, Run, RunEnd, Superseded, render_record
 from tests.synthetic import run_of, samples_of, sealed, whole_run, write_records
 
 
@@ -75,6 +76,20 @@ def test_a_run_whose_lines_are_not_those_that_were_sealed_is_refused(
 
     with pytest.raises(RecordError, match=r"r:\d+: the lines of run a are not those"):
         read_whole(path)
+
+
+def test_lines_that_somebody_else_wrote_are_sealed_as_they_are(tmp_path: Path) -> None:
+    """JSON may have spaces; what is kept is written as ours is."""
+    *records, end = whole_run(run_elsewhere("a"), [5])
+    theirs = [line.replace(b",", b", ") for line in map(render_record, records)]
+    assert isinstance(end, RunEnd)
+    sealed_by_them = hashlib.sha256(b"".join(theirs)).hexdigest()
+    last = render_record(replace(end, seal=sealed_by_them))
+    (tmp_path / "r").write_bytes(b"".join([*theirs, last]))
+
+    assert main(["import", str(tmp_path / "r"), "--results", str(tmp_path / "x")]) == 0
+    (kept,) = (tmp_path / "x").rglob("records.jsonl")
+    assert kept.read_bytes() == b"".join([*map(render_record, records), last])
 
 
 @pytest.mark.parametrize(
