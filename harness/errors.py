@@ -7,6 +7,7 @@ mistake, 3 the environment's, 4 not supported by this kernel or host.
 
 # What is no line of ours may be as long as a file, and what is said of it too.
 _SHOWN, _MOST_WHY = 300, 3000
+_MOST_CONSOLE, _MOST_LINES = 20_000, 200
 
 
 def _shown(line: bytes | str) -> str:
@@ -71,7 +72,9 @@ class GuestError(HarnessError):
     """A guest did not finish its job; ``console`` is the end of its console."""
 
     def __init__(self, what: str, console: str) -> None:
-        shown = "\n".join(f"  | {line}" for line in console.splitlines())
+        # Whoever hands it over, what a guest says may be as long as it likes.
+        lines = console[-_MOST_CONSOLE:].splitlines()[-_MOST_LINES:]
+        shown = "\n".join(f"  | {line}" for line in lines)
         super().__init__(f"{what}\nlast lines of its console:\n{shown or '  (empty)'}")
         self.what = what
         self.console = console

@@ -102,7 +102,7 @@ class Playing:
         if not self.done:
             said = "\n".join(
                 printable(line.decode(errors="replace"))
-                for line in self._pending.splitlines()
+                for line in self._pending[:_SHOWN].splitlines()
             )
             raise GuestError(f"the player ended early, with status {status}", said)
 

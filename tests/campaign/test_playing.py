@@ -221,6 +221,18 @@ def test_a_player_that_ends_early_is_an_error_with_its_last_words(
     assert "\x1b" not in raised.value.console
 
 
+def test_a_line_that_the_player_did_not_end_is_shown_as_far_as_it_helps(
+    console: Path,
+) -> None:
+    """Its own ends of lines are many, as JSON may have them between its words."""
+    target = ModelTarget(before=lambda index: b'{"a":\r' * 10_000, status=1)
+
+    with pytest.raises(GuestError, match="ended early") as raised:
+        play(target, [GOOD], console)
+
+    assert len(str(raised.value)) < 32_000
+
+
 def test_output_that_stops_inside_a_line_is_an_early_end(console: Path) -> None:
     target = ModelTarget(before=lambda index: b'{"trace": 0, "from": 0, "se', status=1)
 
