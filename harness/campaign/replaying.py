@@ -12,7 +12,7 @@ from harness.scratch import scratch_folder
 
 
 def read_recordings(path: Path) -> list[Recording]:
-    """Every trace of a file. Raises UsageError, or RecordError with its line."""
+    """Every trace of a file. Raises UsageError, with the line of what is none."""
     recordings: list[Recording] = []
     try:
         for line in lines_of(path, longest=LONGEST, unended=True):

@@ -33,6 +33,7 @@
 
 #define PAGE 4096L
 #define REST_EVERY 512
+#define LONGEST 79
 #define LENGTHS 8
 
 static void fail(const char *what)
@@ -202,11 +203,14 @@ static void pin(void)
 
 int main(int argc, char **argv)
 {
-	long n[LENGTHS + 8] = { 0 };
+	long n[LENGTHS + 5] = { 0 };
 	const char *what = argc > 2 ? argv[1] : "";
 
 	for (int i = 2; i < argc && i < LENGTHS + 7; i++)
 		n[i - 2] = atol(argv[i]);
+	for (int i = strcmp(what, "name") ? 7 : 3; i < argc; i++)
+		if (i >= LENGTHS + 7 || n[i - 2] < 0 || n[i - 2] > LONGEST)
+			n[0] = 0;
 	if (n[0] < 1) {
 		fputs("arena name|build|fork VMAS ...\n", stderr);
 		return 2;
