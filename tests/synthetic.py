@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+import harness
 from harness.analysis.gathering import Gathering
 from harness.analysis.lines import block_of
 from harness.analysis.pieces import frame_of
@@ -46,7 +47,8 @@ def run_of(
         build_id=f"id of {variant} {base}", config_sha256=f"sha of {variant} {base}",
         settle_ms=2000, rest_ms=50, settings="vm.x=1",
         map_count=64 + vmas, max_map_count=65530,
-        python="3.11.2", harness="0.1.0", launched="2026-01-01T00:00:00+00:00",
+        python="3.11.2", harness=harness.__version__,
+        launched="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
 
 

@@ -13,7 +13,6 @@ from harness.analysis.effects import (
     unnamed_table,
 )
 from harness.analysis.frames import (
-    MUST_MATCH,
     check_poolable,
     frame_of_runs,
     load,
@@ -25,7 +24,6 @@ from harness.analysis.frames import (
 from harness.analysis.vmas import maps_frame
 
 __all__ = [
-    "MUST_MATCH",
     "PUBLISHED_PERCENT",
     "PUBLISHED_VMAS",
     "TABLE_COLUMNS",

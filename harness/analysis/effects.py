@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from harness.analysis.frames import KERNEL, MUST_MATCH, plain
+from harness.analysis.frames import plain
 from harness.analysis.processes import BOOT, LAYOUT, NAMING, PLACE, processes
+from harness.pooling import KERNEL, MUST_MATCH
 
 # v8 of the series, cover letter (2021-08-27): fork of 64K named VMAs, in percent
 # over unnamed, by pages written per VMA.

@@ -36,15 +36,8 @@ from harness.analysis.pieces import frame_of
 from harness.errors import RecordError, UsageError
 from harness.measure import Record, Run, Status, parse_record
 from harness.measure.records import LONGEST
+from harness.pooling import KERNEL, MUST_MATCH
 from harness.reading import lines_of
-
-# A kernel, and where it runs on which clock; and the facts that must then be the
-# same for two runs to be pooled.
-KERNEL = ("variant", "base", "target", "machine", "accelerator", "unit")
-MUST_MATCH = (
-    "build_id", "config_sha256", "kernel_release", "cpu", "clock",
-    "settle_ms", "rest_ms", "settings", "harness", "python",
-)  # fmt: skip
 
 
 def load(path: Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:

@@ -7,6 +7,7 @@ anything is added; what a full disk lets through of a line is taken back.
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -40,6 +41,28 @@ def appended_records(
         yield append
     finally:
         os.close(fd)
+
+
+def append_file(folder: Path, file: Path) -> None:
+    """Append a file of whole records: all of them, or none whenever we are killed.
+
+    For within ``appended_records``, which keeps others away meanwhile. Raises
+    EnvironmentFault where they cannot be kept.
+    """
+    path = folder / RECORDS
+    new = path.with_name(f".{RECORDS}.new")
+    try:
+        with open(new, "wb") as both:
+            for part in (path, file):
+                with open(part, "rb") as some:
+                    shutil.copyfileobj(some, both)
+        new.replace(path)
+    except OSError as error:
+        raise EnvironmentFault(
+            f"nothing was added to {path}: {error.strerror}"
+        ) from None
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _open_locked(path: Path) -> int:

@@ -11,11 +11,18 @@ from pathlib import Path
 
 import psutil
 
+import harness
 from harness.campaign.appending import RECORDS
 from harness.campaign.plan import Plan
 from harness.campaign.resuming import Standing, read_standing
 from harness.campaign.subjects import Subject
-from harness.errors import BadRecord, CheckFailed, Stopped, UnsupportedError
+from harness.errors import (
+    BadRecord,
+    CheckFailed,
+    Stopped,
+    UnsupportedError,
+    UsageError,
+)
 from harness.measure import (
     Job,
     PlannedCell,
@@ -26,6 +33,7 @@ from harness.measure import (
     Superseded,
     Unit,
 )
+from harness.pooling import why_not_pooled
 from harness.programs import tail_of
 from harness.silicon import silicon_clock_held
 from harness.target import memory_mib
@@ -77,8 +85,11 @@ def run_plan(
     stop = threading.Event()
     by_name = {subject.name: subject for subject in subjects}
     standing = read_standing(folder / RECORDS, plan, subjects)
-    for run in standing.left:
-        append(Superseded(run=run, reason="its guest did not finish the block"))
+    for run in standing.kept.values():
+        # Known before anything is marked or booted; of the rest a guest must tell.
+        _check_poolable(folder, run, replace(run, harness=harness.__version__))
+    for left in standing.left:
+        append(Superseded(run=left, reason="its guest did not finish the block"))
     jobs, kept = _jobs(plan, folder.name, by_name, standing)
     planned = kept + sum(len(job.cells) for job in jobs)
     if kept:
@@ -97,7 +108,7 @@ def run_plan(
         console = folder / f"console-{job.session}-{job.boot}.txt"
         subject.target(stop).run_job(
             replace(job, launched=launched),
-            tally.listen_to(job, subject, console),
+            tally.listen_to(job, subject, console, standing.kept.get(subject.name)),
             console,
         )
 
@@ -164,15 +175,20 @@ class _Tally:
         self._invalid: list[str] = []
 
     def listen_to(
-        self, job: Job, subject: Subject, console: Path
+        self, job: Job, subject: Subject, console: Path, kept: Run | None
     ) -> Callable[[Record], None]:
-        """The function that takes the records of one boot."""
+        """The function that takes the records of one boot.
+
+        ``kept`` is a run that was kept of an earlier one, which they must match.
+        """
         expected = _Expected(job, console)
 
         def listen(record: Record) -> None:
             cell = expected.take(record)
             if isinstance(record, Run):
                 _check_kernel(record, subject)
+                if kept is not None:
+                    _check_poolable(console.parent, kept, record)
             with self._lock:
                 self._append(record)
                 if isinstance(record, RunEnd):
@@ -287,6 +303,14 @@ def _check_kernel(run: Run, subject: Subject) -> None:
             f"that ends in {subject.release_end} and configuration "
             f"{subject.config_sha256}, it says {run.kernel_release} and "
             f"{run.config_sha256}"
+        )
+
+
+def _check_poolable(folder: Path, kept: Run, run: Run) -> None:
+    if why := why_not_pooled(kept, run):
+        raise UsageError(
+            f"{folder} cannot be gone on with: what it has of {kept.variant} may not "
+            f"be pooled with what is measured now, as {why}; choose another name"
         )
 
 

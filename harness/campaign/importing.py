@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness.analysis import check_poolable, frame_of_runs, load
+from harness.analysis import check_poolable, frame_of_runs
 from harness.campaign.appending import RECORDS
+from harness.campaign.resuming import records_but_samples
 from harness.errors import RecordError, UsageError
 from harness.measure import Record, Run, RunEnd, Superseded, parse_record
 from harness.measure.records import LONGEST
@@ -72,9 +73,8 @@ def check_fits(runs: Sequence[Run], folder: Path) -> None:
     """
     new = frame_of_runs(runs)
     check_poolable(new)
-    if not (folder / RECORDS).exists():
-        return
-    old = load(folder, new.columns)
+    there = records_but_samples(folder / RECORDS)
+    old = frame_of_runs(record for record in there if isinstance(record, Run))
     if known := sorted(set(new["run"]) & set(old["run"])):
         raise UsageError(f"{folder} has these runs already: {', '.join(known[:3])}")
     check_poolable(old, new)

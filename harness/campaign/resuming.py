@@ -5,62 +5,106 @@ it. What a guest that is gone left of a block stays in the records and is marked
 as superseded, as the block is measured again.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.campaign.plan import Plan
 from harness.campaign.subjects import Subject
-from harness.measure import Record, Run, RunEnd, Superseded, parse_record
+from harness.measure import Count, Record, Run, RunEnd, Superseded, parse_record
 from harness.measure.records import LONGEST
 from harness.reading import lines_of
+from harness.workload import Cell
 
 _SAMPLE = b'{"kind":"sample"'
+# Which cell a run is of, as its record says it.
+_Key = tuple[str, int, int, int, str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """``finished`` are (kernel, boot, block); ``left`` the valid runs of others."""
+    """``finished`` are (kernel, boot, block); ``left`` the valid runs of others.
+
+    ``kept`` has a run of what each kernel has finished: those to come are pooled
+    with it.
+    """
 
     finished: frozenset[tuple[str, int, int]] = frozenset()
     left: tuple[str, ...] = ()
+    kept: dict[str, Run] = field(default_factory=dict)
 
 
 def read_standing(path: Path, plan: Plan, subjects: Sequence[Subject]) -> Standing:
     """The standing of a campaign, from its records; RecordError for a bad one."""
-    return standing_of(_records_but_samples(path), plan, subjects)
+    return standing_of(records_but_samples(path), plan, subjects)
 
 
 def standing_of(
     records: Iterable[Record], plan: Plan, subjects: Sequence[Subject]
 ) -> Standing:
-    """The standing of a plan on some kernels, from records of these and of others."""
+    """The standing of a plan on some kernels, from records of these and of others.
+
+    Runs of no cell of the plan, which somebody imported, are others too, and so are
+    those that ``truth`` made, which took no samples.
+    """
     by_name = {subject.name: subject for subject in subjects}
-    measured: dict[tuple[str, str, int, int], list[str]] = defaultdict(list)
-    block_of: dict[str, tuple[str, str, int, int]] = {}
+    wanted = {
+        subject.name: Counter(map(_key_of_cell, plan.cells(subject.stores)))
+        for subject in subjects
+    }
+    begun: dict[str, Run] = {}
+    measured: dict[tuple[str, str, int, int], dict[str, Run]] = defaultdict(dict)
     for record in records:
         match record:
-            case Run():
-                subject = by_name.get(record.variant)
-                if subject is not None and subject.has_run(record):
-                    block_of[record.run] = (
-                        record.variant, record.session, record.boot, record.block,
-                    )  # fmt: skip
-            case RunEnd(run=run, valid=True) if run in block_of:
-                measured[block_of[run]].append(run)
-            case Superseded(run=run) if run in block_of:
-                measured[block_of[run]].remove(run)
-    finished, left = set(), []
+            case Run(run=run, variant=name):
+                if (
+                    name in by_name
+                    and by_name[name].has_run(record)
+                    and _key_of_run(record) in wanted[name]
+                ):
+                    begun[run] = record
+            case Count(run=run):
+                begun.pop(run, None)
+            case RunEnd(run=run, valid=True) if run in begun:
+                measured[_block_of(begun[run])][run] = begun[run]
+            case Superseded(run=run) if run in begun:
+                measured[_block_of(begun[run])].pop(run, None)
+    finished, kept = set(), {}
+    left: list[str] = []
     for (name, _, boot, block), runs in measured.items():
-        if len(runs) == len(plan.cells(by_name[name].stores)):
+        if Counter(map(_key_of_run, runs.values())) == wanted[name]:
             finished.add((name, boot, block))
+            kept[name] = next(iter(runs.values()))
         else:
             left += runs
-    return Standing(finished=frozenset(finished), left=tuple(left))
+    return Standing(finished=frozenset(finished), left=tuple(left), kept=kept)
 
 
-def _records_but_samples(path: Path) -> Iterator[Record]:
+def _block_of(run: Run) -> tuple[str, str, int, int]:
+    return run.variant, run.session, run.boot, run.block
+
+
+def _key_of_run(run: Run) -> _Key:
+    return (
+        run.store, run.vmas, run.vma_pages, run.written_pages,
+        run.naming, run.name_length,
+    )  # fmt: skip
+
+
+def _key_of_cell(cell: Cell) -> _Key:
+    layout, naming = cell.layout, cell.naming
+    return (
+        cell.store.value, layout.vmas, layout.vma_pages, layout.written_pages,
+        naming.kind.value, naming.length,
+    )  # fmt: skip
+
+
+def records_but_samples(path: Path) -> Iterator[Record]:
+    """The records of a campaign, of which samples are the many; none without a file.
+
+    Raises RecordError for a line that is none.
+    """
     if not path.exists():
         return
     for line in lines_of(path, longest=LONGEST):

@@ -2,7 +2,13 @@
 
 import sys
 
-from harness.campaign import RECORDS, appended_records, campaign_folder
+from harness.campaign import (
+    RECORDS,
+    append_file,
+    appended_records,
+    campaign_folder,
+    remove_empty_campaign,
+)
 from harness.cli.requests import ImportRequest
 from harness.measure import Run, render_record
 from harness.programs import printable
@@ -12,7 +18,6 @@ from harness.scratch import scratch_folder
 def import_(request: ImportRequest) -> int:
     """Append foreign records to a campaign, or refuse all of them; 0."""
     # pandas takes a second to import: only what needs it waits for it.
-    from harness.analysis.frames import records_of
     from harness.campaign.importing import check_fits, foreign_records
 
     with scratch_folder() as scratch:
@@ -27,15 +32,13 @@ def import_(request: ImportRequest) -> int:
                 if isinstance(record, Run):
                     runs.append(record)
         folder = campaign_folder(request.results, request.name)
-        try:
-            check_fits(runs, folder)
-        except BaseException:
-            if not any(folder.iterdir()):
-                folder.rmdir()
-            raise
-        with appended_records(folder) as append:
-            for record in records_of(copy):
-                append(record)
+        with appended_records(folder):
+            try:
+                check_fits(runs, folder)
+                append_file(folder, copy)
+            except BaseException:
+                remove_empty_campaign(folder)
+                raise
     where = printable(str(folder))
     print(f"{len(runs)} runs, {count} records: anonvma show {where}", file=sys.stderr)
     return 0

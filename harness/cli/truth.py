@@ -1,9 +1,8 @@
 """The command that looks into a kernel's memory: anonvma truth."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
-from pathlib import Path
 
 from rich import box
 from rich.table import Table
@@ -23,6 +22,7 @@ from harness.cli.words import count, count_from_0, words
 from harness.errors import HarnessError, UsageError
 from harness.kbuild import build_kernel, readable, variant_named, variant_names
 from harness.kbuild.variant import patch_paths
+from harness.measure import Record
 from harness.programs import printable
 from harness.target import QemuTarget, guest_root
 from harness.workload import NamingKind, Store
@@ -94,20 +94,24 @@ def truth_request(
 def truth_(request: TruthRequest) -> int:
     """Hold kernels to account, one after the other; 1 when one differs."""
     folder = campaign_folder(request.results, request.name)
-    try:
-        found = _look_into_all(request, folder)
-    except (HarnessError, KeyboardInterrupt):
-        remove_empty_campaign(folder)
-        raise
+    with appended_records(folder) as append:
+        try:
+            found = _look_into_all(request, folder.name, append)
+        except (HarnessError, KeyboardInterrupt):
+            # While it is ours alone: somebody else's may be as empty.
+            remove_empty_campaign(folder)
+            raise
     for title, truth_of in found:
         _print(f"{title} {request.arch.name}", truth_of)
     print(f"records are in {printable(str(folder))}")
     return DIVERGED if any(each.divergences for _, each in found) else AS_PREDICTED
 
 
-def _look_into_all(request: TruthRequest, folder: Path) -> list[tuple[str, Truth]]:
+def _look_into_all(
+    request: TruthRequest, campaign: str, append: Callable[[Record], None]
+) -> list[tuple[str, Truth]]:
     found = []
-    with Progress() as progress, appended_records(folder) as append:
+    with Progress() as progress:
         progress.step("making the guest's root")
         guest_root(request.arch)
         for base, variant in product(request.bases, request.variants):
@@ -117,7 +121,7 @@ def _look_into_all(request: TruthRequest, folder: Path) -> list[tuple[str, Truth
             )  # fmt: skip
             target = QemuTarget(arch=request.arch, kernel=kernel.image)
             truth_of = truth(
-                request.plan, kernel, target, campaign=folder.name,
+                request.plan, kernel, target, campaign=campaign,
                 on_step=progress.step,
             )  # fmt: skip
             for record in records_of(truth_of):

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.analysis import (
-    MUST_MATCH,
     check_poolable,
     frames,
     lines,
@@ -22,6 +21,7 @@ from harness.analysis import (
 )
 from harness.errors import RecordError, UsageError
 from harness.measure import Record, Run, RunEnd, Sample, Superseded, render_record
+from harness.pooling import MUST_MATCH
 from tests.synthetic import (
     EXIT_COST,
     WARMUP_COST,

@@ -1,5 +1,7 @@
+import errno
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign import RECORDS, appended_records
+from harness.campaign import RECORDS, append_file, appended_records
 from harness.errors import EnvironmentFault
 from harness.measure import RunEnd, parse_record, render_record
 
@@ -161,3 +163,62 @@ def test_kill_9_loses_no_record_that_was_acknowledged(tmp_path: Path) -> None:
     ]
     with appended_records(tmp_path) as append:
         append(END)
+
+
+_APPENDED_UNTIL_KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+from harness.campaign import append_file, appended_records
+
+folder, more, parts = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+
+def copy_and_be_killed(source, to):
+    global parts
+    to.write(source.read() if parts else source.read()[:-100])
+    to.flush()
+    if not parts:
+        os.kill(os.getpid(), signal.SIGKILL)
+    parts -= 1
+
+shutil.copyfileobj = copy_and_be_killed
+with appended_records(folder):
+    append_file(folder, more)
+"""
+
+
+@pytest.mark.parametrize("parts", [0, 1, 2])
+def test_a_file_is_appended_whole_or_not_at_all(tmp_path: Path, parts: int) -> None:
+    more = tmp_path / "more.jsonl"
+    more.write_bytes(render_record(replace(END, run="b")) * 100)
+    records = tmp_path / RECORDS
+    records.write_bytes(render_record(END))
+    both = records.read_bytes() + more.read_bytes()
+
+    done = subprocess.run(
+        [sys.executable, "-c", _APPENDED_UNTIL_KILLED, tmp_path, more, str(parts)]
+    )
+
+    assert done.returncode == (0 if parts == 2 else -signal.SIGKILL)
+    assert records.read_bytes() == (both if parts == 2 else render_record(END))
+    if parts < 2:
+        # What is left of it is in nobody's way.
+        with appended_records(tmp_path):
+            append_file(tmp_path, more)
+        assert records.read_bytes() == both
+    assert {path.name for path in tmp_path.iterdir()} == {RECORDS, more.name}
+
+
+def test_a_file_that_a_full_disk_has_no_room_for_is_not_appended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(source: object, to: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfileobj", fail)
+    with appended_records(tmp_path) as append:
+        append(END)
+        with pytest.raises(EnvironmentFault, match=r"nothing was added to .*: No sp"):
+            append_file(tmp_path, tmp_path / RECORDS)
+
+    assert (tmp_path / RECORDS).read_bytes() == render_record(END)
+    assert len(list(tmp_path.iterdir())) == 1

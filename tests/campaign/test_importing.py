@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.analysis import load
+from harness.campaign import importing
 from harness.campaign.importing import check_fits, foreign_records
 from harness.cli import main
 from harness.errors import RecordError, UsageError
@@ -198,3 +199,31 @@ def test_refused_records_leave_no_campaign_behind(
 
     assert "build_id differs" in capsys.readouterr().err
     assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_runs_are_imported_beside_those_that_took_no_samples(tmp_path: Path) -> None:
+    """``truth`` adds such; a campaign may have no others."""
+    write_records(tmp_path / "c", sealed([run_elsewhere("counted")]))
+
+    check_fits([run_elsewhere("there")], tmp_path / "c")
+    with pytest.raises(UsageError, match="has these runs already: counted"):
+        check_fits([run_elsewhere("counted")], tmp_path / "c")
+
+
+def test_a_campaign_that_is_added_to_is_looked_at_when_it_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two imports of one file at once would both find it missing."""
+    path = written(tmp_path / "r", whole_run(run_elsewhere("a"), [1]))
+    words = ["import", str(path), "--name", "n", "--results", str(tmp_path)]
+    others: list[int] = []
+
+    def check(runs: Sequence[Run], folder: Path) -> None:
+        monkeypatch.undo()
+        others.append(main(words))
+        check_fits(runs, folder)
+
+    monkeypatch.setattr(importing, "check_fits", check)
+
+    assert (main(words), others) == (0, [3])
+    assert (tmp_path / "n" / "records.jsonl").read_bytes() == path.read_bytes()

@@ -10,11 +10,17 @@ from harness.analysis import load, usable
 from harness.campaign import Listener, Outcome, Plan, run_plan
 from harness.campaign.appending import appended_records
 from harness.campaign.resuming import Standing, read_standing, standing_of
-from harness.errors import GuestLost, RecordError
-from harness.measure import Job, Record, Run, RunEnd, Superseded, render_record
+from harness.errors import GuestLost, RecordError, UsageError
+from harness.measure import Count, Job, Record, Run, RunEnd, Superseded, render_record
 from harness.measure.records import LONGEST
 from tests.campaign.test_execute import Emit, play_well, records_of, subject_of
-from tests.synthetic import frame_of_records, run_of, samples_of, whole_run
+from tests.synthetic import (
+    frame_of_records,
+    run_of,
+    samples_of,
+    whole_run,
+    write_records,
+)
 
 PLAN = Plan(vmas=(10,), naming=("distinct:9",), boots=3, blocks=2)
 CELLS = 4
@@ -26,12 +32,15 @@ def block_of(
     boot: int,
     block: int,
     cells: int = CELLS,
-    facts: Mapping[str, str] | None = None,
+    facts: Mapping[str, object] | None = None,
 ) -> list[Record]:
     """The records of a block's first cells, as a guest of PLAN leaves them."""
     records: list[Record] = []
-    for position in range(cells):
-        run = run_of(run=f"{session}-{boot}-{block}-{position}", boot=boot, block=block)
+    for position, cell in enumerate(PLAN.cells(SUBJECT.stores)[:cells]):
+        run = run_of(
+            run=f"{session}-{boot}-{block}-{position}", boot=boot, block=block,
+            store=cell.store.value, vmas=cell.layout.vmas, naming=cell.naming.label,
+        )  # fmt: skip
         changed = replace(run, session=session, **(facts or {}))  # type: ignore[arg-type]
         records += whole_run(changed, [100])
     return records
@@ -45,6 +54,7 @@ def test_a_block_is_finished_when_one_guest_has_measured_all_of_it() -> None:
     found = standing([*block_of("a", 0, 0), *block_of("a", 0, 1, 3)])
 
     assert found.finished == {("switch", 0, 0)}
+    assert found.kept["switch"].run == "a-0-0-0"
     assert found.left == ("a-0-1-0", "a-0-1-1", "a-0-1-2")
 
 
@@ -61,7 +71,33 @@ def test_what_was_superseded_is_not_left_again() -> None:
 
     assert standing([*half, *marks]).left == ()
     whole = standing([*half, *marks, *block_of("b", 0, 0)])
-    assert whole == Standing(finished=frozenset({("switch", 0, 0)}))
+    assert whole.finished == {("switch", 0, 0)}
+    assert whole.left == ()
+    twice = standing([*half, *marks, *marks])
+    assert twice == Standing()
+
+
+def test_as_many_runs_of_other_cells_are_no_block(tmp_path: Path) -> None:
+    """Somebody may import the runs of another plan, which took as many."""
+    theirs = block_of("a", 0, 0, facts={"vmas": 1000})
+
+    assert standing(theirs) == Standing()
+    mine = block_of("a", 0, 0)
+    assert standing([*mine, *theirs[: len(theirs) // 2]]).left == ()
+    # The one cell twice and another not at all.
+    again = block_of("a", 0, 0, 1, facts={"run": "again"})
+    assert standing([*block_of("a", 0, 0, 3), *again]).finished == frozenset()
+
+
+def test_runs_that_took_no_samples_are_not_left() -> None:
+    """``truth`` adds such to a campaign: a block has no use for them."""
+    run, *_, end = block_of("a", 0, 0, 1)
+    assert isinstance(run, Run)
+    count = Count(
+        run=run.run, step="named", what="x", predicted=1, counted=1, agrees=True
+    )
+
+    assert standing([run, count, end]).left == ()
 
 
 def test_a_cell_that_did_not_end_or_failed_its_check_leaves_its_block_open() -> None:
@@ -170,3 +206,31 @@ def test_superseded_samples_are_kept_and_not_analysed() -> None:
     assert len(frame) > 0
     assert not frame["run_valid"].any()
     assert isinstance(records[0], Run)
+
+
+def test_what_may_not_be_pooled_with_what_was_kept_is_refused(tmp_path: Path) -> None:
+    run_here(tmp_path, play_well)
+    before = (tmp_path / "records.jsonl").read_bytes()
+
+    def other(job: Job, emit: Emit, stop: object) -> None:
+        for records in records_of(job):
+            run = records[0]
+            assert isinstance(run, Run)
+            emit(replace(run, build_id="of a build since then"))
+
+    with pytest.raises(UsageError, match=r"build_id differs.* another name"):
+        run_here(tmp_path, other, replace(PLAN, boots=4))
+    assert (tmp_path / "records.jsonl").read_bytes() == before
+
+
+def test_another_version_of_the_harness_is_refused_before_anything_is_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fragile = block_of("a", 0, 0) + block_of("a", 0, 1, 2)
+    write_records(tmp_path, fragile)
+    monkeypatch.setattr("harness.__version__", "99.0")
+    before = (tmp_path / "records.jsonl").read_bytes()
+
+    with pytest.raises(UsageError, match=r"harness differs: '.*', '99.0'"):
+        run_here(tmp_path, play_well)
+    assert (tmp_path / "records.jsonl").read_bytes() == before

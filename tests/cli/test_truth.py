@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.campaign import appended_records
 from harness.campaign.accounts import Balance, Entry
 from harness.campaign.truth import Truth, records_of
 from harness.cli import truth as command
@@ -42,3 +43,15 @@ def test_what_failed_before_a_record_leaves_no_campaign(
 
     assert main(["truth", "--results", str(tmp_path)]) == 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_campaign_that_somebody_measures_stays_theirs(tmp_path: Path) -> None:
+    """It may be empty as yet: its kernels are being built."""
+    folder = tmp_path / "nightly"
+    folder.mkdir()
+    (folder / "plan.json").write_text("{}")
+
+    with appended_records(folder) as append:
+        assert main(["truth", "--name", "nightly", "--results", str(tmp_path)]) == 3
+        append(run_of())
+    assert {path.name for path in folder.iterdir()} == {"plan.json", "records.jsonl"}
