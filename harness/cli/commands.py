@@ -220,13 +220,19 @@ def report(request: ReportRequest) -> int:
     if request.text:
         print(render_mail(made), end="")
         return DONE
-    out = request.out or Path(f"{path.stem}.html")
+    out = request.out or page_of(path)
     try:
         out.write_text(render_html(made))
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error}") from None
     print(f"made {printable(str(out))}")
     return DONE
+
+
+def page_of(campaign: Path) -> Path:
+    """Where the page of a campaign goes, unless it was said; dots of a name stay."""
+    name = campaign.absolute().name
+    return Path(f"{name.removesuffix('.parquet')}.html")
 
 
 def export(request: ExportRequest) -> int:
@@ -247,15 +253,17 @@ def show(request: ShowRequest) -> int:
     """Print the table of a campaign."""
     path = request.path
     if path is None:
-        campaigns = sorted(
-            (p.parent for p in request.results.glob("*/records.jsonl")),
+        # Of the records, which nothing but a measurement changes.
+        newest = max(
+            request.results.glob("*/records.jsonl"),
             key=lambda p: p.stat().st_mtime,
+            default=None,
         )
-        if not campaigns:
+        if newest is None:
             raise UsageError(
                 f"there is no campaign in {request.results}; try anonvma run"
             )
-        path = campaigns[-1]
+        path = newest.parent
     elif not path.exists() and (request.results / path).exists():
         path = request.results / path
     return _show(path)

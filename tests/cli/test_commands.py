@@ -67,14 +67,29 @@ def test_show_takes_a_name_and_without_one_the_newest(
 ) -> None:
     older = write_records(tmp_path / "z", cell_records([1, 1], base="6.1"))
     newer = write_records(tmp_path / "a", cell_records([1, 1]))
-    os.utime(older, (1, 1))
+    os.utime(older / "records.jsonl", (1, 1))
 
-    assert shown(capsys, "--results", str(tmp_path))[-1].endswith(
-        str(newer / "records.parquet")
-    )
-    assert shown(capsys, "z", "--results", str(tmp_path))[-1].endswith(
-        str(older / "records.parquet")
-    )
+    # That one was looked at makes it no newer.
+    for words, folder in (([], newer), (["z"], older), ([], newer)):
+        lines = shown(capsys, *words, "--results", str(tmp_path))
+        assert lines[-1].endswith(str(folder / "records.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("campaign", "page"),
+    [
+        ("v6.12", "v6.12.html"), ("there/c.6", "c.6.html"),
+        ("c.6.parquet", "c.6.html"), (".", "here.6.html"),
+    ],
+)  # fmt: skip
+def test_a_page_has_the_whole_name_of_its_campaign(
+    campaign: str, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here.6"
+    here.mkdir()
+    monkeypatch.chdir(here)
+
+    assert commands.page_of(Path(campaign)) == Path(page)
 
 
 def test_show_tells_what_speaks_against_the_table(
