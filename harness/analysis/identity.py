@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,20 @@ from harness.reading import read_small
 
 _KEY = b"anonvma"
 _MOST_MARGIN = 1e9
+# What argparse takes for --results, and for no other option.
+_PLACE = re.compile(r"--res(u(l(ts?)?)?)?(=|\Z)")
+# Of a campaign without a plan, as one is that was measured elsewhere; and of plans
+# that are older than margins.
+_DEFAULT_MARGIN = 2.0
+_UNPLANNED: dict[str, Any] = {"plan": {}, "command": [], "began": ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """What a campaign is: its name, plan and command, and which records it has.
 
-    ``margin`` is the plan's, in percent; ``records_sha256`` of records.jsonl.
+    ``margin`` is the plan's, in percent; ``records_sha256`` of records.jsonl. What
+    was measured elsewhere has no plan and no command, and the default margin.
     """
 
     name: str
@@ -71,34 +80,38 @@ def _checked(told: dict[str, Any]) -> Identity:
         name=told["name"],
         records_sha256=told["records_sha256"],
         margin=margin,
-        command=tuple(told["command"]),
+        command=tuple(_without_place(told["command"])),
         began=told["began"],
         plan=dict(told["plan"]),
     )
 
 
 def _of_folder(folder: Path) -> dict[str, Any]:
-    document = json.loads(read_small(folder / "plan.json"))
+    try:
+        document = json.loads(read_small(folder / "plan.json"))
+    except FileNotFoundError:
+        document = _UNPLANNED
     with open(folder / "records.jsonl", "rb") as records:
         digest = hashlib.file_digest(records, "sha256")
     return {
-        "name": folder.name,
+        "name": folder.absolute().name,
         "records_sha256": digest.hexdigest(),
-        # Campaigns begun before there were margins have the default one.
-        "margin": document["plan"].get("margin", 2.0),
-        "command": _without_place(document["command"]),
+        "margin": document["plan"].get("margin", _DEFAULT_MARGIN),
+        "command": document["command"],
         "began": document["began"],
         "plan": document["plan"],
     }
 
 
-def _without_place(command: list[str]) -> list[str]:
+def _without_place(command: Iterable[str]) -> Iterator[str]:
     # Where results are kept on a machine is its own business.
-    kept = list(command)
-    while "--results" in kept:
-        at = kept.index("--results")
-        del kept[at : at + 2]
-    return kept
+    words = iter(command)
+    for word in words:
+        place = _PLACE.match(word)
+        if place is None:
+            yield word
+        elif not place[0].endswith("="):
+            next(words, None)
 
 
 def _of_parquet(path: Path) -> dict[str, Any]:

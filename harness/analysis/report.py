@@ -277,10 +277,37 @@ def _null_words(report: Report) -> str:
 
 
 def _commands(report: Report) -> list[str]:
+    identity = report.identity
+    unplanned = (
+        f"# measured elsewhere, without a plan: {identity.margin:g} % is the default "
+        "margin"
+    )
     return [
-        " ".join(_shell(word) for word in report.identity.command),
-        f"anonvma report {_shell(report.identity.name)}",
+        *(_command(identity.command) or _wrapped(unplanned, indent="# ")),
+        *_command(("anonvma", "report", identity.name)),
     ]
+
+
+def _command(words: Iterable[str]) -> list[str]:
+    """A command in lines of a mail, which a shell takes for one."""
+    lines: list[str] = []
+    line = ""
+    for word in words:
+        for at, piece in enumerate(_pieces(word)):
+            gap = "" if at or not line else " "
+            if len(line + gap + piece) > _COLUMNS - 2:
+                lines.append(f"{line}{gap}\\")
+                line = "    " if gap else ""
+                gap = ""
+            line += gap + piece
+    return [*lines, line] if line else []
+
+
+def _pieces(word: str) -> list[str]:
+    # A shell joins what stands side by side, so a long word can be cut.
+    if len(whole := _shell(word)) <= _COLUMNS - 6:
+        return [whole]
+    return [_shell(word[at : at + 16]) for at in range(0, len(word), 16)]
 
 
 def _shell(word: str) -> str:

@@ -20,7 +20,13 @@ from harness.campaign import (
     subjects_of,
     variant_target,
 )
-from harness.cli.places import check_file, check_folder, check_given_folder
+from harness.cli.places import (
+    check_file,
+    check_folder,
+    check_given_folder,
+    check_not_in_use,
+    check_suffix,
+)
 from harness.cli.progress import Progress
 from harness.cli.requests import (
     BootRequest,
@@ -216,6 +222,8 @@ def report(request: ReportRequest) -> int:
 
     path = request.campaign
     path = path if path.exists() else request.results / path
+    if request.out is not None:
+        check_suffix(request.out, ".html")
     made = report_of(path)
     if request.text:
         print(render_mail(made), end="")
@@ -241,6 +249,8 @@ def export(request: ExportRequest) -> int:
 
     path = request.campaign
     path = path if path.exists() else request.results / path
+    check_suffix(request.out, ".parquet")
+    check_not_in_use(request.out, path)
     try:
         export_campaign(path, request.out)
     except OSError as error:

@@ -40,6 +40,19 @@ def check_file(path: Path) -> None:
         path.unlink()
 
 
+def check_suffix(path: Path, suffix: str) -> None:
+    """Assert that what is to be made is called what it will be; UsageError."""
+    if path.suffix != suffix:
+        raise UsageError(f"expected a name that ends in {suffix}, not {path}")
+
+
+def check_not_in_use(path: Path, campaign: Path) -> None:
+    """Assert that a file is none of those that a campaign has; UsageError."""
+    place, own = path.parent.resolve() / path.name, campaign.resolve()
+    if os.path.lexists(path) and own in (place, *place.parents):
+        raise UsageError(f"{path} is a file of the campaign itself; give another place")
+
+
 def check_given_folder(option: str, path: Path | None) -> None:
     """Assert that a folder that a user named is there; UsageError."""
     if path is not None and not path.is_dir():

@@ -32,6 +32,43 @@ def test_a_campaign_travels_with_what_it_is(campaign: Path, tmp_path: Path) -> N
     assert identity.command == ("anonvma", "run", "--name", "nightly")
 
 
+@pytest.mark.parametrize(
+    "place", [["--results", "/home/me"], ["--results=/home/me"], ["--resu", "/home/me"],
+              ["--res=/home/me"], ["--results=a", "--results", "/home/me"],
+              ["--results"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_where_results_were_kept_is_not_told_however_it_was_written(
+    place: list[str], campaign: Path
+) -> None:
+    said = ["anonvma", "run", "--repetitions", "3", *place]
+    document = {"plan": {}, "command": said, "began": ""}
+    (campaign / "plan.json").write_text(json.dumps(document))
+
+    assert identity_of(campaign).command == ("anonvma", "run", "--repetitions", "3")
+
+
+def test_a_campaign_that_was_measured_elsewhere_has_the_default_margin(
+    campaign: Path, tmp_path: Path
+) -> None:
+    (campaign / "plan.json").unlink()
+
+    export_campaign(campaign, tmp_path / "n.parquet")
+
+    identity = identity_of(tmp_path / "n.parquet")
+    assert identity == identity_of(campaign)
+    assert (identity.name, identity.margin) == ("nightly", 2.0)
+    assert (identity.command, identity.plan) == ((), {})
+
+
+def test_a_campaign_has_a_name_from_inside_it_too(
+    campaign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(campaign)
+
+    assert identity_of(Path()).name == "nightly"
+
+
 def test_a_campaign_cut_short_is_one_error(campaign: Path, tmp_path: Path) -> None:
     out = tmp_path / "n.parquet"
     export_campaign(campaign, out)

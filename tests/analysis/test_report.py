@@ -1,4 +1,5 @@
 import json
+import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,6 +30,14 @@ class Elements(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def campaign_of(folder: Path, command: list[str]) -> Path:
+    """A campaign of one boot that such a command made."""
+    write_records(folder, whole_run(run_of(), [1000] * 3))
+    document = {"plan": {"margin": 2.0}, "command": command, "began": ""}
+    (folder / "plan.json").write_text(json.dumps(document))
+    return folder
 
 
 @pytest.fixture
@@ -86,12 +95,44 @@ def test_the_page_of_the_data_that_comes_with_us_stands_alone() -> None:
     assert page.names.count("svg") == 3
 
 
-def test_the_mail_has_72_columns_and_the_claims() -> None:
+def test_the_mail_has_the_claims() -> None:
     mail = render_mail(report_of(DATA / "published-6.12-arm64.parquet"))
 
-    assert max(map(len, mail.splitlines())) <= 72
     assert "confirmed: copying names makes fork up to 40 % slower" in mail
     assert "anonvma run --campaign published" in mail
+
+
+@pytest.mark.parametrize("data", ["published-6.12-arm64", "scale-6.12-arm64"])
+def test_a_mail_has_72_columns(data: str) -> None:
+    mail = render_mail(report_of(DATA / f"{data}.parquet"))
+
+    assert max(map(len, mail.splitlines())) <= 72
+
+
+@pytest.mark.parametrize("word", ["x", "it's", "a b c", "'" * 50, "1,2,3," * 40])
+@pytest.mark.parametrize("count", [1, 30])
+def test_a_command_in_a_mail_is_one_for_a_shell(
+    word: str, count: int, tmp_path: Path
+) -> None:
+    command = ["anonvma", "run", *[word] * count]
+    folder = campaign_of(tmp_path / "c", command)
+
+    mail = render_mail(report_of(folder))
+
+    assert max(map(len, mail.splitlines())) <= 72
+    told = mail[mail.index("anonvma run") :].replace("\\\n", "")
+    assert shlex.split(told) == [*command, "anonvma", "report", "c"]
+
+
+def test_without_a_plan_the_default_margin_is_said_to_be_it(tmp_path: Path) -> None:
+    folder = campaign_of(tmp_path / "c", [])
+    (folder / "plan.json").unlink()
+
+    report = report_of(folder)
+
+    words = "measured elsewhere, without a plan: 2 % is the default margin"
+    for text in (render_mail(report), render_html(report)):
+        assert words in " ".join(text.replace("\n#", "").split())
 
 
 def test_a_campaign_whose_identical_arms_differ_says_so_first(tmp_path: Path) -> None:
@@ -146,6 +187,8 @@ def test_the_command_writes_a_page_and_prints_a_mail(
     assert main(["report", path, "--text", "--out", "x"]) == 2
     assert main(["report", path, "--out", "no/such/folder.html"]) == 2
     assert "cannot be written" in capsys.readouterr().err
+    assert main(["report", path, "--out", "x.parquet"]) == 2
+    assert "expected a name that ends in .html" in capsys.readouterr().err
 
 
 def test_what_is_no_campaign_is_one_error(tmp_path: Path) -> None:

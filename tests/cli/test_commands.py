@@ -92,6 +92,31 @@ def test_a_page_has_the_whole_name_of_its_campaign(
     assert commands.page_of(Path(campaign)) == Path(page)
 
 
+@pytest.mark.parametrize(
+    "out", ["records.jsonl", "plan.json", "kept.parquet", "../c/kept.parquet", "x"]
+)
+def test_what_is_made_of_a_campaign_takes_no_file_s_place_in_it(
+    out: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = write_records(tmp_path / "c", campaign_records())
+    (folder / "kept.parquet").write_text("kept")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+
+    for command in (["export", "c"], ["report", "c", "--out"]):
+        said = [*command, str(folder / out), "--results", str(tmp_path)]
+        assert main(said) == 2
+        assert "expected a name that ends" in capsys.readouterr().err or "kept" in out
+
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_campaign_can_be_exported_into_its_own_folder(tmp_path: Path) -> None:
+    folder = write_records(tmp_path / "c", campaign_records())
+
+    assert main(["export", str(folder), str(folder / "c.parquet")]) == 0
+    assert main(["show", str(folder / "c.parquet")]) == 0
+
+
 def test_show_tells_what_speaks_against_the_table(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
