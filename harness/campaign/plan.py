@@ -8,7 +8,14 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.kbuild import base_names, read_table, variant_named
 from harness.measure import PlannedCell
-from harness.workload import Cell, NamingKind, Store, all_cells, interleaved
+from harness.workload import (
+    Cell,
+    NamingKind,
+    Store,
+    all_cells,
+    check_schemes_differ,
+    interleaved,
+)
 
 # As the published experiment, and below it: names as long as then and as now.
 DEFAULT_VMAS = (1_000, 4_000, 16_000, 65_536)
@@ -54,6 +61,7 @@ class Plan:
                 raise UsageError(f"{name} is empty; give at least one")
             if len(set(values)) != len(values):
                 raise UsageError(f"{name} has a value twice: {values!r:.200}")
+        check_schemes_differ(self.naming)
         for name, (least, most) in _LIMITS.items():
             value = getattr(self, name)
             # What is not a number is in no range.

@@ -7,6 +7,7 @@ from harness.workload.naming import (
     MAX_NAME,
     NamingKind,
     NamingScheme,
+    check_schemes_differ,
     naming_from_label,
 )
 
@@ -20,6 +21,7 @@ __all__ = [
     "NamingScheme",
     "Store",
     "all_cells",
+    "check_schemes_differ",
     "interleaved",
     "layout_of",
     "naming_from_label",

@@ -6,7 +6,7 @@ fork, so the scheme says which it is, and the text is a second choice.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -109,6 +109,18 @@ def naming_from_label(label: str) -> NamingScheme:
             f"{label[:60]!r} is not a naming scheme; expected none, shared:LENGTH, "
             "distinct:LENGTH or distinct-same-text:LENGTH, such as distinct:79"
         ) from None
+
+
+def check_schemes_differ(labels: Sequence[str]) -> None:
+    """Assert that no scheme is there twice, however it is written; UsageError."""
+    seen: dict[NamingScheme, str] = {}
+    for label in labels:
+        scheme = naming_from_label(label)
+        if scheme in seen:
+            raise UsageError(
+                f"naming has a value twice: {seen[scheme][:60]} and {label[:60]}"
+            )
+        seen[scheme] = label
 
 
 def _numbered(index: int, length: int) -> bytes:

@@ -38,6 +38,7 @@ def test_nothing_given_is_the_published_experiment_in_the_switch_kernel() -> Non
         ({"vmas": (5, 5)}, "vmas has a value twice"),
         ({"pages": (0, 1, 0)}, "pages has a value twice"),
         ({"naming": ("shared:5", "shared:5")}, "naming has a value twice"),
+        ({"naming": ("shared:5", "shared:05")}, "naming has a value twice"),
         ({"boots": 0}, "boots must be at least 1, not 0"),
         ({"blocks": 0}, "blocks must be at least 1, not 0"),
         ({"warmups": -1}, "warmups must be at least 0, not -1"),
