@@ -137,6 +137,19 @@ def variant_target(
     return guest_target(choice, kernel.image, on_step=on_step), kernel.config_sha256
 
 
+def chosen_target(
+    choice: TargetChoice, variant: str, base: str, *, on_step: Callable[[str], None]
+) -> GuestTarget:
+    """The target of the user's kernel, or where there is none, of a variant of ours.
+
+    Raises UsageError where a kernel and a target do not fit.
+    """
+    if choice.kernel is None:
+        return variant_target(choice, variant, base, on_step=on_step)[0]
+    fitted = fitted_choice(choice, choice.kernel)
+    return guest_target(fitted, choice.kernel, on_step=on_step)
+
+
 def subjects_of(
     choice: TargetChoice,
     variants: Sequence[str],

@@ -12,7 +12,7 @@ from harness.campaign import TargetChoice
 from harness.campaign.agree import Agreement, agree, shrunk
 from harness.campaign.playing import Found, PlayTarget
 from harness.campaign.replaying import judge_recording, play_again, read_recordings
-from harness.campaign.subjects import HOST, guest_target, variant_target
+from harness.campaign.subjects import HOST, chosen_target
 from harness.cli.places import check_file, check_folder
 from harness.cli.progress import Progress
 from harness.cli.requests import AgreeRequest, ReplayRequest
@@ -123,10 +123,7 @@ def targets_of(
         return lambda stop: HostTarget(
             conditions=SILICON_HOST, deadlines=choice.deadlines, stop=stop
         )
-    if choice.kernel is not None:
-        target = guest_target(choice, choice.kernel, on_step=on_step)
-    else:
-        target, _ = variant_target(choice, variant, base, on_step=on_step)
+    target = chosen_target(choice, variant, base, on_step=on_step)
     return lambda stop: replace(target, stop=stop)
 
 

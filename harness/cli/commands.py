@@ -13,12 +13,11 @@ from harness.campaign import (
     appended_records,
     campaign_folder,
     check_names,
-    guest_target,
+    chosen_target,
     keep_plan,
     remove_empty_campaign,
     run_plan,
     subjects_of,
-    variant_target,
 )
 from harness.cli.places import (
     check_file,
@@ -114,12 +113,7 @@ def _boot_target(request: BootRequest, progress: Progress) -> GuestTarget:
             deadlines=choice.deadlines,
             accelerator=choice.accelerator or Accelerator.ICOUNT,
         )  # fmt: skip
-    if choice.kernel is not None:
-        target = guest_target(choice, choice.kernel, on_step=progress.step)
-    else:
-        target, _ = variant_target(
-            choice, request.variant, request.base, on_step=progress.step
-        )
+    target = chosen_target(choice, request.variant, request.base, on_step=progress.step)
     if isinstance(target, UmlTarget):
         return replace(target, share=request.share)
     return target

@@ -58,6 +58,18 @@ def add_results(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_kernel(sub: argparse.ArgumentParser, *, variant: str) -> None:
+    """--variant and --base, one of each."""
+    sub.add_argument(
+        "--variant", default=variant, choices=variant_names(),
+        help=f"the kernel (default: {variant})",
+    )  # fmt: skip
+    sub.add_argument(
+        "--base", default="6.12", choices=base_names(),
+        help="the Linux it is built from (default: 6.12)",
+    )  # fmt: skip
+
+
 def add_kernels(sub: argparse.ArgumentParser, *, variant: str) -> None:
     """--variant and --base, as lists."""
     sub.add_argument(

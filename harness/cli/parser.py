@@ -10,7 +10,14 @@ import harness
 from harness.arch import ARCHES, QEMU_ARCHES
 from harness.campaign import TARGETS, preset_names
 from harness.cli.examples import EXAMPLES, STATUS
-from harness.cli.options import add_arch, add_kernels, add_results, add_target
+from harness.cli.given import note_given
+from harness.cli.options import (
+    add_arch,
+    add_kernel,
+    add_kernels,
+    add_results,
+    add_target,
+)
 from harness.cli.parser_analysis import add_compare, add_export, add_report
 from harness.cli.parser_model import add_agree, add_mutants, add_replay
 from harness.cli.truth import add_truth
@@ -52,6 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
             commands.add_parser, name, name=name, help=help_, description=help_
         )
         sub.set_defaults(request=name)
+        note_given(sub)
         return sub
 
     sub = command("doctor", "Tell what this machine can run and what is missing.")
@@ -114,8 +122,6 @@ def _add_build(sub: argparse.ArgumentParser) -> None:
         "--mutant", type=words, metavar="NAMES",
         help="of kernels/mutants/, or all, instead: of 6.12, for um",
     )  # fmt: skip
-    # What is not given must be told from what is: mutants leave no choice.
-    sub.set_defaults(variant=None, base=None, arch=None)
 
 
 def _add_kselftest(sub: argparse.ArgumentParser) -> None:
@@ -131,8 +137,7 @@ def _add_kselftest(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_boot(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--variant", default="switch", choices=variant_names())
-    sub.add_argument("--base", default="6.12", choices=base_names())
+    add_kernel(sub, variant="switch")
     add_target(sub, "of guest: qemu (default) or uml", single=True)
     sub.add_argument(
         "--image", type=path, metavar="DIR", help="what anonvma image made, instead"
@@ -272,8 +277,7 @@ def _add_image(sub: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where to (default: image)",
     )
-    sub.add_argument("--variant", default="switch", choices=variant_names())
-    sub.add_argument("--base", default="6.12", choices=base_names())
+    add_kernel(sub, variant="switch")
     sub.add_argument(
         "--wheels",
         type=path,

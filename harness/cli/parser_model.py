@@ -2,13 +2,25 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 
-from harness.campaign import TARGETS
-from harness.cli.options import add_results, add_target
+from harness.campaign import TARGETS, TargetChoice
+from harness.campaign.agree import AgreePlan
+from harness.campaign.subjects import HOST
+from harness.cli.choices import chosen, one_choice
+from harness.cli.given import refuse_idle
+from harness.cli.options import add_kernel, add_results, add_target
+from harness.cli.requests import AgreeRequest, MutantsRequest, ReplayRequest
 from harness.cli.words import count, count_from_0, path, seconds, words
-from harness.kbuild import base_names, variant_names
+from harness.errors import UsageError
+from harness.kbuild.mutant import BASE, mutant_named, mutant_names
+from harness.model import OF_BASES
 from harness.target import Deadlines
-from harness.workload.gen import Theme
+from harness.workload.gen import HARMLESS, Theme
+
+# What agree plays when it is not told; and where only time is to end it.
+_OPERATIONS, _DAYS = 20_000, 10**9
+_OF_A_KERNEL = ("--variant", "--base", "--accel", "--deadline")
 
 
 def add_agree(sub: argparse.ArgumentParser) -> None:
@@ -65,8 +77,8 @@ def add_replay(sub: argparse.ArgumentParser) -> None:
 def add_mutants(sub: argparse.ArgumentParser) -> None:
     """Options of mutants."""
     sub.add_argument(
-        "--name", type=words, default=(), metavar="NAMES",
-        help="of kernels/mutants/ (default: all)",
+        "--name", type=words, default=("all",), metavar="NAMES",
+        help="of kernels/mutants/, or all (default: all)",
     )  # fmt: skip
     sub.add_argument(
         "--of-the-day", type=count, metavar="N",
@@ -88,9 +100,78 @@ def add_mutants(sub: argparse.ArgumentParser) -> None:
 
 def _add_player(sub: argparse.ArgumentParser, default: str) -> None:
     add_target(sub, f"of kernel: {', '.join(TARGETS)} ({default})", single=True)
-    sub.add_argument("--variant", default="refcount", choices=variant_names())
-    sub.add_argument("--base", default="6.12", choices=base_names())
+    add_kernel(sub, variant="refcount")
     sub.add_argument(
         "--deadline", type=seconds, default=Deadlines().total_s, metavar="S",
         help="for a guest (default: %(default)g)",
     )  # fmt: skip
+
+
+def agree_request(options: argparse.Namespace) -> AgreeRequest:
+    """What agree was asked. UsageError for what would do nothing."""
+    choice = one_choice(options, "agree")
+    if choice.kind == HOST:
+        refuse_idle(options, ("--jobs",), "with --target host, where all is in turn")
+    themes = _themes(options.theme, choice)
+    operations = options.ops or (_DAYS if options.seconds else _OPERATIONS)
+    plan = AgreePlan(
+        operations=operations,
+        seconds=options.seconds,
+        seed=options.seed,
+        pages=options.pages,
+        length=options.length,
+        themes=themes,
+        # Of what is not ours the base is not known, and its way is its own.
+        expected={} if choice.foreign else OF_BASES[options.base],
+        guests=1 if choice.kind == HOST else options.jobs,
+    )
+    return AgreeRequest(
+        plan=plan,
+        choice=choice,
+        variant=options.variant,
+        base=options.base,
+        shrink=options.shrink,
+        record=options.record,
+        out=options.results,
+    )
+
+
+def _themes(words: Sequence[str], choice: TargetChoice) -> tuple[Theme, ...]:
+    if not words:
+        # Elsewhere than in a guest of ours, others live under the same limit.
+        return HARMLESS if choice.kind == HOST else tuple(Theme)
+    known = ", ".join(theme.value for theme in Theme)
+    try:
+        return tuple(Theme(word) for word in words)
+    except ValueError as error:
+        raise UsageError(f"{error}; themes are {known}") from None
+
+
+def replay_request(options: argparse.Namespace) -> ReplayRequest:
+    """What replay was asked. UsageError for a kernel's options without a kernel."""
+    asked = options.target or options.kernel or options.arch
+    if not asked:
+        refuse_idle(options, _OF_A_KERNEL, "without --target, --kernel or --arch")
+    return ReplayRequest(
+        trace=options.trace,
+        choice=one_choice(options, "replay") if asked else None,
+        variant=options.variant,
+        base=options.base,
+    )
+
+
+def mutants_request(options: argparse.Namespace) -> MutantsRequest:
+    """What mutants was asked. UsageError for one that there is not."""
+    names = chosen(options.name, mutant_names())
+    for name in names:
+        mutant_named(name)
+    return MutantsRequest(
+        names=names,
+        of_the_day=options.of_the_day,
+        plan=AgreePlan(
+            operations=options.ops,
+            seed=options.seed,
+            guests=options.jobs,
+            expected=OF_BASES[BASE],
+        ),
+    )

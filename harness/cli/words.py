@@ -11,8 +11,11 @@ _SHOWN = 60
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Words between commas."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+    """Words between commas, at least one."""
+    found = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected one or more, not {_shown(text)}")
+    return found
 
 
 def path(text: str) -> Path:

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,7 +13,11 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
+from harness.cli.examples import EXAMPLES
+from harness.cli.main import parse_arguments
 from harness.cli.parser import make_parser
+from harness.errors import UsageError
+from tests.torture.fuzz_text import DATA, RECORDED
 
 HUGE = str(10**12)
 # What no option of a type may take, whichever command has it.
@@ -31,45 +37,64 @@ ENDLESS = (("/dev/zero",), ("endless",))
 ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("doctor", "--mend"): (("extra",), ("--mend=yes",)),
     ("build", "--variant"): (("nope",), ("\x1b[2J",), ("../../etc/passwd",), ("/x",),
-                             ("a\0b",)),
-    ("build", "--base"): (("5.0",), ("\x1b[2J",)),
+                             ("a\0b",), (",",)),
+    ("build", "--base"): (("5.0",), ("\x1b[2J",), (",",)),
     ("build", "--mutant"): (("nope",), ("",), ("../x",), ("all", "--variant", "switch"),
                             ("all", "--base", "6.1"), ("all", "--arch", "x86_64")),
     ("boot", "--target"): (("nope",), ("host",), ("uml,qemu",), ("\x1b[2J",)),
     ("boot", "--arch"): (("nope",), ("x86_64,aarch64",), ("x86_64", "--target", "uml")),
-    ("boot", "--kernel"): (("missing",), ("file",), (".",)),
+    ("boot", "--variant"): (("none", "--kernel", "arm64", "--", "true"),),
+    ("boot", "--base"): (("6.12", "--kernel", "arm64", "--", "true"),),
+    ("boot", "--accel"): (("tcg", "--target", "uml", "--", "true"),),
+    ("boot", "--kernel"): (("missing",), ("file",), (".",),
+                           ("arm64", "--target", "uml", "--", "true"),
+                           ("arm64", "--arch", "x86_64", "--", "true"),
+                           ("arm64", "--target", "uml,qemu", "--", "true")),
     ("boot", "--image"): (("missing", "--", "true"), ("file", "--", "true"),
-                          ("endless", "--", "true")),
+                          ("endless", "--", "true"),
+                          *(("missing", *more, "--", "true") for more in
+                            (("--variant", "switch"), ("--base", "6.12"),
+                             ("--arch", "aarch64"), ("--target", "qemu"),
+                             ("--kernel", "arm64")))),
     ("boot", "--share"): ((".", "--", "true"),
                           ("missing", "--target", "uml", "--", "true")),
     ("boot", "command"): ((),),
     ("run", "--plan"): (("missing",), ("file",), (".",), ("file", "--campaign", "x")),
     ("run", "--campaign"): (("nope",), ("../x",), ("\x1b[2J",), ("a\0b",), ("",)),
     ("run", "--variant"): (("nope",), ("",), ("../../x",), ("switch,switch",),
-                           ("a\0b",)),
-    ("run", "--base"): (("5.0",), ("",), ("\x1b[2J",)),
+                           ("a\0b",), ("switch", "--target", "host"),
+                           ("switch", "--kernel", "arm64")),
+    ("run", "--base"): (("5.0",), ("",), ("\x1b[2J",), ("6.12", "--target", "host"),
+                        ("6.12", "--kernel", "arm64")),
     ("run", "--vmas"): (("",), ("8,8",), ("16777217",)),
     ("run", "--pages"): (("",), ("0,0",)),
     ("run", "--naming"): (("",), ("shared",), ("shared:-1",),
                           ("shared:80",), ("shared:x",), ("nope:8",), ("shared:\x1b",),
                           ("distinct:1", "--vmas", "65536"),
-                          ("shared:79,shared:79",), ("shared:" + "9" * 5000,)),
+                          ("shared:79,shared:79",), ("shared:" + "9" * 5000,),
+                          ("shared:79,shared:079",)),
     ("run", "--target"): (("nope",), ("\x1b[2J",), ("host", "--kernel", "file")),
     ("run", "--arch"): (("nope",), ("aarch64", "--target", "uml")),
-    ("run", "--kernel"): (("missing",), ("file",), (".",)),
+    ("run", "--accel"): (("kvm", "--target", "uml"), ("tcg", "--target", "uml,host")),
+    ("run", "--kernel"): (("missing",), ("file",), (".",), ("arm64", "--target", "uml"),
+                          ("arm64", "--arch", "x86_64"),
+                          ("arm64", "--target", "qemu,uml")),
     ("run", "--name"): (("",), ("..",), ("../x",), ("/x",), ("a/b",), ("\x1b[2J",),
                         ("a\0b",), ("x" * 5000,)),
     ("run", "--results"): (("/proc/nope",), ("file",)),
     ("truth", "--variant"): (("nope",), ("none",), ("../x",), ("\x1b[2J",)),
     ("truth", "--base"): (("5.0",), ("",)),
     ("truth", "--naming"): (("",), ("none",), ("shared:80",), ("nope:8",),
-                            ("distinct:1", "--vmas", "65536")),
+                            ("distinct:1", "--vmas", "65536"),
+                            ("shared:7,shared:7",), ("shared:7,shared:07",)),
     ("truth", "--name"): (("",), ("..",), ("../x",), ("a/b",), ("a\0b",)),
-    ("kselftest", "--variant"): (("nope",), ("",), ("../x",)),
+    ("kselftest", "--variant"): (("nope",), ("",), ("../x",),
+                                 ("switch", "--kernel", "arm64")),
     ("kselftest", "--base"): (("5.0",), ("",)),
     ("kselftest", "--target"): (("host",), ("nope",)),
     ("kselftest", "--arch"): (("nope",), ("aarch64", "--target", "uml")),
-    ("kselftest", "--kernel"): (("missing",), ("file",)),
+    ("kselftest", "--accel"): (("tcg", "--target", "uml"),),
+    ("kselftest", "--kernel"): (("missing",), ("file",), ("arm64", "--target", "uml")),
     ("show", "path"): (("missing",), ("file",), (".",), ("\x1b[2J",), *ENDLESS),
     ("show", "--results"): (("missing",), ("file",)),
     ("import", "records"): (("missing",), ("file",), (".",), ("\x1b[2J",), *ENDLESS),
@@ -80,17 +105,31 @@ ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("probe", "--out"): (("/proc/nope/x.pyz",), (".",), ("missing/x.pyz",)),
     ("tune", "--apply"): (("--undo",), ("extra",)),
     ("tune", "--undo"): (("--apply",),),
-    ("agree", "--theme"): (("nope",), ("\x1b[2J",)),
+    ("agree", "--theme"): (("nope",), ("\x1b[2J",), (",",)),
+    ("agree", "--variant"): (("switch", "--target", "host"),
+                             ("switch", "--kernel", "arm64")),
+    ("agree", "--base"): (("6.12", "--target", "host"), ("6.12", "--kernel", "arm64")),
+    ("agree", "--accel"): (("tcg",), ("auto", "--target", "host")),
+    ("agree", "--jobs"): (("1", "--target", "host"),),
     ("agree", "--target"): (("nope",), ("uml,qemu",)),
     ("agree", "--arch"): (("nope",), ("x86_64", "--target", "uml")),
-    ("agree", "--kernel"): (("missing",), ("file",)),
+    ("agree", "--kernel"): (("missing",), ("file",), ("arm64", "--target", "uml"),
+                            ("arm64", "--arch", "x86_64")),
     ("agree", "--record"): (("/proc/nope/x",), (".",)),
     ("agree", "--no-shrink"): (("extra",),),
     ("agree", "--results"): (("/proc/nope",), ("file",)),
     ("replay", "trace"): (("missing",), ("file",), (".",), ("\x1b[2J",), *ENDLESS),
     ("replay", "--target"): (("nope", "file"), ("uml,qemu", "file")),
     ("replay", "--arch"): (("nope", "file"),),
-    ("replay", "--kernel"): (("missing", "file"), ("file", "file")),
+    ("replay", "--variant"): (("strdup", "recorded"),
+                              ("strdup", "recorded", "--target", "host")),
+    ("replay", "--base"): (("6.12", "recorded"),
+                           ("6.1", "recorded", "--kernel", "arm64")),
+    ("replay", "--accel"): (("auto", "recorded"),
+                            ("tcg", "recorded", "--target", "uml")),
+    ("replay", "--deadline"): (("1", "recorded"),),
+    ("replay", "--kernel"): (("missing", "file"), ("file", "file"),
+                             ("arm64", "recorded", "--target", "uml")),
     ("report", "campaign"): (("missing",), ("file",), (".",), ("\x1b[2J",), *ENDLESS),
     ("report", "--out"): (("x.html", "--text", "missing"), ("/proc/nope", "missing"),
                           ("/proc/nope.html", "missing"), ("x", "missing"),
@@ -105,9 +144,10 @@ ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("export", "--results"): (("missing", "missing", "x.parquet"),),
     ("compare", "first"): (("missing",), ("file",), (".",), ("\x1b[2J",), *ENDLESS),
     ("compare", "second"): (("missing", "missing"),),
-    ("compare", "--variant"): (("a,b,c", "file"), ("nope", "missing")),
+    ("compare", "--variant"): (("a,b,c", "file"), ("nope", "missing"),
+                               (",", "missing")),
     ("compare", "--results"): (("missing", "missing"),),
-    ("mutants", "--name"): (("nope",), ("../x",), ("\x1b[2J",)),
+    ("mutants", "--name"): (("nope",), ("../x",), ("\x1b[2J",), (",",), ("",)),
 }  # fmt: skip
 
 
@@ -163,6 +203,8 @@ def caged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     before = signal.getsignal(signal.SIGTERM)
     (tmp_path / "file").write_text("\x1b[2Jno record, no TOML\n")
     (tmp_path / "good").write_text("")
+    (tmp_path / "arm64").write_bytes(bytes(0x38) + b"ARM\x64")
+    (tmp_path / "recorded").write_bytes((DATA / RECORDED).read_bytes())
     (tmp_path / "endless").mkdir()
     for name in ("plan.json", "records.jsonl", "image.json"):
         (tmp_path / "endless" / name).symlink_to("/dev/zero")
@@ -211,3 +253,50 @@ def test_a_process_of_its_own_ends_the_same_way(line: list[str]) -> None:
     assert done.returncode in (2, 3), done.stderr
     assert b"\x1b" not in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "both"),
+    [
+        ("replay recorded --variant strdup", ("--variant", "--kernel")),
+        ("boot --image x --base 6.12 -- true", ("--base", "--image")),
+        ("run --target uml --acc kvm", ("--accel", "--target uml")),
+        ("run --target host --base=6.1", ("--base", "--target host")),
+        ("run --kernel arm64 --variant none", ("--variant", "--kernel")),
+        ("run --kernel arm64 --arch x86_64", ("--arch aarch64", "x86_64")),
+        ("run --kernel arm64 --target uml", ("--target qemu", "uml")),
+        ("agree --target host --jobs 2", ("--jobs", "--target host")),
+        ("doctor --mend --arch x86_64", ("--arch", "--mend")),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused_and_why(
+    line: str, both: tuple[str, ...], caged: Path
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_arguments(line.split())
+
+    assert all(words in str(raised.value) for words in both)
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def _told() -> Iterator[str]:
+    """Every command line that README, --help and the Makefile have on one of theirs."""
+    for text in ((ROOT / "README.md").read_text(), *EXAMPLES.values()):
+        yield from re.findall(r"^ *anonvma (\S.*?)(?:  .*)?$", text, re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text().replace("$(DAY)", "1")
+    for line in re.findall(r"\$\(ANONVMA\) (.*)", makefile):
+        yield line.replace("$(ARGS)", "")
+
+
+@pytest.mark.parametrize("line", sorted({*_told()}))
+def test_a_line_that_we_tell_people_can_be_meant(line: str) -> None:
+    refused = ""
+    try:
+        parse_arguments(shlex.split(line, comments=True))
+    except UsageError as error:
+        refused = str(error)
+
+    # A plan or a kernel of theirs.
+    assert not refused or refused.startswith("cannot read")

@@ -1,0 +1,85 @@
+"""Kernels and targets as they are asked for."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harness.arch import QEMU_ARCHES, UM
+from harness.campaign import TARGETS, TargetChoice, fitted_choice
+from harness.cli.given import refuse_idle
+from harness.errors import UsageError
+from harness.target import Accelerator, Deadlines, arch_of_image
+
+
+def chosen(words: tuple[str, ...], known: Sequence[str]) -> tuple[str, ...]:
+    """The words, or where they are ``all``, all that are known."""
+    return tuple(known) if words == ("all",) else words
+
+
+def choices_of(
+    options: argparse.Namespace, limits: Deadlines
+) -> tuple[TargetChoice, ...]:
+    """Every target that is asked for: of QEMU's, one a machine.
+
+    Raises UsageError for what is not known, does not fit, or would do nothing.
+    """
+    _check_known("target", options.target, TARGETS)
+    _check_known("machine of QEMU's guests", options.arch, QEMU_ARCHES)
+    kinds = options.target or ("qemu",)
+    if options.kernel is not None and options.target is None:
+        kinds = ("uml",) if arch_of_image(options.kernel) == UM.name else ("qemu",)
+    _check_fit(options, kinds)
+    accelerator = None if options.accel == "auto" else Accelerator(options.accel)
+    choices = []
+    for kind in kinds:
+        choice = TargetChoice(
+            kind=kind, accelerator=accelerator, kernel=options.kernel, deadlines=limits
+        )
+        if kind == "qemu":
+            arches = options.arch or ("aarch64",)
+            choices += [replace(choice, arch=arch) for arch in arches]
+        else:
+            choices.append(choice)
+    if options.kernel is not None:
+        return tuple(_fitted(choice, options) for choice in choices)
+    return tuple(choices)
+
+
+def _check_known(what: str, words: Sequence[str] | None, known: Sequence[str]) -> None:
+    for word in words or ():
+        if word not in known:
+            raise UsageError(f"no {what} is called {word!r}; known: {', '.join(known)}")
+
+
+def _fitted(choice: TargetChoice, options: argparse.Namespace) -> TargetChoice:
+    fitted = fitted_choice(choice, options.kernel)
+    if options.arch is not None and fitted.arch != choice.arch:
+        raise UsageError(
+            f"{options.kernel} is a kernel for --arch {fitted.arch}, not {choice.arch}"
+        )
+    return fitted
+
+
+def _check_fit(options: argparse.Namespace, kinds: Sequence[str]) -> None:
+    where = f"with --target {','.join(kinds)}"
+    if options.kernel is not None:
+        if "host" in kinds:
+            raise UsageError("--target host measures the running kernel, not --kernel")
+        refuse_idle(options, ("--variant", "--base"), "with --kernel")
+    if {*kinds} == {"host"}:
+        refuse_idle(options, ("--variant", "--base"), where)
+    if "qemu" not in kinds:
+        refuse_idle(options, ("--arch", "--accel"), f"{where}, only with qemu")
+
+
+def one_choice(options: argparse.Namespace, command: str) -> TargetChoice:
+    """The one target that a command which reads no clock is asked for: uml, unless."""
+    if options.target is None and options.kernel is None and options.arch is None:
+        options.target = ("uml",)
+    if options.accel == "auto":
+        # No clock is read: instructions need not be counted.
+        options.accel = Accelerator.TCG.value
+    choices = choices_of(options, Deadlines(total_s=options.deadline))
+    if len(choices) != 1:
+        raise UsageError(f"{command} is of one kernel: one --target, of one --arch")
+    return choices[0]
