@@ -64,11 +64,6 @@ def truth_request(
     options: argparse.Namespace, variants: Sequence[str], bases: Sequence[str]
 ) -> TruthRequest:
     """What was asked. UsageError for a scheme without names."""
-    for word, values in (
-        ("--variant", variants), ("--base", bases), ("--naming", options.naming),
-    ):  # fmt: skip
-        if not values:
-            raise UsageError(f"{word} names nothing")
     arch = arch_named(options.arch)
     namings = tuple(map(naming_from_label, options.naming))
     for naming in namings:
