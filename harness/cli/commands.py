@@ -134,8 +134,10 @@ def run(request: RunRequest) -> int:
             keep_plan(folder, request.plan, request.argv)
             for choice in request.choices:
                 outcomes.append(_run_on(choice, request, folder, append, progress))
-        except (HarnessError, KeyboardInterrupt):
-            if not remove_empty_campaign(folder):
+        except (HarnessError, KeyboardInterrupt) as error:
+            # What cannot be meant will not go on when it is said again.
+            meant = not isinstance(error, UsageError)
+            if not remove_empty_campaign(folder) and meant:
                 progress.line(
                     f"what was recorded before is kept: anonvma show {folder}; to go "
                     f"on with it, the same command with --name {folder.name}"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign import Outcome
+from harness.campaign import Outcome, Subject
 from harness.cli import commands, main
+from harness.errors import GuestLost, UsageError
 from harness.measure import Record, RunEnd, Sample
 from tests.synthetic import cell_records, run_of, whole_run, write_records
 
@@ -197,3 +198,27 @@ def test_run_tells_of_cells_that_failed_and_is_status_1(
     assert "not measured: cell a: VMA \\x1b 3\n" in err
     assert "What names cost at fork" in out
     assert (tmp_path / "n" / "plan.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "advised"),
+    [(UsageError("harness differs"), 2, False), (GuestLost("gone", ""), 3, True)],
+)
+def test_run_says_how_to_go_on_only_where_that_would(
+    error: Exception,
+    status: int,
+    advised: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    folder = write_records(tmp_path / "n", campaign_records())
+
+    def fail(*_: object, **__: object) -> list[Subject]:
+        raise error
+
+    monkeypatch.setattr(commands, "subjects_of", fail)
+
+    assert main(["run", "--name", "n", "--results", str(tmp_path)]) == status
+    assert ("the same command with --name n" in capsys.readouterr().err) == advised
+    assert (folder / "records.jsonl").exists()
