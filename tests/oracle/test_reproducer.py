@@ -17,6 +17,8 @@ from harness.workload.ops import (
     Exec,
     Exit,
     Fork,
+    Heap,
+    Limit,
     Map,
     Memory,
     Op,
@@ -57,9 +59,13 @@ def program_of(steps: Sequence[Step], divergence: Divergence) -> str:
 
 
 def run(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run it on a Python that has nothing but its standard library."""
-    path = folder / "reproduce.py"
-    path.write_text(program)
+    """Run it on a Python that has nothing but its standard library.
+
+    The limit of VMAs is the whole machine's: a file stands for it.
+    """
+    path, setting = folder / "reproduce.py", folder / "max_map_count"
+    setting.write_text("65530\n")
+    path.write_text(program.replace("/proc/sys/vm/max_map_count", str(setting)))
     return subprocess.run(
         [sys.executable, "-I", "-S", str(path)],
         capture_output=True, text=True, check=False, timeout=60, cwd=folder,
@@ -98,6 +104,8 @@ FAMILY = steps_of(
     Step(2, Unmap(6, 2)),
     Step(1, Protect(1, 1, 5)),
 )
+# What the parent was answered before is not what the child's end answers.
+REFUSED_BEFORE_EXIT = steps_of(Map(0, 4, 3), Fork(1), Protect(6, 1, 1), Step(1, Exit()))
 CASES = [
     (steps_of(Map(0, 8, 3), Protect(2, 2, 1), Unmap(4, 1)), 0),
     (steps_of(Map(0, 8, 3), Unmap(1, 1), Remap(4, 2, 2, 10)), 0),
@@ -108,6 +116,8 @@ CASES = [
     (FAMILY, 2),
     (FAMILY[:8], 2),
     (FAMILY[:9], 1),
+    (REFUSED_BEFORE_EXIT, 0),
+    ([*REFUSED_BEFORE_EXIT[:-1], Step(1, Exec())], 0),
 ]
 
 
@@ -146,6 +156,47 @@ def test_what_only_the_log_shows_is_not_decided(kind: str, tmp_path: Path) -> No
 
     assert (done.returncode, done.stderr) == (2, "")
     assert "look at the kernel's log" in done.stdout
+
+
+# After each call: what the limit is, and how many VMAs there are.
+SPY = """\
+def code(result):
+    print("set", open({setting!r}).read().strip(), end=" ")
+    maps = open("/proc/self/maps").read()
+    print(maps.count("\\n") - maps.count("[vsyscall]"))
+"""
+LIMITED = steps_of(Map(0, 8, 3), Limit(2), Protect(2, 1, 1), Unmap(0, 1))
+
+
+def test_a_limit_is_in_force_during_a_call_only(tmp_path: Path) -> None:
+    setting = tmp_path / "max_map_count"
+    program = program_of(LIMITED, divergence_of(LIMITED))
+    spied = program.replace("os.geteuid()", "0").replace(
+        "def code(result):\n", SPY.format(setting=str(setting))
+    )
+
+    done = run(spied, tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    (free, _), *limited = [
+        line.split()[1:] for line in done.stdout.split("\n") if line[:4] == "set "
+    ]
+    assert free == "65530"
+    # Each leaves as many VMAs as there may be; what was longer shows behind.
+    assert [text.startswith(vmas) for text, vmas in limited] == [True, True]
+    assert setting.read_text() == "65530\n"
+
+
+@pytest.mark.parametrize("steps", [LIMITED, steps_of(Heap(2))])
+def test_what_only_root_may_do_is_not_decided_without_root(
+    steps: list[Step], tmp_path: Path
+) -> None:
+    program = program_of(steps, divergence_of(steps)).replace("os.geteuid()", "1000")
+
+    done = run(program, tmp_path)
+
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "run it as root" in done.stdout
 
 
 def test_every_step_is_told_before_it_is_done(tmp_path: Path) -> None:
