@@ -1,19 +1,22 @@
 """A divergence drawn with rulers: before, expected and seen, a column a page."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from harness.model import Shown
 from harness.oracle.judge import Divergence
 
 _COLUMNS = 100
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_NOTHING_SEEN = ("outcome", "complaint", "died")
 
 
 def draw(divergence: Divergence, pages: int) -> str:
     """Three rows of letters: a VMA begins with a capital, ``.`` is a hole.
 
     Letters are explained below; names are those of maps. Where an arena is
-    wider than a line, the part around the first difference is drawn.
+    wider than a line, the part around the first difference is drawn, or around
+    the step's own page where nothing was seen.
     """
     if divergence.kind == "probe":
         return (
@@ -24,7 +27,7 @@ def draw(divergence: Divergence, pages: int) -> str:
         "expected": divergence.expected,
         "seen": divergence.seen,
     }
-    if divergence.kind in ("outcome", "complaint", "died"):
+    if divergence.kind in _NOTHING_SEEN:
         del rows["seen"]
     letters: dict[tuple[str, str], str] = {}
     for shown in rows.values():
@@ -48,11 +51,22 @@ def draw(divergence: Divergence, pages: int) -> str:
 
 
 def _first_column(divergence: Divergence, pages: int) -> int:
-    if pages <= _COLUMNS:
-        return 0
-    pairs = zip(divergence.expected, divergence.seen, strict=False)
-    differing = [e.start for e, s in pairs if e != s]
-    return max(0, min(differing[0] - 20 if differing else 0, pages - _COLUMNS))
+    if divergence.kind in _NOTHING_SEEN:
+        # fork and the like have none.
+        page = getattr(divergence.step.op, "page", 0)
+    else:
+        page = _first_difference(divergence.expected, divergence.seen)
+    return max(0, min(page - 20, pages - _COLUMNS))
+
+
+def _first_difference(expected: Sequence[Shown], seen: Sequence[Shown]) -> int:
+    for one, other in zip_longest(expected, seen):
+        if one is None or other is None:
+            return int((one or other).start)
+        if one != other:
+            by_end = one._replace(end=other.end) == other
+            return min(one.end, other.end) if by_end else min(one.start, other.start)
+    return 0
 
 
 def _rulers(first: int, last: int) -> list[str]:

@@ -1,7 +1,9 @@
+import pytest
+
 from harness.model import Shown
 from harness.oracle import Divergence
 from harness.oracle.drawing import draw
-from harness.workload.ops import PAGE, SetName, Step
+from harness.workload.ops import PAGE, Fork, Op, SetName, Step, Unmap
 
 STEP = Step(0, SetName(2, 2 * PAGE, "a"))
 BEFORE = (Shown(0, 12, "rw-p", 0, ""),)
@@ -63,6 +65,43 @@ def test_of_a_wide_arena_the_part_that_differs_is_drawn() -> None:
     assert drawn["seen"][:20] == drawn["expected"][:20]
     assert len(drawn["seen"]) == 100
     assert all(len(row) <= 110 for row in rows)
+
+
+WIDE = (Shown(0, 500, "rw-p", 0, ""), Shown(500, 900, "r--p", 0, ""))
+
+
+@pytest.mark.parametrize(
+    ("seen", "first"),
+    [
+        ((*WIDE, Shown(900, 910, "r--p", 0, "[anon:a]")), 880),
+        (WIDE[:1], 480),
+        ((), 0),
+        ((WIDE[0], WIDE[1]._replace(end=800)), 780),
+        ((WIDE[0], WIDE[1]._replace(start=510)), 480),
+        ((WIDE[0]._replace(path="[anon:a]"), WIDE[1]), 0),
+    ],
+)
+def test_wherever_shapes_part_the_place_is_drawn(
+    seen: tuple[Shown, ...], first: int
+) -> None:
+    divergence = Divergence(
+        kind="content", index=0, step=STEP, who=0, before=WIDE, expected=WIDE, seen=seen
+    )
+
+    ruler = draw(divergence, 1000).split("\n")[1]
+
+    assert ruler.split()[0] == str(first)
+
+
+@pytest.mark.parametrize(
+    ("op", "first"), [(Unmap(700, 2), "680"), (Unmap(5, 2), "0"), (Fork(1), "0")]
+)
+def test_where_outcomes_part_the_step_s_own_page_is_drawn(op: Op, first: str) -> None:
+    divergence = Divergence(
+        kind="outcome", index=0, step=Step(0, op), who=0, before=WIDE, expected=WIDE
+    )
+
+    assert draw(divergence, 1000).split("\n")[1].split()[0] == first
 
 
 def test_the_end_of_a_wide_arena_is_drawn_whole() -> None:
