@@ -78,7 +78,8 @@ def agree(
 ) -> Agreement:
     """Play the plan, some guests at a time, up to the first divergence.
 
-    Raises what the target raises. ``keep`` gets every trace that was played.
+    Raises what the target raises, where nothing diverged. ``keep`` gets every trace
+    that was played.
     """
     agreement = Agreement()
     stop = threading.Event()
@@ -148,7 +149,10 @@ def agree(
         # A signal that comes just before a thread waits is seen when it wakes.
         while wait(futures, timeout=_POLL_S, return_when=FIRST_EXCEPTION).not_done:
             if any(f.done() and f.exception() for f in futures):
+                stop.set()
                 break
+    # What another guest met meanwhile makes a divergence no less of one.
+    if agreement.found is None:
         for future in futures:
             future.result()
     agreement.seconds = time.monotonic() - started
@@ -180,8 +184,11 @@ def shrunk(
     target: Callable[[threading.Event], PlayTarget],
     *,
     on_step: Callable[[str], None],
-) -> Found:
-    """The divergence with as few steps as it takes, on the same kernel."""
+) -> Iterator[Found]:
+    """The divergence with fewer and fewer steps, found on the same kernel.
+
+    Raises what the target raises; what came before is no worse for it.
+    """
 
     def play(candidates: Sequence[Sequence[Step]]) -> dict[int, Found]:
         with scratch_folder() as scratch:
@@ -191,6 +198,6 @@ def shrunk(
             )  # fmt: skip
 
     if found.divergence.kind == "probe":
-        return found
+        return iter([found])
     once = found.divergence.kind in ("complaint", "died")
     return shrink(found, play, together=1 if once else _TOGETHER, on_step=on_step)

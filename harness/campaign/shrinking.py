@@ -1,6 +1,7 @@
 """A divergence's trace made short: steps left out while it still diverges."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from harness.campaign.playing import Found
 from harness.errors import UsageError
@@ -11,28 +12,44 @@ Play = Callable[[Sequence[Sequence[Step]]], dict[int, Found]]
 
 def shrink(
     found: Found, play: Play, *, together: int, on_step: Callable[[str], None]
-) -> Found:
-    """The same divergence with as few steps as leaving out can get to.
+) -> Iterator[Found]:
+    """The same divergence with fewer and fewer steps, as it is got to.
 
+    First without the steps after it; the last has as few as leaving out can get to.
     ``play`` plays traces and returns those that diverge; up to ``together`` at
     once: one, where the kernel complains only once in its life. A shorter trace
     counts when it diverges at the same operation in the same way.
     """
-    steps = found.recording.steps[: found.divergence.index + 1]
-    pages = found.recording.pages
-    best = found
+    best = _without_rest(found)
+    yield best
+    steps = best.recording.steps[: best.divergence.index + 1]
+    pages = best.recording.pages
     size = max(1, len(steps) // 2)
     while True:
         on_step(f"shrinking: {len(steps)} steps, leaving out {size} at a time")
         shorter = _without_chunks(best, steps, size, play, together, pages)
         if shorter is not None:
-            best = shorter
+            best = _without_rest(shorter)
+            yield best
             steps = best.recording.steps[: best.divergence.index + 1]
             size = min(size, max(1, len(steps) // 2))
         elif size == 1:
-            return best
+            return
         else:
             size //= 2
+
+
+def _without_rest(found: Found) -> Found:
+    if found.divergence.kind == "died":
+        # What brought it down may be a step whose answer was never told.
+        return found
+    end = found.divergence.index + 1
+    recording = replace(
+        found.recording,
+        steps=found.recording.steps[:end],
+        seen=found.recording.seen[:end],
+    )
+    return replace(found, recording=recording)
 
 
 def _without_chunks(

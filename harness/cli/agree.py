@@ -17,7 +17,7 @@ from harness.cli.places import check_file, check_folder
 from harness.cli.progress import Progress
 from harness.cli.requests import AgreeRequest, ReplayRequest
 from harness.cli.tables import stdout_console
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.measure.conditions import SILICON_HOST
 from harness.oracle import Recording, render_recording, render_reproducer
 from harness.oracle.drawing import draw
@@ -41,17 +41,36 @@ def agree_(request: AgreeRequest) -> int:
         keep = None if request.record is None else _recorder(request.record)
         agreement = agree(request.plan, targets, on_step=progress.step, keep=keep)
         found = agreement.found
-        if found is not None and request.shrink:
-            progress.line(f"diverged: {printable(found.divergence.headline)}")
-            found = shrunk(found, targets, on_step=progress.step)
-    if found is None:
-        print(agreed_words(agreement))
-        return AGREED
-    folder = keep_divergence(found, request.out, request.plan.seed)
+        if found is None:
+            print(agreed_words(agreement))
+            return AGREED
+        progress.line(f"diverged: {found.divergence.headline}")
+        began = time.strftime("%Y%m%d-%H%M%S")
+        place = request.out / f"diverged-{request.plan.seed}-{began}"
+        keep_divergence(found, place)
+        if request.shrink:
+            found = _shrunk_and_kept(found, place, targets, progress)
     show_divergence(found)
-    where = printable(str(folder))
+    where = printable(str(place))
     print(f"kept in {where}: trace.jsonl for anonvma replay, reproduce.py for anyone")
     return DIVERGED
+
+
+def _shrunk_and_kept(
+    found: Found, place: Path, targets: Targets, progress: Progress
+) -> Found:
+    # Whatever ends the search, the shortest that was found is in its place.
+    best = found
+    try:
+        for best in shrunk(found, targets, on_step=progress.step):
+            keep_divergence(best, place)
+    except (HarnessError, OSError) as error:
+        why = str(error).partition("\n")[0]
+        progress.line(f"not shrunk any further: {why}")
+    except BaseException:
+        progress.line(f"the divergence, as far as it was shrunk, is kept in {place}")
+        raise
+    return best
 
 
 def _recorder(path: Path) -> Callable[[Recording], None]:
@@ -142,21 +161,24 @@ def show_divergence(found: Found) -> None:
         console.print(Text(printable(line)), soft_wrap=True)
 
 
-def keep_divergence(found: Found, folder: Path, seed: int) -> Path:
-    """Write a divergence's trace, reproducer and drawing to a folder of its own."""
+def keep_divergence(found: Found, place: Path) -> None:
+    """Write a divergence's trace and reproducer to a folder, over older ones."""
     steps = found.recording.steps[: found.divergence.index + 1]
-    place = folder / time.strftime(f"diverged-{seed}-%Y%m%d-%H%M%S")
+    program = render_reproducer(
+        found.divergence, steps, kernel=found.kernel, pages=found.recording.pages,
+        release=found.release,
+    )  # fmt: skip
     try:
-        place.mkdir(parents=True)
-        (place / "trace.jsonl").write_bytes(render_recording(found.recording))
-        reproducer = place / "reproduce.py"
-        reproducer.write_text(
-            render_reproducer(
-                found.divergence, steps, kernel=found.kernel,
-                pages=found.recording.pages, release=found.release,
-            )
-        )  # fmt: skip
-        reproducer.chmod(0o755)
+        place.mkdir(parents=True, exist_ok=True)
+        _write_whole(place / "trace.jsonl", render_recording(found.recording))
+        _write_whole(place / "reproduce.py", program.encode(), mode=0o755)
     except OSError as error:
         raise UsageError(f"the divergence cannot be kept in {place}: {error}") from None
-    return place
+
+
+def _write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    # What was kept before stays until this is there.
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(content)
+    new.chmod(mode)
+    new.replace(path)

@@ -16,6 +16,7 @@ from harness.campaign.playing import Found, Playing, diverging
 from harness.campaign.replaying import judge_recording, read_recordings
 from harness.errors import (
     GuestError,
+    GuestHung,
     GuestLost,
     GuestPanicked,
     RecordError,
@@ -159,6 +160,32 @@ def test_a_guest_that_dies_again_of_the_same_trace_is_one() -> None:
     assert (guest.boots, agreement.deaths) == (2, 1)
 
 
+def test_a_divergence_stands_though_another_guest_hangs_meanwhile() -> None:
+    diverged = threading.Event()
+
+    class Hangs(FakeGuest):
+        def run_player(
+            self, job: bytes, on_output: Callable[[bytes], None], console: Path
+        ) -> int:
+            assert diverged.wait(20)
+            raise GuestHung("silent for 60 s", "")
+
+    class Diverges(FakeGuest):
+        def run_player(
+            self, job: bytes, on_output: Callable[[bytes], None], console: Path
+        ) -> int:
+            try:
+                return super().run_player(job, on_output, console)
+            finally:
+                diverged.set()
+
+    guests = iter([Hangs(), Diverges(forgets_at_fork)])
+
+    agreement = agree(EXACT, lambda stop: next(guests), on_step=lambda step: None)
+
+    assert agreement.found is not None
+
+
 def find(guest: FakeGuest) -> Found:
     agreement = agree(EXACT, lambda stop: guest, on_step=lambda step: None)
     assert agreement.found is not None
@@ -170,9 +197,9 @@ def test_a_bug_is_found_shrunk_drawn_and_made_a_program() -> None:
     found = find(guest)
     assert found.divergence.step.word == "fork"
 
-    short = shrunk(found, lambda stop: guest, on_step=lambda step: None)
+    *_, short = shrunk(found, lambda stop: guest, on_step=lambda step: None)
 
-    steps = short.recording.steps[: short.divergence.index + 1]
+    steps = short.recording.steps
     assert len(steps) <= 5
     drawn = draw(short.divergence, 32)
     assert [line.split(" ")[0] for line in drawn.split("\n")][3:6] == [
