@@ -2,17 +2,17 @@
 
 An image is known by what went into it: the source's version, the options asked
 for, the patches, the compiler. The same of all is the same kernel, whoever
-built it; anything else is built, in the tree kept for its base.
+built it and whatever their environment says; anything else is built, in the
+tree kept for its base.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,18 @@ from harness.scratch import scratch_folder
 
 _CONFIG_DEADLINE_S = 600
 _MAKE_DEADLINE_S = 7200
+# In the tree of objects, while make is at work in there.
+_MARK = ".anonvma-building"
+# The least exit status that says: ended by a signal.
+_SIGNALLED = 128
+# What of our environment a build gets. Anything else could make another kernel of
+# the same recipe (KCFLAGS, LLVM, CPATH), or is of a make that we run under: its
+# flags, and the descriptors of its job server, which are closed here.
+_PASSED_ON = (
+    "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES",
+    # Where ccache, which PATH may put before the compiler, has what it keeps.
+    "CCACHE_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,12 +173,12 @@ def _build(
     if not source.exists():
         on_step(f"unpacking linux {recipe.package.version}")
     unpack_source(recipe.package, source, log)
-    with _interrupted_objects_removed(output):
-        written = apply_patches(source, trees / "pristine", recipe.patches)
-        changed = f", {len(written)} source files changed" if written else ""
-        on_step(f"configuring {recipe.name}{changed}")
-        config = _configure(recipe, source, output, log)
-        _make_image(recipe, source, output, log, on_step)
+    _remove_interrupted_objects(output)
+    written = apply_patches(source, trees / "pristine", recipe.patches)
+    changed = f", {len(written)} source files changed" if written else ""
+    on_step(f"configuring {recipe.name}{changed}")
+    config = _configure(recipe, source, output, log)
+    _make_image(recipe, source, output, log, on_step)
     with tempfile.TemporaryDirectory(dir=trees, prefix="making-") as scratch:
         made = Path(scratch) / "kernel"
         made.mkdir()
@@ -190,23 +202,15 @@ def _told(patch: Path) -> str:
     return str(patch.relative_to(kernels_dir())) if ours else patch.name
 
 
-@contextlib.contextmanager
-def _interrupted_objects_removed(output: Path) -> Iterator[None]:
+def _remove_interrupted_objects(output: Path) -> None:
     # An object that was being written when its make was killed looks finished
-    # to the next one. The mark stays behind exactly then.
-    mark = output / ".anonvma-building"
+    # to the next one.
+    mark = output / _MARK
     if mark.exists():
         since = mark.stat().st_mtime
         for path in output.rglob("*.[oa]"):
             if path.stat().st_mtime >= since:
                 path.unlink()
-    mark.touch()
-    try:
-        yield
-    except BuildFailed:
-        mark.unlink()
-        raise
-    mark.unlink()
 
 
 def _make_argv(recipe: _Recipe, source: Path, output: Path, *targets: str) -> list[str]:
@@ -220,25 +224,37 @@ def _make_argv(recipe: _Recipe, source: Path, output: Path, *targets: str) -> li
     ]  # fmt: skip
 
 
-def _environment() -> dict[str, str]:
-    # A make that we run under has nothing to say to this one: not its flags, not
-    # the descriptors of its job server, which are closed here.
-    theirs = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
-    return {name: value for name, value in os.environ.items() if name not in theirs}
+def _run_make(
+    argv: Sequence[str],
+    output: Path,
+    log: Path,
+    *,
+    deadline_s: float,
+    env: Mapping[str, str],
+    on_line: Callable[[str], None] | None = None,
+) -> int | None:
+    # As run_logged. The mark stays behind where make did not end by itself: it was
+    # killed or took too long, and so were the compilers under it.
+    mark = output / _MARK
+    mark.touch()
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    status = run_logged(
+        argv, log, deadline_s=deadline_s, env={**passed, **env}, on_line=on_line
+    )
+    if status is not None and 0 <= status < _SIGNALLED:
+        mark.unlink()
+    return status
 
 
 def _configure(recipe: _Recipe, source: Path, output: Path, log: Path) -> str:
     with scratch_folder() as scratch:
         asked, made = scratch / "asked", scratch / "made"
         asked.write_text(render_options(recipe.options))
-        env = {
-            **_environment(), "KCONFIG_ALLCONFIG": str(asked),
-            "KCONFIG_CONFIG": str(made),
-        }  # fmt: skip
         # allnoconfig with a file: olddefconfig, but new options default to off.
-        status = run_logged(
-            _make_argv(recipe, source, output, "allnoconfig"), log,
-            deadline_s=_CONFIG_DEADLINE_S, env=env,
+        status = _run_make(
+            _make_argv(recipe, source, output, "allnoconfig"), output, log,
+            deadline_s=_CONFIG_DEADLINE_S,
+            env={"KCONFIG_ALLCONFIG": str(asked), "KCONFIG_CONFIG": str(made)},
         )  # fmt: skip
         if status != 0:
             raise _failed("configuring", recipe, status, log)
@@ -270,13 +286,14 @@ def _make_image(
     jobs = len(os.sched_getaffinity(0)) + 1
     # Compilers that are killed leave their files.
     with scratch_folder() as scratch:
-        status = run_logged(
+        status = _run_make(
             _make_argv(
                 recipe, source, output, f"--jobs={jobs}", recipe.arch.image_target
             ),
+            output,
             log,
             deadline_s=_MAKE_DEADLINE_S,
-            env={**_environment(), "TMPDIR": str(scratch)},
+            env={"TMPDIR": str(scratch)},
             on_line=watch,
         )
     if status != 0:

@@ -5,9 +5,10 @@ import multiprocessing
 import shutil
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from harness.errors import BuildFailed, EnvironmentFault
 from harness.kbuild import BuiltKernel, Variant, build, build_kernel, variant
 from harness.kbuild.source import SourcePackage
 from harness.linux import config_digest
+from harness.programs import run_logged
 from harness.workload import Store
 from tests.test_programs import ends
 
@@ -35,8 +37,9 @@ ONE = Variant(
 )
 PLAIN = replace(ONE, name="plain", patches=())
 
-# What make is told by FAKE, a folder: calls is written; dropped are options that
-# Kconfig loses; while hold exists, make waits; where broken exists, it fails.
+# What make is told by FAKE, a folder: calls is written, and env; dropped are options
+# that Kconfig loses; while hold exists, make waits; where broken exists, it fails;
+# where killed exists, it is killed while an object is written.
 MAKEFILE = r"""
 allnoconfig:
 	@echo $@ >> $(FAKE)/calls
@@ -50,6 +53,8 @@ $(O)/a.o: a.c
 	@echo "  CC      a.o"
 	@touch $(FAKE)/compiling
 	@while [ -e $(FAKE)/hold ]; do sleep 0.01; done
+	@env > $(FAKE)/env
+	@if [ -e $(FAKE)/killed ]; then echo half > $@; kill -9 $$PPID; sleep 60; fi
 	@if [ -e $(FAKE)/broken ]; then echo "a.c: it is broken"; exit 1; fi
 	@cp a.c $@
 """
@@ -104,7 +109,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
     tarball = tmp_path / "linux.tar"
     with tarfile.open(tarball, "w") as tar:
-        for name, text in (("Makefile", MAKEFILE), ("a.c", "stock\n")):
+        makefile = f"FAKE = {fake}\n{MAKEFILE}"
+        for name, text in (("Makefile", makefile), ("a.c", "stock\n")):
             member = tarfile.TarInfo(f"linux-source-9.9/{name}")
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text.encode()))
@@ -112,7 +118,6 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(build, "find_source", lambda base: package)
 
     write(fake / "dropped", "")
-    monkeypatch.setenv("FAKE", str(fake))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return Bench(fake, kernels, tmp_path / "cache/anon-vma-harness")
 
@@ -237,15 +242,32 @@ def test_a_make_that_fails_is_told_with_the_end_of_its_log(bench: Bench) -> None
     assert list((bench.cache / "kernels").iterdir()) == []
 
 
-def test_a_make_that_we_run_under_does_not_reach_the_kernel_s(
+HOSTILE = {
+    "MAKEFLAGS": "n -j --jobserver-auth=98,99", "MFLAGS": "-n", "MAKELEVEL": "1",
+    "KCFLAGS": "-O0", "KAFLAGS": "-g", "KBUILD_CFLAGS_KERNEL": "-O0", "CC": "clang",
+    "LLVM": "1", "LLVM_IAS": "0", "ARCH": "sparc", "KCONFIG_SEED": "1",
+    "LOCALVERSION": "-x", "CPATH": "/x", "SOURCE_DATE_EPOCH": "1", "O": "/x",
+    "GCC_EXEC_PREFIX": "/x", "INSTALL_MOD_STRIP": "1", "W": "1", "V": "1",
+}  # fmt: skip
+
+
+def test_nothing_of_an_environment_that_makes_another_kernel_reaches_make(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MAKEFLAGS", "n -j --jobserver-auth=98,99")
-    monkeypatch.setenv("MAKELEVEL", "1")
+    """Nor what a make that we run under has to say."""
+    bench.build()
+    plain = (bench.fake / "env").read_text().splitlines()
+    for name, value in HOSTILE.items():
+        monkeypatch.setenv(name, value)
+    bench.write_patch("changed")
 
-    kernel, _ = bench.build()
+    bench.build()
 
-    assert kernel.image.exists()
+    hostile = (bench.fake / "env").read_text().splitlines()
+    apart = [x for x in {*plain} ^ {*hostile} if not x.startswith(("TMPDIR=", "_="))]
+    assert apart == []
+    names = {line.partition("=")[0] for line in hostile}
+    assert {"PATH", "HOME", "TMPDIR"} <= names
 
 
 def test_what_failed_is_built_once_it_is_mended(bench: Bench) -> None:
@@ -357,6 +379,45 @@ def test_an_object_that_a_killed_build_left_half_made_is_made_again(
     kernel, _ = bench.build()
 
     assert kernel.image.read_text() == CONFIG + "patched\n"
+
+
+@pytest.mark.slow
+def test_an_object_is_made_again_that_was_half_made_when_make_alone_was_killed(
+    bench: Bench,
+) -> None:
+    """As the kernel does where memory is short; compilers go down with it."""
+    (bench.fake / "killed").touch()
+    with pytest.raises(BuildFailed, match="ended with status 137"):
+        bench.build()
+    (bench.fake / "killed").unlink()
+    (output,) = bench.cache.glob("build/*/*/output")
+    assert (output / "a.o").read_text() == "half\n"
+
+    kernel, _ = bench.build()
+
+    assert kernel.image.read_text() == CONFIG + "patched\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "again"),
+    [(2, False), (127, False), (None, True), (137, True), (143, True), (-9, True)],
+)
+def test_objects_are_doubted_where_make_did_not_end_by_itself(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, status: int | None, again: bool
+) -> None:
+    with monkeypatch.context() as patched:
+
+        def run_other(argv: Sequence[str], log: Path, **more: Any) -> int | None:
+            done = run_logged(argv, log, **more)
+            return done if "allnoconfig" in argv else status
+
+        patched.setattr(build, "run_logged", run_other)
+        with pytest.raises(BuildFailed):
+            bench.build()
+
+    _, steps = bench.build()
+
+    assert ("building one-9.9-aarch64: 1 objects, a.o" in steps) == again
 
 
 def test_what_a_killed_build_left_in_the_cache_is_removed(bench: Bench) -> None:
