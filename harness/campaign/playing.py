@@ -16,7 +16,7 @@ from harness.errors import (
 from harness.oracle import Divergence, Judge, Kernel, Recording, parse_seen
 from harness.oracle.recording import Seen
 from harness.play import PlayJob, render_play_job
-from harness.programs import printable
+from harness.programs import printable, tail_of
 from harness.workload.ops import Step
 
 # A line holds what some steps changed in maps of at most 65 530 lines.
@@ -104,6 +104,8 @@ class Playing:
                 printable(line.decode(errors="replace"))
                 for line in self._pending[:_SHOWN].splitlines()
             )
+            # Next to us, what it says goes there.
+            said = said or tail_of(console)
             raise GuestError(f"the player ended early, with status {status}", said)
 
     def _feed(self, chunk: bytes) -> None:

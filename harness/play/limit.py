@@ -6,6 +6,7 @@ that may come near it; and only before these, as counting reads all of maps.
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator
 
@@ -30,12 +31,19 @@ class MapCountLimit:
             self._fd = os.open(
                 f"/proc/sys/{MAX_MAP_COUNT.replace('.', '/')}", os.O_WRONLY
             )
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
             self._fd = -1
+
+    @property
+    def allowed(self) -> bool:
+        """Whether this process may change it; where not, nothing else may be used."""
+        return self._fd != -1
 
     @contextlib.contextmanager
     def held(self, limit: int) -> Iterator[None]:
-        """Hold it at a number. OSError without root."""
+        """Hold it at a number."""
         self._set(limit)
         try:
             yield
@@ -43,7 +51,7 @@ class MapCountLimit:
             self.widen(limit)
 
     def widen(self, limit: int) -> None:
-        """Leave room above a number. OSError without root, where there is none."""
+        """Leave room above a number, where there is none."""
         wide = max(self._usual, limit + _OWN)
         if wide != self._now:
             self._set(wide)
@@ -77,7 +85,7 @@ class ArenaLimit:
 
     @contextlib.contextmanager
     def for_a_call(self) -> Iterator[None]:
-        """Hold the sysctl where it should be for a call. OSError without root."""
+        """Hold the sysctl where it should be for a call."""
         if self._limit is None:
             yield
             return
@@ -90,5 +98,5 @@ class ArenaLimit:
         if self._room > NEAR:
             yield
             return
-        with self._sysctl.held(own + self._limit):
+        with self._sysctl.held(max(0, own + self._limit)):
             yield

@@ -138,11 +138,12 @@ class _Process:
         return at + 1
 
     def _call(self, op: Op) -> int:
-        try:
-            with self._limit.for_a_call():
+        # What the limit's own setting is refused is no answer to the call.
+        with self._limit.for_a_call():
+            try:
                 call(op, self._cast.means)
-        except OSError as error:
-            return error.errno or -1
+            except OSError as error:
+                return error.errno or -1
         return 0
 
     def _vma_counts(self) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import tempfile
 import time
 from typing import Any
 
-from harness.errors import HarnessError
+from harness.errors import EnvironmentFault, HarnessError
 from harness.linux import (
     die_with_parent,
     probe_anon_name,
@@ -28,7 +28,7 @@ from harness.play.limit import MAX_MAP_COUNT, MapCountLimit
 from harness.play.place import Place, find_place
 from harness.play.probes import probe_behaviour
 from harness.play.process import Cast, begin, write_line
-from harness.workload.ops import FILE_PAGES, PAGE, Limit
+from harness.workload.ops import FILE_PAGES, PAGE, WORDS, Heap, Limit
 
 
 def describe_kernel(place: Place) -> dict[str, Any]:
@@ -45,6 +45,23 @@ def describe_kernel(place: Place) -> dict[str, Any]:
         else {},
         "start": place.start,
     }
+
+
+def check_allowed(job: PlayJob, *, limits: bool, heaps: bool) -> None:
+    """Raise EnvironmentFault for a job with steps that this process may not do.
+
+    What it is refused would be taken for what the kernel answers.
+    """
+    kinds = {type(step.op) for steps in job.traces for step in steps}
+    for kind, allowed, what in (
+        (Limit, limits, f"change {MAX_MAP_COUNT}"),
+        (Heap, heaps, "move the heap (CAP_SYS_RESOURCE)"),
+    ):
+        if kind in kinds and not allowed:
+            raise EnvironmentFault(
+                f"a trace has the step {WORDS[kind]}, but this process may not {what}: "
+                f"run it as root, or without the theme {WORDS[kind]}"
+            )
 
 
 def play(job: PlayJob, out: int) -> None:
@@ -69,10 +86,13 @@ def _play(job: PlayJob, out: int) -> None:
         write_line(out, {"kernel": kernel})
         if kernel["support"] != "supported":
             return
+        limit = MapCountLimit()
+        # Two probes move it: None is that they may not.
+        heaps = kernel["behaviour"].get("heap_strict") is not None
+        check_allowed(job, limits=limit.allowed, heaps=heaps)
         means = make_means(file.fileno(), place)
         scratch = os.memfd_create("scratch")
         kmsg = _open_kmsg()
-        limit = MapCountLimit()
         pids = memoryview(mmap.mmap(-1, PAGE)).cast("q")
         started = time.monotonic()
         for index, steps in enumerate(job.traces):

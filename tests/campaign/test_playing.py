@@ -221,6 +221,19 @@ def test_a_player_that_ends_early_is_an_error_with_its_last_words(
     assert "\x1b" not in raised.value.console
 
 
+def test_what_a_player_says_beside_its_output_is_shown_where_that_is_nothing(
+    console: Path,
+) -> None:
+    """On the host it says there why it refuses a job."""
+    console.write_text("player: run it as root\x1b[2J\n")
+    target = ModelTarget(before=lambda index: b"", status=3)
+
+    with pytest.raises(GuestError, match="ended early, with status 3") as raised:
+        play(target, [GOOD], console)
+
+    assert raised.value.console == r"player: run it as root\x1b[2J"
+
+
 def test_a_line_that_the_player_did_not_end_is_shown_as_far_as_it_helps(
     console: Path,
 ) -> None:

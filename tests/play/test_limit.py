@@ -1,6 +1,8 @@
 """The limit of a trace, with the sysctl and the VMAs in memory."""
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -54,9 +56,10 @@ def test_without_a_limit_nothing_is_read_or_held() -> None:
 
 
 @given(
-    st.integers(-3, 4 * NEAR),
+    st.integers(-100, 4 * NEAR),
     st.lists(st.integers(-MOST_ADDED, MOST_ADDED), max_size=200),
 )
+@example(-100, [0])
 @example(2 * NEAR, [MOST_ADDED] * 50)
 @example(2 * NEAR, [MOST_ADDED, -1] * 50)
 def test_a_call_that_may_come_near_the_limit_has_it_in_force(
@@ -70,9 +73,23 @@ def test_a_call_that_may_come_near_the_limit_has_it_in_force(
         left = limit - vmas.arena
         held = vmas.call(min(added, left) if left > 0 else min(added, 0))
 
-        assert held in (None, OWN + limit)
+        assert held in (None, max(0, OWN + limit))
         assert held is not None or left > NEAR
         assert held is None or left <= NEAR
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_setting_that_may_not_be_changed_is_told(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        limit = MapCountLimit()
+
+    assert not limit.allowed
 
 
 def test_what_is_far_from_the_limit_is_seldom_counted() -> None:

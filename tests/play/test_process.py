@@ -247,6 +247,23 @@ def test_without_names_the_kernel_refuses_each(names: bool) -> None:
     assert [code for code, _ in Played(steps).seen()] == [0, 22, 22, 22, 22, 22]
 
 
+NEVER_SET = """
+def refuse(*_):
+    raise PermissionError(9, "never set")
+MapCountLimit._set = refuse
+"""
+
+
+def test_a_limit_that_cannot_be_set_is_no_answer_of_the_kernel() -> None:
+    steps = steps_of(Map(0, 4, 3), Limit(5), Protect(1, 1, 1))
+
+    played = Played(steps, spoil=NEVER_SET)
+
+    assert played.statuses() == [1]
+    assert 9 not in [code for code, _ in played.seen()]
+    assert "never set" in played.words
+
+
 DIES = """
 import harness.play.process as process
 usual = process.call
