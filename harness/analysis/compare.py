@@ -18,10 +18,16 @@ from scipy import stats
 
 from harness.analysis.answers import answers, null_effects
 from harness.analysis.frames import load
-from harness.analysis.processes import BOOT, LAYOUT, NAMING, PLACE, processes
+from harness.analysis.processes import (
+    BOOT,
+    LAYOUT,
+    LEAST_BOOTS,
+    NAMING,
+    PLACE,
+    processes,
+)
 from harness.analysis.stats import (
     ALPHA,
-    LEAST_BOOTS,
     SEED,
     Interval,
     Judged,

@@ -12,7 +12,7 @@ here is one number a boot, summarised below it already (``effects``). Sources:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal
 
@@ -21,12 +21,12 @@ import numpy.typing as npt
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from harness.analysis.processes import LEAST_BOOTS
+
 SEED = 20210827
 _RESAMPLES = 4000
-# Fewer boots have no interval: with five, even their whole range covers a median
-# in 94 of 100 cases only.
-LEAST_BOOTS = 6
 ALPHA = 0.05
+_MOST_BOOTS = 10_000
 
 Values = npt.NDArray[np.float64]
 Numbers = Sequence[float] | npt.NDArray[np.float64]
@@ -56,13 +56,45 @@ class Verdict(Enum):
 class Judged:
     """A verdict; ``p`` of it (None where none is told), and what more it takes.
 
-    ``more_boots`` is how many further boots an inconclusive one is likely to
-    need; None where no number of them would do.
+    ``more_boots`` is how many further boots (of each side, where there are two) an
+    inconclusive one is likely to need; None where no number of them would do.
+    ``before`` is the verdict that ``holm`` took away; ``noise`` what it asks for
+    the number of boots.
     """
 
     verdict: Verdict
     p: float | None = None
     more_boots: int | None = None
+    before: Verdict | None = None
+    noise: "Noise | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """How far a mean lies from the margin, and the standard deviation of ``boots``."""
+
+    distance: float
+    spread: float
+    boots: int
+
+    def needed(self, *, level: float = ALPHA, power: float = 0.8) -> int | None:
+        """How many boots a verdict is likely to take, were these typical of all.
+
+        None where the mean lies on the margin, or more than 10 000 are needed.
+        Source: normal approximation, n = ((z_alpha + z_power) sd / distance)^2,
+        with two boots more for Student's t.
+        """
+        if self.distance <= self.spread / 1000:
+            return None
+        z = stats.norm.ppf(1 - level / 2) + stats.norm.ppf(power)
+        needed = int(np.ceil((z * self.spread / self.distance) ** 2)) + 2
+        return needed if needed <= _MOST_BOOTS else None
+
+    def undecided(self, *, level: float = ALPHA) -> Judged:
+        """INCONCLUSIVE, with how many boots more it is likely to take."""
+        needed = self.needed(level=level)
+        more = max(needed, LEAST_BOOTS, self.boots + 1) - self.boots if needed else None
+        return Judged(Verdict.INCONCLUSIVE, None, more, noise=self)
 
 
 def interval(values: Numbers, *, confidence: float = 0.95) -> Interval:
@@ -125,18 +157,18 @@ def judge(values: Numbers, margin: float) -> Judged:
     n = len(data)
     if n < 2:
         return Judged(Verdict.INCONCLUSIVE, None, LEAST_BOOTS - n)
+    noise = noise_of(data, margin)
     above = _one_sided(data, margin, "greater")
     below = _one_sided(data, -margin, "less")
     within = max(_one_sided(data, margin, "less"), _one_sided(data, -margin, "greater"))
     if n >= LEAST_BOOTS:
         if above < ALPHA / 2:
-            return Judged(Verdict.REGRESSED, above)
+            return Judged(Verdict.REGRESSED, above, noise=noise)
         if below < ALPHA / 2:
-            return Judged(Verdict.IMPROVED, below)
+            return Judged(Verdict.IMPROVED, below, noise=noise)
         if within < ALPHA:
-            return Judged(Verdict.EQUIVALENT, within)
-    more = max(boots_needed(data, margin) or 0, LEAST_BOOTS) - n
-    return Judged(Verdict.INCONCLUSIVE, None, more if more > 0 else None)
+            return Judged(Verdict.EQUIVALENT, within, noise=noise)
+    return noise.undecided()
 
 
 def judge_exact(values: Numbers, margin: float) -> Judged:
@@ -156,43 +188,34 @@ def judge_exact(values: Numbers, margin: float) -> Judged:
     return Judged(Verdict.INCONCLUSIVE)
 
 
-def boots_needed(values: Numbers, margin: float, *, power: float = 0.8) -> int | None:
-    """How many boots a verdict is likely to take, were these typical of all.
-
-    None where the mean lies on the margin, or more than 10 000 would be needed.
-    Source: normal approximation, n = ((z_alpha + z_power) sd / distance)^2, with
-    two boots more for Student's t.
-    """
+def noise_of(values: Numbers, margin: float) -> Noise:
+    """The noise of two differences or more, one a boot, in the unit of ``margin``."""
     data = np.asarray(values, dtype=float)
     distance = abs(margin - abs(float(data.mean())))
-    spread = float(data.std(ddof=1))
-    if spread == 0:
-        return len(data)
-    if distance <= spread / 1000:
-        return None
-    z = stats.norm.ppf(1 - ALPHA / 2) + stats.norm.ppf(power)
-    needed = int(np.ceil((z * spread / distance) ** 2)) + 2
-    return needed if needed <= 10_000 else None
+    return Noise(distance, float(data.std(ddof=1)), len(data))
 
 
 def holm(judged: Sequence[Judged]) -> list[Judged]:
     """The verdicts of a sweep, corrected for how many cells it has.
 
-    One whose corrected p is no longer below its level becomes inconclusive; those
-    that were inconclusive before count as tests, too.
+    One whose corrected p is no longer below its level becomes inconclusive, and
+    says what it was; those that were inconclusive before count as tests, too. How
+    many boots more they take is told at the level that the first of all must pass.
     """
-    if all(each.p is None for each in judged):
-        return list(judged)
     told = [1.0 if each.p is None else each.p for each in judged]
-    corrected = multipletests(told, alpha=ALPHA, method="holm")[1]
+    corrected = multipletests(told, alpha=ALPHA, method="holm")[1] if told else []
     result = []
     for each, p in zip(judged, corrected, strict=True):
-        if each.p is None:
-            result.append(each)
-            continue
         level = ALPHA if each.verdict is Verdict.EQUIVALENT else ALPHA / 2
-        verdict = each.verdict if p < level else Verdict.INCONCLUSIVE
-        result.append(Judged(verdict, float(p), each.more_boots))
+        if each.noise is None:
+            result.append(each)
+        elif each.p is not None and p < level:
+            result.append(replace(each, p=float(p)))
+        else:
+            open_ = each.noise.undecided(level=ALPHA / len(judged))
+            taken = None if each.p is None else each.verdict
+            p_told = None if each.p is None else float(p)
+            result.append(replace(open_, p=p_told, before=taken))
     return result
 
 

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from harness.analysis.stats import (
     Judged,
     Verdict,
-    boots_needed,
     holm,
     interval,
     judge,
+    noise_of,
 )
 
 MARGIN = 2.0
@@ -113,7 +113,7 @@ def _verdicts(
 def _power(draw: np.random.Generator, campaigns: int) -> Rate:
     hits, of = 0, 0
     for _ in range(campaigns):
-        needed = boots_needed(percents(draw, 12, 12.0), MARGIN)
+        needed = noise_of(percents(draw, 12, 12.0), MARGIN).needed()
         if needed is not None:
             of += 1
             verdict = judge(percents(draw, max(needed, 6), 12.0), MARGIN).verdict
