@@ -6,7 +6,8 @@ forks (see ``processes``).
 Named and unnamed processes are paired within a block; a boot's effect is the
 median of its blocks', what is reported is the median of the boots'. How sure
 that is: for instructions, how far the furthest boot lies; for time, a 95 %
-interval from resampling the boots (percentile bootstrap: B. Efron, 1979).
+interval from resampling the boots (percentile bootstrap: B. Efron, 1979), of
+fewer than ``LEAST_BOOTS`` their range.
 """
 
 from dataclasses import dataclass
@@ -14,8 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from harness.analysis.frames import plain
-from harness.analysis.processes import BOOT, LAYOUT, NAMING, PLACE, processes
+from harness.analysis.frames import impossible, plain
+from harness.analysis.processes import (
+    BOOT,
+    LAYOUT,
+    LEAST_BOOTS,
+    NAMING,
+    PLACE,
+    processes,
+)
 from harness.pooling import KERNEL, MUST_MATCH
 
 # v8 of the series, cover letter (2021-08-27): fork of 64K named VMAs, in percent
@@ -46,7 +54,7 @@ def fork_effects(frame: pd.DataFrame) -> pd.DataFrame:
     Columns: base, target, machine, accelerator, unit, vmas, vma_pages,
     written_pages, variant, build_id, store, naming, name_length; boots (how many
     have both arms); in ``unit`` a fork: unnamed, named (medians over boots),
-    unnamed_spread (largest minus smallest boot); extra_per_vma with extra_low
+    unnamed_spread (from the median to the furthest boot); extra_per_vma with extra_low
     and extra_high, percent with percent_low and percent_high (median over boots,
     and the ends of its range or interval).
 
@@ -101,7 +109,7 @@ def _over_boots(boots: pd.DataFrame, unit: str) -> dict[str, float]:
 
 
 def _range_of(values: "pd.Series[float]", unit: str) -> tuple[float, float]:
-    if unit == "insns":
+    if unit == "insns" or len(values) < LEAST_BOOTS:
         return float(values.min()), float(values.max())
     resampled = np.random.default_rng(_SEED).choice(
         values.to_numpy(), (_RESAMPLES, len(values))
@@ -125,8 +133,8 @@ class StoreEffect:
 class ForkRow:
     """One line of the table: a cell, in both stores where both were measured.
 
-    ``kernels`` is the one kernel that holds both stores, or the kernels of one
-    each. ``ratio`` is strdup's extra over refcount's; None without both, or when
+    ``kernels`` is the one kernel that holds both stores, or two of one store each.
+    ``ratio`` is strdup's extra over refcount's; None without both, or when
     the latter is not above zero in every boot.
     """
 
@@ -137,6 +145,7 @@ class ForkRow:
     unit: str
     kernels: tuple[str, ...]
     vmas: int
+    vma_pages: int
     written_pages: int
     naming: str
     strdup: StoreEffect | None
@@ -148,12 +157,11 @@ class ForkRow:
 def fork_table(frame: pd.DataFrame) -> list[ForkRow]:
     """The table of a campaign, in the order of base, kernels, pages, VMAs, naming."""
     effects = fork_effects(frame)
-    # Two kernels of one store each stand side by side like the halves of one.
-    stores = effects.groupby("variant")["store"].nunique()
-    effects["family"] = [
-        variant if stores[variant] > 1 else "" for variant in effects["variant"]
-    ]
-    keys = [*_PLACE, "family", "written_pages", "vmas", "naming", "name_length"]
+    effects["family"] = _families(effects)
+    keys = [
+        *_PLACE, "family", "written_pages", "vmas", "naming", "name_length",
+        "vma_pages",
+    ]  # fmt: skip
     rows = []
     for _, cells in effects.groupby(keys):
         first = cells.iloc[0]
@@ -167,6 +175,7 @@ def fork_table(frame: pd.DataFrame) -> list[ForkRow]:
                 unit=str(first["unit"]),
                 kernels=tuple(sorted(set(cells["variant"]))),
                 vmas=int(first["vmas"]),
+                vma_pages=int(first["vma_pages"]),
                 written_pages=int(first["written_pages"]),
                 naming=f"{first['naming']}:{first['name_length']}",
                 strdup=by_store.get("strdup"),
@@ -178,11 +187,28 @@ def fork_table(frame: pd.DataFrame) -> list[ForkRow]:
     return rows
 
 
+def _families(effects: pd.DataFrame) -> list[str]:
+    """Of each row, what stands in one table: nothing, or a kernel by itself.
+
+    Two kernels of one store each stand side by side like the halves of one that
+    has both; where two of a place have the same store, each is by itself.
+    """
+    place = [effects[name] for name in _PLACE]
+    stores = effects.groupby([*place, effects["variant"]])["store"]
+    both = stores.transform("nunique") > 1
+    rivals = effects.assign(both=both).groupby([*place, both, effects["store"]])
+    alone = both | (rivals["variant"].transform("nunique") > 1)
+    return [
+        str(variant) if by_itself else ""
+        for variant, by_itself in zip(effects["variant"], alone, strict=True)
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnnamedRow:
     """The unnamed fork of a kernel that was not measured named.
 
-    ``unnamed`` is the median over boots, ``spread`` largest minus smallest boot.
+    ``unnamed`` is the median over boots, ``spread`` from there to the furthest.
     """
 
     base: str
@@ -191,6 +217,7 @@ class UnnamedRow:
     unit: str
     kernel: str
     vmas: int
+    vma_pages: int
     written_pages: int
     boots: int
     unnamed: float
@@ -215,6 +242,7 @@ def unnamed_table(frame: pd.DataFrame) -> list[UnnamedRow]:
             unit=str(cell["unit"]),
             kernel=str(cell["variant"]),
             vmas=int(cell["vmas"]),
+            vma_pages=int(cell["vma_pages"]),
             written_pages=int(cell["written_pages"]),
             boots=int(cell["size"]),
             unnamed=float(cell["median"]),
@@ -227,11 +255,9 @@ def unnamed_table(frame: pd.DataFrame) -> list[UnnamedRow]:
 def distrust(frame: pd.DataFrame) -> list[str]:
     """What a reader of the campaign's table should know against it, in words."""
     warnings = []
-    boots = frame.groupby(["variant", "target"])[BOOT].apply(
-        lambda f: len(f.drop_duplicates())
-    )
-    if single := sorted(boots[boots < 2].index):
-        shown = ", ".join(f"{variant} ({target})" for variant, target in single)
+    boots = plain(frame[[*PLACE, *BOOT]].drop_duplicates()).groupby(PLACE).size()
+    if single := sorted(map(_place_words, boots[boots < 2].index)):
+        shown = ", ".join(single)
         warnings.append(f"one boot only, so no spread is known: {shown}")
     unfinished = frame.loc[~frame["run_valid"], "run"].nunique()
     if unfinished:
@@ -239,6 +265,11 @@ def distrust(frame: pd.DataFrame) -> list[str]:
     invalid = frame[frame["run_valid"] & ~frame["valid"]]
     for reason, count in plain(invalid[["reason"]])["reason"].value_counts().items():
         warnings.append(f"{count} samples left out: {reason}")
+    if odd := int((impossible(frame) & frame["run_valid"] & frame["valid"]).sum()):
+        warnings.append(
+            f"{odd} samples left out: they cannot be (a cost below 1 or beyond 2^53, "
+            "no VMAs, or names on a kernel without)"
+        )
     loose = int((~frame["fifo"]).sum())
     if loose:
         warnings.append(
@@ -250,6 +281,14 @@ def distrust(frame: pd.DataFrame) -> list[str]:
             "they do not stand for other machines"
         )
     return warnings
+
+
+def _place_words(place: tuple[str, ...]) -> str:
+    at = dict(zip(PLACE, place, strict=True))
+    return (
+        f"{at['variant']} (linux {at['base']}, {at['target']} {at['machine']}, "
+        f"{at['accelerator']}, {at['unit']})"
+    )
 
 
 def _effect(cell: "pd.Series[float]") -> StoreEffect:
@@ -275,4 +314,4 @@ def _published(cell: "pd.Series[float]") -> dict[str, float] | None:
 
 
 def _spread(values: "pd.Series[float]") -> float:
-    return float(values.max() - values.min())
+    return float((values - values.median()).abs().max())

@@ -39,6 +39,8 @@ from harness.measure.records import LONGEST
 from harness.pooling import KERNEL, MUST_MATCH
 from harness.reading import lines_of
 
+_LARGEST = 2**53
+
 
 def load(path: Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
     """The samples of a campaign: its folder, its records.jsonl or its Parquet.
@@ -92,14 +94,29 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 
 def usable(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The samples of a metric that may be analysed: valid, no warmups."""
+    """The samples of a metric that may be analysed: valid, possible, no warmups."""
     keep = (
         (frame["metric"] == metric)
         & frame["valid"]
         & frame["run_valid"]
         & ~frame["warmup"]
     )
-    return frame[keep]
+    found = frame[keep]
+    odd = impossible(found)
+    return found[~odd] if odd.any() else found
+
+
+def impossible(frame: pd.DataFrame) -> "pd.Series[bool]":
+    """Which samples no measurement can have, though they are records.
+
+    No cost is below 1, nor beyond what a float can hold exactly; no cell is of
+    no VMAs; and what a kernel without names keeps has no names.
+    """
+    return (
+        ~frame["value"].between(1, _LARGEST)
+        | (frame["vmas"] < 1)
+        | ((frame["store"] == "absent") & (frame["naming"] != "none"))
+    )
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:

@@ -32,7 +32,8 @@ _NOTES = {
     "ns": (
         "ns: nanoseconds of the clock of the machine that is named; a process stands "
         "for its first decile of forks, as neighbours make forks slower, never faster. "
-        "[]: 95 % interval over boots."
+        "[]: 95 % interval over boots, of fewer than 6 their range. ±: how far the "
+        "furthest boot lies from the median."
     ),
 }
 _PUBLISHED_NOTE = (
@@ -81,7 +82,12 @@ def print_unnamed_table(rows: Sequence[UnnamedRow], console: Console) -> None:
     table.add_column("kernel")
     table.add_column("base")
     table.add_column("where")
-    for title in ("VMAs", "pages each", "boots", "unnamed fork"):
+    wide = _vma_pages_differ(
+        [(row.kernel, row.base, row.target, row.machine, row.unit,
+          row.vmas, row.written_pages) for row in rows], rows,
+    )  # fmt: skip
+    titles = ("VMAs", *["VMA pages"] * wide, "pages each", "boots", "unnamed fork")
+    for title in titles:
         table.add_column(title, justify="right")
     table.add_column("unit")
     for row in rows:
@@ -90,6 +96,7 @@ def print_unnamed_table(rows: Sequence[UnnamedRow], console: Console) -> None:
             printable(row.base),
             printable(f"{row.target} {row.machine}"),
             f"{row.vmas:,}",
+            *[str(row.vma_pages)] * wide,
             str(row.written_pages),
             str(row.boots),
             f"{row.unnamed:,.0f} ±{_part(row.spread, row.unnamed)}",
@@ -102,8 +109,11 @@ def print_unnamed_table(rows: Sequence[UnnamedRow], console: Console) -> None:
 
 def _fork_table(rows: Sequence[ForkRow], unit: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    cells = [(row.vmas, row.written_pages, row.naming) for row in rows]
+    wide = _vma_pages_differ(cells, rows)
     for title in (
-        "VMAs", "pages\neach", "names", "boots", f"unnamed\nfork, {unit}",
+        "VMAs", *["VMA\npages"] * wide, "pages\neach", "names", "boots",
+        f"unnamed\nfork, {unit}",
         f"strdup: extra\n{unit} a VMA", "\npercent", "2021\npercent",
         f"refcount: extra\n{unit} a VMA", "\npercent", "2021\npercent", "\nratio",
     ):  # fmt: skip
@@ -115,6 +125,7 @@ def _fork_table(rows: Sequence[ForkRow], unit: str) -> Table:
         published = row.published or {}
         table.add_row(
             f"{row.vmas:,}",
+            *[str(row.vma_pages)] * wide,
             str(row.written_pages),
             printable(row.naming),
             str(either.boots),
@@ -126,6 +137,17 @@ def _fork_table(rows: Sequence[ForkRow], unit: str) -> Table:
             "" if row.ratio is None else f"{row.ratio:.1f}",
         )
     return table
+
+
+def _vma_pages_differ(
+    cells: Sequence[tuple[object, ...]], rows: Sequence[ForkRow | UnnamedRow]
+) -> bool:
+    """Whether two rows are alike but for the pages of their VMAs."""
+    seen: dict[tuple[object, ...], int] = {}
+    return any(
+        seen.setdefault(cell, row.vma_pages) != row.vma_pages
+        for cell, row in zip(cells, rows, strict=True)
+    )
 
 
 def _baseline(row: ForkRow) -> str:

@@ -45,14 +45,14 @@ def more(extras: list[float], *, vmas: int = 1000) -> list[int]:
 SHARED = StoreEffect(
     boots=3,
     unnamed=200_000,
-    unnamed_spread=300_000,
+    unnamed_spread=200_000,
     extra=(20.0, 10.0, 30.0),
     percent=pytest.approx((10.0, 7.5, 10.0)),  # type: ignore[arg-type]
 )
 COPIED = StoreEffect(
     boots=3,
     unnamed=200_000,
-    unnamed_spread=300_000,
+    unnamed_spread=200_000,
     extra=(200.0, 190.0, 260.0),
     percent=pytest.approx((100.0, 65.0, 190.0)),  # type: ignore[arg-type]
 )
@@ -81,7 +81,7 @@ def test_effects_are_medians_over_boots_of_differences_within_a_boot(
             "vma_pages": 1,
             "written_pages": 0, "variant": "switch", "build_id": "id of switch 6.12",
             "naming": "distinct", "name_length": 79, "store": store, "boots": 3,
-            "unnamed": 200_000, "unnamed_spread": 300_000, "named": named,
+            "unnamed": 200_000, "unnamed_spread": 200_000, "named": named,
             "extra_per_vma": effect.extra[0], "extra_low": effect.extra[1],
             "extra_high": effect.extra[2], "percent": pytest.approx(percent[0]),
             "percent_low": pytest.approx(percent[1]),
@@ -147,6 +147,21 @@ def test_an_interval_is_the_same_each_time(campaign: Path) -> None:
     assert fork_effects(frame).equals(fork_effects(frame))
 
 
+@pytest.mark.parametrize(("boots", "whole"), [(2, True), (5, True), (8, False)])
+def test_few_boots_have_a_range_and_no_interval(
+    campaign: Path, boots: int, whole: bool
+) -> None:
+    named = [1100 + 100 * boot for boot in range(boots)]
+    frame = frame_of(
+        campaign, ns_records("none", [100] * boots), ns_records(NAMES, named)
+    )
+
+    (effect,) = fork_effects(frame).to_dict("records")
+
+    ends = (effect["extra_low"], effect["extra_high"])
+    assert (ends == (1.0, 1.0 + 0.1 * (boots - 1))) == whole
+
+
 def test_two_clocks_in_one_campaign_stay_apart(campaign: Path) -> None:
     frame = frame_of(
         campaign,
@@ -168,9 +183,8 @@ def test_a_row_has_both_stores_of_the_kernel_that_holds_both(campaign: Path) -> 
         ForkRow(
             base="6.12", target="qemu", machine="aarch64",
             accelerator="tcg icount shift=0", unit="insns", kernels=("switch",),
-            vmas=1000,
-            written_pages=0, naming=NAMES, strdup=COPIED, refcounted=SHARED,
-            ratio=10.0, published=None,
+            vmas=1000, vma_pages=1, written_pages=0, naming=NAMES,
+            strdup=COPIED, refcounted=SHARED, ratio=10.0, published=None,
         )
     ]  # fmt: skip
 
@@ -204,6 +218,43 @@ def test_the_kernel_of_both_stores_has_rows_of_its_own(campaign: Path) -> None:
 
     assert (alone.kernels, alone.strdup, alone.ratio) == (("refcount",), None, None)
     assert (both.kernels, both.ratio) == (("switch",), 10.0)
+
+
+def test_kernels_of_the_same_store_are_all_in_the_table(campaign: Path) -> None:
+    parts = [
+        cell_records([9], variant=variant, store=store, naming=naming)
+        for variant, store in (
+            ("own", "refcounted"), ("refcount", "refcounted"), ("strdup", "strdup"),
+        )
+        for naming in ("none", NAMES)
+    ]  # fmt: skip
+
+    rows = fork_table(frame_of(campaign, *parts))
+
+    assert sorted(row.kernels for row in rows) == [("own",), ("refcount",), ("strdup",)]
+
+
+def test_vmas_of_other_sizes_have_rows_of_their_own(campaign: Path) -> None:
+    parts = [
+        [
+            replace(r, run=r.run + size, vma_pages=len(size))
+            if isinstance(r, Run)
+            else replace(r, run=r.run + size)
+            for r in cell_records([cost], naming=naming)
+            if isinstance(r, Run | Sample | RunEnd)
+        ]
+        for size, naming, cost in (
+            ("a", "none", 1000), ("a", NAMES, 1100), ("bb", "none", 1000),
+            ("bb", NAMES, 1300),
+        )
+    ]  # fmt: skip
+
+    effects = {
+        r.vma_pages: r.refcounted for r in fork_table(frame_of(campaign, *parts))
+    }
+
+    percents = {size: e.percent[0] for size, e in effects.items() if e is not None}
+    assert percents == pytest.approx({1: 10, 2: 30})
 
 
 def test_rows_are_ordered_by_base_pages_vmas_and_naming(campaign: Path) -> None:
@@ -312,8 +363,8 @@ def test_kernels_measured_unnamed_only_have_a_table_of_their_own(
     assert unnamed_table(frame) == [
         UnnamedRow(
             base="6.12", target="qemu", machine="aarch64", unit="insns", kernel="none",
-            vmas=1000, written_pages=1,
-            boots=3, unnamed=200.0, spread=400.0,
+            vmas=1000, vma_pages=1, written_pages=1,
+            boots=3, unnamed=200.0, spread=300.0,
         )
     ]  # fmt: skip
     assert [row.kernels for row in fork_table(frame)] == [("switch",)]
@@ -355,8 +406,42 @@ def test_what_speaks_against_a_campaign_is_told(campaign: Path) -> None:
     )
 
     assert distrust(frame) == [
-        "one boot only, so no spread is known: none (qemu), strdup (qemu)",
+        "one boot only, so no spread is known: "
+        "none (linux 6.12, qemu aarch64, tcg icount shift=0, insns), "
+        "strdup (linux 6.12, qemu aarch64, tcg icount shift=0, insns)",
         "2 runs did not end, or ended invalid: left out",
         "3 samples left out: the child ran",
         "5 samples without SCHED_FIFO: others ran when they wanted",
     ]
+
+
+def test_two_places_of_one_boot_each_are_not_one_of_two(campaign: Path) -> None:
+    frame = frame_of(
+        campaign, cell_records([5]), *(
+            [replace(r, boot=1) if isinstance(r, Run) else r for r in records]
+            for records in [cell_records([5], base="6.1")]
+        ),
+    )  # fmt: skip
+
+    (told,) = distrust(frame)
+
+    assert told.startswith("one boot only")
+    assert "switch (linux 6.1, " in told
+    assert "switch (linux 6.12, " in told
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "count"),
+    [("value", 0, 27), ("value", -5, 27), ("value", 2**63 - 1, 27), ("vmas", 0, 27),
+     ("store", "absent", 54)],
+)  # fmt: skip
+def test_what_cannot_be_is_left_out_and_counted(
+    campaign: Path, fact: str, value: int | str, count: int
+) -> None:
+    frame = load(write_records(campaign, switch_records())).astype({"store": "str"})
+    unnamed = frame["naming"] == "none"
+    frame.loc[~unnamed if fact == "store" else unnamed, fact] = value
+
+    assert fork_table(frame) == []
+    (told,) = distrust(frame)
+    assert told.startswith(f"{count} samples left out: they cannot be")

@@ -54,7 +54,7 @@ def test_show_prints_the_tables_of_a_campaign_and_derives_parquet(
         "qemu aarch64 (tcg icount shift=0)"
     )
     assert (
-        "1,000 0 distinct:79 2 100,100 ±0.20% +200.0 ±0.0 +199.80 "
+        "1,000 0 distinct:79 2 100,100 ±0.10% +200.0 ±0.0 +199.80 "
         "+10.1 ±0.1 +10.09 19.8" in lines
     )
     assert "none 6.12 qemu aarch64 1,000 0 2 90,000 ±0.00% insns" in lines

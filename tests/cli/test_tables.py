@@ -18,15 +18,14 @@ COPIED = StoreEffect(
 SHARED = replace(COPIED, extra=(-0.06, -2.0, 1.0), percent=(-1.72, -2.0, 0.0))
 ROW = ForkRow(
     base="6.12", target="qemu", machine="aarch64",
-            accelerator="tcg icount shift=0", unit="insns", kernels=("switch",),
-            vmas=65_536, written_pages=10,
+    accelerator="tcg icount shift=0", unit="insns", kernels=("switch",),
+    vmas=65_536, vma_pages=10, written_pages=10,
     naming="distinct:79", strdup=COPIED, refcounted=SHARED, ratio=15.66,
     published={"strdup": 14.13, "refcounted": 5.39},
 )  # fmt: skip
 UNNAMED = UnnamedRow(
     base="6.1", target="qemu", machine="aarch64", unit="ns", kernel="none", vmas=1_000,
-    written_pages=1, boots=3,
-    unnamed=200_000.4, spread=500.0,
+    vma_pages=1, written_pages=1, boots=3, unnamed=200_000.4, spread=500.0,
 )  # fmt: skip
 
 
@@ -84,6 +83,26 @@ def test_time_is_shown_with_its_interval(printed: Printed) -> None:
         "65,536 10 distinct:79 4 1,234,567 ±0.10% +204.3 [203.0, 204.5] "
         "+26.9 [26.0, 27.0] +14.13 +5.39 15.7"
     ]
+
+
+@pytest.mark.parametrize("vmas", [65_536, 1])
+def test_the_pages_of_a_vma_are_shown_where_cells_are_else_alike(
+    printed: Printed, vmas: int
+) -> None:
+    rows = [ROW, replace(ROW, vma_pages=20, vmas=vmas)]
+    unnamed = [
+        UNNAMED,
+        replace(UNNAMED, vma_pages=20, vmas=vmas if vmas == 1 else 1000),
+    ]
+
+    cells = fork_lines(printed, rows)
+    alone = printed(lambda console: print_unnamed_table(unnamed, console))
+
+    alike = vmas == 65_536
+    assert [line.split()[1] for line in cells] == (
+        ["10", "20"] if alike else ["10"] * 2
+    )
+    assert ("VMA pages" in alone[3]) == alike
 
 
 def test_a_cell_is_blank_where_nothing_is_known(printed: Printed) -> None:
