@@ -62,8 +62,9 @@ class Place:
 class Answer:
     """A cell: what its names cost, in ``unit`` a VMA and in percent of unnamed.
 
-    ``by_boot`` has one percentage a boot. ``trusted`` is whether the A/A null of
-    its layout held.
+    ``by_boot`` has one percentage a boot, of each of ``boots`` (session, boot);
+    ``unnamed`` and ``named`` what it is of, in ``unit``. ``trusted`` is whether
+    the A/A null of its layout held.
     """
 
     place: Place
@@ -74,9 +75,11 @@ class Answer:
     store: str
     naming: str
     name_length: int
-    unnamed: float
     extra: Interval
     percent: Interval
+    boots: tuple[tuple[str, int], ...]
+    unnamed: tuple[float, ...]
+    named: tuple[float, ...]
     by_boot: tuple[float, ...]
     judged: Judged
     trusted: bool
@@ -95,15 +98,17 @@ class Null:
     holds: bool
 
 
-def null_effects(frame: pd.DataFrame, *, margin: float) -> list[Null]:
-    """The A/A null of every layout of every kernel.
+def null_effects(
+    frame: pd.DataFrame, *, margin: float, metric: str = "fork"
+) -> list[Null]:
+    """The A/A null of every layout of every kernel, of one metric.
 
     It holds when the two arms are the same: all boots within ``EXACT_NULL`` of
     ``margin`` percent on the instruction clock; on the other, their median within
     the margin and no difference beyond it shown. Campaigns of one unnamed process
-    a layout have none.
+    a layout have none, nor have metrics of names.
     """
-    unnamed = processes(frame).query("naming == 'none'")
+    unnamed = processes(frame, metric).query("naming == 'none'")
     unnamed = unnamed.sort_values("position")
     keys = [*PLACE, *LAYOUT, *BOOT, "block"]
     arms = unnamed.groupby(keys)["value"].agg(["first", "last", "size"]).reset_index()
@@ -147,10 +152,12 @@ def answers(
     )
     pairs["percent"] = (pairs["value"] / pairs["unnamed"] - 1) * 100
     pairs["extra"] = (pairs["value"] - pairs["unnamed"]) / pairs["vmas"]
-    boots = pairs.groupby([*cell, *NAMING, *BOOT])[["unnamed", "percent", "extra"]]
+    boots = pairs.groupby([*cell, *NAMING, *BOOT])[
+        ["unnamed", "value", "percent", "extra"]
+    ]
     held: dict[tuple[Place, tuple[int, ...]], bool] = {
         (n.place, (n.vmas, n.vma_pages, n.written_pages)): n.holds
-        for n in null_effects(frame, margin=margin)
+        for n in null_effects(frame, margin=margin, metric=metric)
     }
     found = []
     for key, rows in boots.median().reset_index().groupby([*cell, *NAMING]):
@@ -162,64 +169,79 @@ def answers(
             Answer(
                 place=place, metric=metric, **layout, store=str(store),
                 naming=str(naming), name_length=int(str(length)),
-                unnamed=float(rows["unnamed"].median()),
                 extra=_estimate(place, rows["extra"].to_numpy()),
-                percent=_estimate(place, percent), by_boot=tuple(percent),
-                judged=decide(percent, margin),
+                percent=_estimate(place, percent),
+                boots=tuple(zip(rows["session"], rows["boot"], strict=True)),
+                unnamed=tuple(rows["unnamed"]), named=tuple(rows["value"]),
+                by_boot=tuple(percent), judged=decide(percent, margin),
                 trusted=held.get(_cell_of(place, layout), False),
             )
         )  # fmt: skip
     return _corrected(found)
 
 
-def reductions(found: list[Answer]) -> dict[tuple[Place, int, int, str, int], Interval]:
+# A place, vmas, vma_pages and written pages, naming and length.
+Cell = tuple[Place, int, int, int, str, int]
+
+
+def reductions(found: list[Answer]) -> dict[Cell, Interval]:
     """How many times less a shared name costs than a copied one, by cell.
 
-    Keyed by place, vmas, written pages, naming and length; where sharing costs
-    anything in each boot, or on the clock that takes time in each resampled mean.
+    Of the boots that have both; where sharing costs anything in each of them, or
+    on the clock that takes time in each resampled mean.
     """
-    cells: dict[tuple[Place, int, int, str, int], dict[str, Answer]] = {}
+    cells: dict[Cell, dict[str, Answer]] = {}
     for a in found:
-        key = (a.place, a.vmas, a.written_pages, a.naming, a.name_length)
+        layout = (a.vmas, a.vma_pages, a.written_pages)
+        key = (a.place, *layout, a.naming, a.name_length)
         cells.setdefault(key, {})[a.store] = a
     ratios = {}
     for key, stores in cells.items():
-        if stores.keys() < {"strdup", "refcounted"}:
+        if not {"strdup", "refcounted"} <= stores.keys():
             continue
-        copied = np.asarray(stores["strdup"].by_boot)
-        shared = np.asarray(stores["refcounted"].by_boot)
-        if len(copied) != len(shared):
-            continue
-        if key[0].exact and (shared > 0).all():
+        copied, shared = _of_same_boots(stores["strdup"], stores["refcounted"])
+        if key[0].exact and len(shared) and (shared > 0).all():
             ratios[key] = exact_range(copied / shared)
         elif not key[0].exact and (ratio := ratio_of_means(copied, shared)):
             ratios[key] = ratio
     return ratios
 
 
+def _of_same_boots(*sides: Answer) -> list[Values]:
+    by_boot = [dict(zip(a.boots, a.by_boot, strict=True)) for a in sides]
+    common = [boot for boot in by_boot[0] if all(boot in side for side in by_boot)]
+    return [np.array([side[boot] for boot in common]) for side in by_boot]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slope:
-    """What one VMA more costs: ``arm`` is unnamed, or the store of the names."""
+    """What one VMA more costs: ``arm`` is unnamed, or the store of ``naming``."""
 
     place: Place
     arm: str
+    naming: str
+    vma_pages: int
     line: Line
     counts: tuple[int, ...]
     by_boot: tuple[tuple[float, ...], ...]
+
+    @property
+    def words(self) -> str:
+        """The arm and how it is named, in a word or two."""
+        return self.arm if self.arm == "unnamed" else f"{self.arm} {self.naming}"
 
 
 def slopes(frame: pd.DataFrame, *, metric: str = "fork") -> list[Slope]:
     """The cost over VMA counts, of kernels measured with three or more of them.
 
-    Of unwritten layouts; of names, the longest that are distinct or shared.
+    Of unwritten layouts; of each way to name, the longest names of its place.
     """
     table = processes(frame, metric).query("written_pages == 0")
-    table = table[table["name_length"] == table["name_length"].max()].pipe(
-        lambda named: pd.concat([named, table[table["naming"] == "none"]])
-    )
     table["arm"] = np.where(table["naming"] == "none", "unnamed", table["store"])
+    kinds = [*PLACE, "arm", "naming", "vma_pages"]
+    longest = table.groupby(kinds)["name_length"].transform("max")
     found = []
-    for key, rows in table.groupby([*PLACE, "arm"]):
+    for key, rows in table[table["name_length"] == longest].groupby(kinds):
         grid = rows.pivot_table(
             index=BOOT, columns="vmas", values="value", aggfunc="mean"
         ).dropna()
@@ -227,9 +249,12 @@ def slopes(frame: pd.DataFrame, *, metric: str = "fork") -> list[Slope]:
             continue
         counts = tuple(int(count) for count in grid.columns)
         by_boot = tuple(tuple(row) for row in grid.to_numpy())
+        arm, naming, vma_pages = key[-3:]
         found.append(
             Slope(
-                place=_place(key), arm=str(key[-1]), line=line(counts, by_boot),
+                place=_place(key), arm=str(arm),
+                naming=f"{naming}:{rows['name_length'].iloc[0]}",
+                vma_pages=int(str(vma_pages)), line=line(counts, by_boot),
                 counts=counts, by_boot=by_boot,
             )
         )  # fmt: skip

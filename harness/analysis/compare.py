@@ -31,6 +31,7 @@ from harness.analysis.stats import (
     SEED,
     Interval,
     Judged,
+    Noise,
     Values,
     Verdict,
     exact_range,
@@ -52,7 +53,7 @@ class Compared:
     """One cell of both sides: means over boots, their spread, and the change.
 
     ``change`` is in percent of the first side; ``first`` and ``second`` are in
-    ``unit``, the spreads in percent (standard deviation over boots).
+    ``unit``, the spreads in percent of them (standard deviation over boots).
     """
 
     metric: str
@@ -123,7 +124,11 @@ def compare_campaigns(
         _compared(key, metric, _values(groups[0][key]), _values(groups[1][key]), margin)
         for key in common
     ]
-    nulls = [n for f in (first, second) for n in null_effects(f, margin=margin)]
+    nulls = [
+        null
+        for frame in (first, second)
+        for null in null_effects(frame, margin=margin, metric=metric)
+    ]
     return _comparison(cells, margin, len(nulls), sum(not n.holds for n in nulls))
 
 
@@ -133,26 +138,38 @@ def compare_arms(
     """The named arms of one campaign against its unnamed ones."""
     cells = []
     for a in answers(frame, margin=margin, metric=metric):
-        spread = float(np.std(a.by_boot, ddof=1)) if len(a.by_boot) > 1 else math.nan
+        first, second = np.array(a.unnamed), np.array(a.named)
         cells.append(
             Compared(
                 metric=metric, unit=a.place.unit, where=a.place.words,
                 cell=f"{a.vmas} VMAs, {a.written_pages} pages, {a.store}, "
                 f"{a.naming}:{a.name_length} against unnamed",
-                first=a.unnamed, first_spread=math.nan,
-                first_boots=len(a.by_boot),
-                second=a.unnamed * (1 + a.percent.value / 100), second_spread=spread,
-                second_boots=len(a.by_boot), change=a.percent, judged=a.judged,
+                first=float(first.mean()), first_spread=_spread(first),
+                first_boots=len(first), second=float(second.mean()),
+                second_spread=_spread(second), second_boots=len(second),
+                change=a.percent, judged=a.judged,
             )
         )  # fmt: skip
     if not cells:
-        raise UsageError("the campaign has no named cells to compare with unnamed ones")
-    nulls = null_effects(frame, margin=margin)
+        raise UsageError(_why_no_arms(frame, metric))
+    nulls = null_effects(frame, margin=margin, metric=metric)
     # Already corrected, kernel by kernel.
     return Comparison(
         margin=margin, cells=tuple(cells), nulls=len(nulls),
         nulls_failed=sum(not n.holds for n in nulls),
     )  # fmt: skip
+
+
+def _why_no_arms(frame: pd.DataFrame, metric: str) -> str:
+    named = processes(frame, metric)["naming"] != "none"
+    if not len(named):
+        return f"the campaign has no samples of {metric} that can be analysed"
+    if named.all():
+        return (
+            f"no unnamed process has {metric}, so its named arms cannot be compared "
+            "with one; compare two campaigns, or two kernels with --variant"
+        )
+    return "the campaign has no named cells to compare with unnamed ones"
 
 
 # A place without its kernel, which is what is compared.
@@ -195,8 +212,8 @@ def _compared(
     key: tuple[object, ...], metric: str, a: Values, b: Values, margin: float
 ) -> Compared:
     facts = dict(zip([*_WHERE, *LAYOUT, *NAMING], map(str, key), strict=True))
-    percent = (b / a.mean() - 1) * 100
     if facts["unit"] == "insns":
+        percent = (b / a.mean() - 1) * 100
         change, judged = exact_range(percent), judge_exact(percent, margin)
         if len(a) < 2:
             judged = Judged(Verdict.INCONCLUSIVE, None, 1)
@@ -222,28 +239,52 @@ def _compared(
 
 
 def _two_samples(a: Values, b: Values, margin: float) -> tuple[Interval, Judged]:
-    """Welch's t against the margin, a bootstrap interval over boots of both."""
+    """Welch's t against the margin, a bootstrap interval over boots of both.
+
+    Below ``LEAST_BOOTS`` the range: any boot of the one over any of the other.
+    """
+    value = float(b.mean() / a.mean() - 1) * 100
+    boots = min(len(a), len(b))
+    if boots < LEAST_BOOTS:
+        low, high = b.min() / a.max() - 1, b.max() / a.min() - 1
+        change = Interval(value, float(low) * 100, float(high) * 100, boots, "range")
+        if boots < 2:
+            return change, Judged(Verdict.INCONCLUSIVE, None, LEAST_BOOTS - boots)
+        return change, _noise(a, b, margin).undecided()
     draw = np.random.default_rng(SEED)
     means = [draw.choice(x, (_RESAMPLES, len(x))).mean(axis=1) for x in (a, b)]
     low, high = np.quantile((means[1] / means[0] - 1) * 100, (0.025, 0.975))
-    value = float(b.mean() / a.mean() - 1) * 100
-    boots = min(len(a), len(b))
     change = Interval(value, float(low), float(high), boots, "bootstrap")
-    if boots < LEAST_BOOTS:
-        return change, Judged(Verdict.INCONCLUSIVE, None, LEAST_BOOTS - boots)
+    noise = _noise(a, b, margin)
     shift = float(a.mean()) * margin / 100
     if (above := _welch(a + shift, b, "greater")) < ALPHA / 2:
-        return change, Judged(Verdict.REGRESSED, above)
+        return change, Judged(Verdict.REGRESSED, above, noise=noise)
     if (below := _welch(a - shift, b, "less")) < ALPHA / 2:
-        return change, Judged(Verdict.IMPROVED, below)
+        return change, Judged(Verdict.IMPROVED, below, noise=noise)
     within = max(_welch(a + shift, b, "less"), _welch(a - shift, b, "greater"))
     if within < ALPHA:
-        return change, Judged(Verdict.EQUIVALENT, within)
-    return change, Judged(Verdict.INCONCLUSIVE)
+        return change, Judged(Verdict.EQUIVALENT, within, noise=noise)
+    return change, noise.undecided()
+
+
+def _noise(a: Values, b: Values, margin: float) -> Noise:
+    """That of the difference of two means, in percent of the first."""
+    percent = abs(float(b.mean() / a.mean() - 1) * 100)
+    both = float(np.hypot(a.std(ddof=1), b.std(ddof=1)) / a.mean() * 100)
+    return Noise(abs(margin - percent), both, min(len(a), len(b)))
 
 
 def _welch(a: Values, b: Values, side: Literal["greater", "less"]) -> float:
-    return float(stats.ttest_ind(b, a, equal_var=False, alternative=side).pvalue)
+    if np.ptp(a) == 0 and np.ptp(b) == 0:
+        # No noise, and no test: the means are what they are.
+        beyond = b[0] > a[0] if side == "greater" else b[0] < a[0]
+        return 0.0 if beyond else 1.0
+    # Of the figures: given the data, scipy warns of boots that are all the same.
+    test = stats.ttest_ind_from_stats(
+        b.mean(), b.std(ddof=1), len(b), a.mean(), a.std(ddof=1), len(a),
+        equal_var=False, alternative=side,
+    )  # fmt: skip
+    return float(test.pvalue)
 
 
 def _comparison(

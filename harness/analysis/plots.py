@@ -14,12 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.analysis.answers import Answer, Null, Slope
+from harness.analysis.frames import usable
 from harness.programs import printable
 
 _STYLE = {
     "unnamed": ("#7f7f7f", "o"), "refcounted": ("#2b8cbe", "s"),
     "strdup": ("#e6550d", "^"),
 }  # fmt: skip
+_DASHES = {"none": "-", "distinct": "-", "shared": "--"}
 # The largest names of each slab class: 8, 16, 32, 64 and 96 bytes with their count.
 _STEPS = (3, 11, 27, 59)
 
@@ -31,10 +33,11 @@ def plot_slopes(slopes: Sequence[Slope]) -> Figure:
     for place, ax in zip(places, axes, strict=True):
         for slope in (s for s in slopes if s.place == place):
             color, marker = _STYLE[slope.arm]
+            dash = _DASHES.get(slope.naming.split(":")[0], ":")
             middle = np.median(np.asarray(slope.by_boot), axis=0)
-            label = f"{slope.arm}: {slope.line.slope:,.0f} {place.unit} a VMA"
+            label = f"{slope.words}: {slope.line.slope:,.0f} {place.unit} a VMA"
             ax.loglog(
-                slope.counts, middle, color=color, marker=marker, ls="-", label=label
+                slope.counts, middle, color=color, marker=marker, ls=dash, label=label
             )
         ax.set_title(_shown(place.words, 90), fontsize=9)
         ax.set_xlabel("VMAs")
@@ -135,7 +138,7 @@ def plot_nulls(nulls: Sequence[Null]) -> Figure:
 
 def plot_order(frame: pd.DataFrame, metric: str = "fork") -> Figure:
     """Every sample relative to its cell's median, in the order they were taken."""
-    samples = frame[(frame["metric"] == metric) & frame["valid"] & ~frame["warmup"]]
+    samples = usable(frame, metric)
     cell = ["variant", "target", "unit", "vmas", "written_pages", "naming",
             "name_length", "store"]  # fmt: skip
     relative = samples["value"] / samples.groupby(cell)["value"].transform("median")

@@ -6,7 +6,7 @@ ASCII in the mail.
 
 import html
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from harness.analysis.plots import (
     plot_slopes,
     svg_of,
 )
+from harness.analysis.processes import LEAST_BOOTS
 from harness.analysis.tidy import (
     answers_table,
     noise_table,
@@ -210,6 +211,9 @@ def render_mail(report: Report) -> str:
     lines = [f"Subject: anon VMA names: {report.identity.name}", ""]
     lines += _wrapped(_sentence(report))
     lines += ["", *_wrapped(_null_words(report)), ""]
+    if report.nulls:
+        lines += [*_wrapped(f"One over the other, {_percent(report.nulls)}:"), ""]
+        lines += [*map(_null_row, report.nulls), ""]
     if report.claims:
         lines += ["What was claimed in 2021:", ""]
         for c in report.claims:
@@ -217,12 +221,12 @@ def render_mail(report: Report) -> str:
             lines += _wrapped(f"* {c.finding.value}: {c.claim}{trust}", indent="  ")
             lines += _wrapped(f"  {c.place.words}: {c.why}", indent="  ")
     if report.found:
-        lines += ["", "Named over unnamed, percent [interval]:", ""]
+        lines += ["", *_wrapped(f"Named over unnamed, {_percent(report.found)}:"), ""]
         lines += [_mail_row(a) for a in report.found]
     for slope in report.slopes:
         place = slope.place
         text = (
-            f"slope, {slope.arm} ({place.base} {place.variant}, {place.target}): "
+            f"slope, {slope.words} ({place.base} {place.variant}, {place.target}): "
             f"{slope.line.slope:.1f} {place.unit} a VMA, straight up to "
             f"{slope.line.linear_to} VMAs"
         )
@@ -264,15 +268,31 @@ def _null_words(report: Report) -> str:
     if not report.nulls:
         return "No identical arms were measured: NO VERDICT BELOW CAN BE TRUSTED."
     failed = sum(not null.holds for null in report.nulls)
-    most = max(abs(p) for null in report.nulls for p in null.by_boot)
     if failed:
         return (
-            f"Identical arms differ in {failed} of {len(report.nulls)} layouts (by up "
-            f"to {most:.3f} %): VERDICTS ON THOSE ARE NOT TO BE TRUSTED."
+            f"Identical arms differ in {failed} of {len(report.nulls)} layouts: "
+            "VERDICTS ON THOSE ARE NOT TO BE TRUSTED."
         )
     return (
-        f"Two identical unnamed arms lie within {most:.4f} % of each other in all "
-        f"{len(report.nulls)} layouts: what is larger is an effect."
+        f"Two identical unnamed arms are alike in all {len(report.nulls)} layouts. "
+        "How far they lie apart in a layout is what cannot be told from nothing there."
+    )
+
+
+def _percent(told: Sequence[Answer | Null]) -> str:
+    kinds = {each.percent.kind for each in told}
+    if kinds == {"range"}:
+        return "percent [range of boots]"
+    few = f", under {LEAST_BOOTS} boots or in insns range" if "range" in kinds else ""
+    return f"percent [95 % interval{few}]"
+
+
+def _null_row(null: Null) -> str:
+    p = null.percent
+    pages = f"{null.vmas} VMAs {null.written_pages}p"
+    return (
+        f"{null.place.variant:10.10} {pages:24} {p.value:+8.3f} "
+        f"[{p.low:.3f}, {p.high:.3f}]{'' if null.holds else ' DIFFER'}"
     )
 
 

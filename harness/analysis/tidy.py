@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from harness.analysis.answers import Answer, Null, Slope
-from harness.analysis.claims import ClaimAnswer
 from harness.analysis.effects import PUBLISHED_PERCENT, PUBLISHED_VMAS
 from harness.analysis.frames import usable
 from harness.analysis.stats import drifts, outliers
@@ -53,11 +52,12 @@ def nulls_table(nulls: Sequence[Null]) -> pd.DataFrame:
 
 
 def slopes_table(found: Sequence[Slope]) -> pd.DataFrame:
-    """One row an arm: what a VMA more costs, and up to where that is so."""
+    """One row an arm and its names: what a VMA more costs, up to where that is so."""
     return pd.DataFrame(
         {
             "where": s.place.words,
             "arm": s.arm,
+            "names": "" if s.arm == "unnamed" else s.naming,
             "a VMA": round(s.line.slope, 1),
             "from": round(s.line.low, 1),
             "to": round(s.line.high, 1),
@@ -66,20 +66,6 @@ def slopes_table(found: Sequence[Slope]) -> pd.DataFrame:
             "VMAs": f"{min(s.counts)} to {max(s.counts)}",
         }
         for s in found
-    )
-
-
-def claims_table(told: Sequence[ClaimAnswer]) -> pd.DataFrame:
-    """One row a claim and place: what was found, and why."""
-    return pd.DataFrame(
-        {
-            "claim": c.claim,
-            "where": c.place.words,
-            "finding": c.finding.value,
-            "why": c.why,
-            "trusted": c.trusted,
-        }
-        for c in told
     )
 
 

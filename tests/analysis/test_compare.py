@@ -1,14 +1,18 @@
 import random
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from harness.analysis.compare import compare_arms, compare_campaigns
+from harness.analysis import load
+from harness.analysis.answers import answers
+from harness.analysis.compare import Compared, compare_arms, compare_campaigns
 from harness.analysis.stats import Verdict
 from harness.errors import UsageError
 from harness.measure import Record
 from tests.synthetic import frame_of_records, run_of, whole_run
 
+DATA = Path(__file__).parents[2] / "notebooks/data"
 BOOTS = 8
 
 
@@ -90,7 +94,9 @@ def test_identical_arms_that_differ_leave_no_verdict_to_be_trusted() -> None:
 
 
 def test_too_few_boots_are_inconclusive_and_say_how_many_more() -> None:
-    comparison = compare_campaigns(campaign(1, boots=4), campaign(2, boots=4), margin=2)
+    few = [campaign(seed, boots=4, noise=0.001) for seed in (1, 2)]
+
+    comparison = compare_campaigns(few[0], few[1], margin=2)
 
     assert {c.judged.verdict for c in comparison.cells} == {Verdict.INCONCLUSIVE}
     assert {c.judged.more_boots for c in comparison.cells} == {2}
@@ -129,3 +135,75 @@ def test_the_arms_of_one_campaign_are_named_against_unnamed() -> None:
     assert cell.judged.verdict is Verdict.REGRESSED
     assert cell.change.value == pytest.approx(1.7, abs=0.1)
     assert comparison.trusted
+
+
+def test_the_null_is_that_of_the_metric_which_is_compared() -> None:
+    frame = campaign(1, unit="insns", noise=0.0001)
+    second_exits = (frame["metric"] == "exit_reap") & (frame["position"] == 1)
+    frame.loc[second_exits, "value"] *= 2
+
+    for compared, held in (("fork", True), ("exit_reap", False), ("munmap", True)):
+        assert compare_arms(frame, margin=2, metric=compared).trusted == held
+        both = compare_campaigns(frame, frame, margin=2, metric=compared)
+        assert both.trusted == held
+        cells = answers(frame, margin=2, metric=compared)
+        assert [cell.trusted for cell in cells] == [held]
+
+
+@pytest.mark.parametrize(
+    ("kept", "metric", "words"),
+    [
+        ("naming != 'none'", "fork", "no unnamed process has fork"),
+        ("naming == 'none'", "fork", "has no named cells"),
+        ("naming != ''", "rename", "has no samples of rename"),
+    ],
+)
+def test_why_a_campaign_has_no_arms_to_compare_is_said(
+    kept: str, metric: str, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        compare_arms(campaign(1).query(kept), margin=2, metric=metric)
+
+
+def test_both_arms_have_their_own_means_and_deviations() -> None:
+    frame = load(DATA / "published-6.12-uml.parquet")
+
+    cells = compare_arms(frame, margin=2).cells
+
+    (cell,) = (c for c in cells if "65536 VMAs, 0 pages, strdup, distinct:63" in c.cell)
+    assert cell.second == pytest.approx(11_884_832)
+    assert cell.second_spread == pytest.approx(2.235, abs=0.001)
+    assert cell.first == pytest.approx(8_880_960)
+    assert cell.first_spread == pytest.approx(1.93, abs=0.01)
+
+
+def changes(boots: int, noise: float = 0.006) -> list[Compared]:
+    """The cells of two campaigns of an unchanged kernel."""
+    sides = [campaign(seed, boots=boots, noise=noise) for seed in (1, 2)]
+    return list(compare_campaigns(sides[0], sides[1], margin=2).cells)
+
+
+@pytest.mark.parametrize(
+    ("boots", "kind"), [(1, "range"), (5, "range"), (6, "bootstrap")]
+)
+def test_few_boots_of_two_campaigns_have_a_range_and_no_interval(
+    boots: int, kind: str
+) -> None:
+    assert {cell.change.kind for cell in changes(boots)} == {kind}
+    assert all(c.change.low <= c.change.value <= c.change.high for c in changes(boots))
+
+
+def test_two_campaigns_that_are_too_noisy_say_how_many_more_boots_they_take() -> None:
+    noisy = changes(8, noise=0.03)
+
+    assert {cell.judged.verdict for cell in noisy} == {Verdict.INCONCLUSIVE}
+    assert all((cell.judged.more_boots or 0) > 0 for cell in noisy)
+
+
+def test_boots_without_any_noise_are_judged_by_what_they_are() -> None:
+    still = campaign(1, noise=0)
+    slower = still.assign(value=still["value"] * 2)
+
+    for second, verdict in ((still, Verdict.EQUIVALENT), (slower, Verdict.REGRESSED)):
+        cells = compare_campaigns(still, second, margin=2).cells
+        assert {cell.judged.verdict for cell in cells} == {verdict}

@@ -100,6 +100,9 @@ def test_the_mail_has_the_claims() -> None:
 
     assert "confirmed: copying names makes fork up to 40 % slower" in mail
     assert "anonvma run --campaign published" in mail
+    # What two identical arms differ by is told of each layout.
+    told = mail[mail.index("One over the other") : mail.index("What was claimed")]
+    assert told.count(" VMAs ") == 6
 
 
 @pytest.mark.parametrize("data", ["published-6.12-arm64", "scale-6.12-arm64"])
@@ -153,7 +156,7 @@ def test_a_campaign_whose_identical_arms_differ_says_so_first(tmp_path: Path) ->
 
     assert not report.trusted
     assert 'class="alarm"' in render_html(report)
-    assert "NOT TO BE TRUSTED" in render_mail(report)
+    assert "NOT TO BE TRUSTED" in " ".join(render_mail(report).split())
 
 
 def test_what_was_measured_again_is_counted_apart(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from harness.analysis import load, usable
-from harness.analysis.answers import answers, null_effects, slopes
+from harness.analysis.answers import answers, null_effects, reductions, slopes
 from harness.analysis.claims import answer_claims
 from harness.analysis.plots import (
     plot_effects,
@@ -15,7 +16,6 @@ from harness.analysis.plots import (
 )
 from harness.analysis.tidy import (
     answers_table,
-    claims_table,
     noise_table,
     nulls_table,
     published_table,
@@ -49,10 +49,11 @@ def test_identical_arms_of_65536_vmas_lie_within_a_twentieth_of_a_percent() -> N
 
 
 def test_claims_are_answered_from_the_data_that_comes_with_us() -> None:
-    told = claims_table(answer_claims(answers(PUBLISHED, margin=2), margin=2))
+    told = answer_claims(answers(PUBLISHED, margin=2), margin=2)
 
-    assert list(told["finding"]) == ["confirmed", "refuted", "confirmed"]
-    assert told["trusted"].all()
+    findings = [claim.finding.value for claim in told]
+    assert findings == ["confirmed", "refuted", "confirmed"]
+    assert all(claim.trusted for claim in told)
 
 
 def test_every_cell_has_a_verdict_and_every_sample_is_counted() -> None:
@@ -93,8 +94,56 @@ def test_slopes_are_those_of_a_straight_line() -> None:
 
     assert set(table["arm"]) == {"unnamed", "refcounted", "strdup"}
     assert (table["linear to"] == 65_536).all()
-    slope = dict(zip(table["arm"], table["a VMA"], strict=True))
+    named = table[table["names"].isin(["", "distinct:79"])]
+    slope = dict(zip(named["arm"], named["a VMA"], strict=True))
     assert slope["unnamed"] < slope["refcounted"] < slope["strdup"]
+
+
+def test_each_way_to_name_has_a_line_of_its_own() -> None:
+    dearer = SHARING.copy()
+    dearer.loc[dearer["naming"] == "shared", "value"] *= 3
+
+    usual, changed = (
+        {slope.words: slope.line.slope for slope in slopes(frame)}
+        for frame in (SHARING, dearer)
+    )
+
+    assert len(usual) == 7
+    assert {words for words in usual if usual[words] != changed[words]} == {
+        "refcounted shared:79", "strdup shared:79",
+    }  # fmt: skip
+
+
+def test_a_place_with_shorter_names_keeps_its_lines() -> None:
+    here = SHARING.astype({"machine": "str", "session": "str", "run": "str"})
+    there = here.assign(
+        machine="x86_64", session="there", run=here["run"] + "-there",
+        name_length=here["name_length"].replace(79, 63),
+    )  # fmt: skip
+
+    found = slopes(pd.concat([here, there]))
+
+    assert sorted(s.words for s in found if s.place.machine == "x86_64") == sorted(
+        s.words.replace("79", "63") for s in found if s.place.machine == "aarch64"
+    )
+
+
+def test_ratios_are_of_boots_that_have_both_stores() -> None:
+    cells = PUBLISHED[(PUBLISHED["vmas"] == 65_536) & (PUBLISHED["written_pages"] == 0)]
+    # A boot of both stores that would be paired with another one by its position.
+    slow = (cells["boot"] == 2) & (cells["naming"] != "none")
+    cells = cells.assign(value=cells["value"].where(~slow, cells["value"] * 2))
+    named = cells["naming"] != "none"
+    lost = named & (
+        ((cells["store"] == "strdup") & (cells["boot"] == 3))
+        | ((cells["store"] == "refcounted") & (cells["boot"] == 0))
+    )
+
+    ratios = reductions(answers(cells[~lost], margin=2))
+
+    whole = reductions(answers(cells[cells["boot"].isin([1, 2])], margin=2))
+    assert ratios == whole
+    assert {ratio.boots for ratio in ratios.values()} == {2}
 
 
 @pytest.mark.slow
