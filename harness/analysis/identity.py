@@ -66,6 +66,20 @@ def identity_of(path: Path) -> Identity:
         ) from None
 
 
+def margin_of(path: Path) -> float | None:
+    """The margin of a campaign's plan, in percent; None where it has no plan.
+
+    Raises UsageError where there is one that cannot be read.
+    """
+    if path.is_dir():
+        told = (path / "plan.json").exists()
+    else:
+        told = path.suffix == ".parquet" and _KEY in (
+            pq.read_schema(path).metadata or {}
+        )
+    return identity_of(path).margin if told else None
+
+
 def _checked(told: dict[str, Any]) -> Identity:
     margin = float(told["margin"])
     if not 0 <= margin <= _MOST_MARGIN:

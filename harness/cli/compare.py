@@ -13,6 +13,7 @@ from rich.table import Table
 
 from harness.cli.requests import CompareRequest
 from harness.cli.tables import stdout_console
+from harness.errors import UsageError
 from harness.programs import printable
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 WITHIN, REGRESSED = 0, 1
 SCHEMA = "anonvma-compare/1"
+# In percent, of campaigns without a plan.
+_MARGIN = 2.0
 
 
 def compare(request: CompareRequest) -> int:
@@ -27,19 +30,22 @@ def compare(request: CompareRequest) -> int:
     # pandas and scipy take seconds to import: only what needs them waits.
     from harness.analysis.compare import compare_arms, compare_campaigns, load_kernel
 
-    place = _place(request.first, request.results)
+    given = (
+        [request.first] if request.second is None else [request.first, request.second]
+    )
+    places = [_place(path, request.results) for path in given]
     variants = request.variants or (None,)
-    first = load_kernel(place, variants[0])
+    first = load_kernel(places[0], variants[0])
     if request.second is None and len(variants) == 1:
-        comparison = compare_arms(first, margin=request.margin, metric=request.metric)
+        margin, whose = _margin(request, places)
+        comparison = compare_arms(first, margin=margin, metric=request.metric)
     else:
-        if request.second is not None:
-            place = _place(request.second, request.results)
-        second = load_kernel(place, variants[-1])
+        second = load_kernel(places[-1], variants[-1])
+        margin, whose = _margin(request, places)
         comparison = compare_campaigns(
-            first, second, margin=request.margin, metric=request.metric
+            first, second, margin=margin, metric=request.metric
         )
-    _PRINT[request.format](comparison)
+    _PRINT[request.format](comparison, whose)
     return WITHIN if comparison.trusted and not comparison.regressed else REGRESSED
 
 
@@ -47,11 +53,40 @@ def _place(path: Path, results: Path) -> Path:
     return path if path.exists() else results / path
 
 
+def _margin(request: CompareRequest, places: list[Path]) -> tuple[float, str]:
+    """The margin, and whose it is: given, of the plan, or the default."""
+    from harness.analysis.identity import margin_of
+
+    if request.margin is not None:
+        return request.margin, "given"
+    told = {margin for path in places if (margin := margin_of(path)) is not None}
+    if len(told) > 1:
+        both = " and ".join(f"{margin:g} %" for margin in sorted(told))
+        raise UsageError(
+            f"the plans of the two have other margins, {both}: give --margin"
+        )
+    return (told.pop(), "plan") if told else (_MARGIN, "default")
+
+
+_WHOSE = {
+    "given": "given with --margin", "plan": "chosen beforehand, in the plan",
+    "default": "the default, as there is no plan",
+}  # fmt: skip
+
+
+def _margin_words(comparison: Comparison, whose: str) -> str:
+    return f"margin: {comparison.margin:g} %, {_WHOSE[whose]}"
+
+
 def _trust(comparison: Comparison) -> str:
     if comparison.trusted:
         return f"A/A: {comparison.nulls} pairs of identical arms, all alike"
     if not comparison.nulls:
-        return "A/A: none measured: NO VERDICT BELOW CAN BE TRUSTED"
+        metric = comparison.cells[0].metric
+        return (
+            f"A/A: no two identical unnamed processes have {metric}: NO VERDICT BELOW "
+            "CAN BE TRUSTED"
+        )
     return (
         f"A/A: {comparison.nulls_failed} of {comparison.nulls} pairs of identical arms "
         "differ: NO VERDICT BELOW CAN BE TRUSTED"
@@ -71,21 +106,32 @@ def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
     ]
 
 
+def _bounds(cells: list[Compared]) -> str:
+    kinds = {c.change.kind for c in cells}
+    if kinds == {"range"}:
+        return "range of the boots"
+    few = ", of few boots their range" if "range" in kinds else ""
+    return f"95 % interval over boots{few}"
+
+
 def _side(value: float, spread: float) -> str:
     return f"{value:,.0f}" + ("" if math.isnan(spread) else f" ±{spread:.2f}%")
 
 
 def _verdict(cell: Compared) -> str:
     judged = cell.judged
+    words = judged.verdict.value
     if judged.more_boots:
-        return f"{judged.verdict.value}: {judged.more_boots} more boots"
-    return judged.verdict.value
+        words += f": {judged.more_boots} more boots"
+    if judged.before:
+        words += f" ({judged.before.value} before Holm)"
+    return words
 
 
 _COLUMNS = ("cell", "first", "change", "second", "verdict")
 
 
-def _print_text(comparison: Comparison) -> None:
+def _print_text(comparison: Comparison, whose: str) -> None:
     console = stdout_console()
     console.print(_trust(comparison), soft_wrap=True)
     for where in dict.fromkeys(cell.where for cell in comparison.cells):
@@ -96,18 +142,19 @@ def _print_text(comparison: Comparison) -> None:
         for cell, row in zip(comparison.cells, _rows(comparison), strict=True):
             if cell.where == where:
                 table.add_row(*row)
-        unit = next(c.unit for c in comparison.cells if c.where == where)
-        console.print(f"{comparison.cells[0].metric}, {unit}: {printable(where)}")
+        here = [c for c in comparison.cells if c.where == where]
+        title = f"{here[0].metric}, {here[0].unit}: {printable(where)}"
+        console.print(f"{title}; []: {_bounds(here)}", soft_wrap=True)
         console.print(table)
     console.print(
-        f"margin: {comparison.margin:g} %, chosen beforehand; equivalent: within it, "
-        "regressed or improved: beyond it; corrected for the number of cells (Holm)",
+        f"{_margin_words(comparison, whose)}; equivalent: within it, regressed or "
+        "improved: beyond it; corrected for the number of cells (Holm)",
         soft_wrap=True,
     )
 
 
-def _print_markdown(comparison: Comparison) -> None:
-    print(_trust(comparison), end="\n\n")
+def _print_markdown(comparison: Comparison, whose: str) -> None:
+    print(f"{_trust(comparison)}; {_margin_words(comparison, whose)}", end="\n\n")
     print(f"| {' | '.join(_COLUMNS)} |")
     print("| --- | ---: | ---: | ---: | --- |")
     for row in _rows(comparison):
@@ -119,7 +166,7 @@ def _plain_markdown(word: str) -> str:
     return re.sub(r"([\\|`<&\[\]*_])", r"\\\1", word)
 
 
-def _print_mm(comparison: Comparison) -> None:
+def _print_mm(comparison: Comparison, whose: str) -> None:
     """The layout that reports to linux-mm are read in."""
     print(f"{'first':>18}{'':22}{'second':>14}")
     print(f"{'----------------':>18}{'':20}{'----------------':>16}")
@@ -128,30 +175,32 @@ def _print_mm(comparison: Comparison) -> None:
         first, second = _mm(c.first, c.first_spread), _mm(c.second, c.second_spread)
         what = printable(f"{c.metric}.{c.unit}: {c.cell}")
         print(f"{first:>18}{c.change.value:>+15.2f}%{second:>20}  {what}")
-    print(_trust(comparison))
+    print(f"{_trust(comparison)}; {_margin_words(comparison, whose)}")
 
 
 def _mm(value: float, spread: float) -> str:
     return f"{value:.0f}" + ("       " if math.isnan(spread) else f" ±{spread:4.1f}%")
 
 
-def _print_json(comparison: Comparison) -> None:
+def _print_json(comparison: Comparison, whose: str) -> None:
     document = {
         "schema": SCHEMA,
         "margin_percent": comparison.margin,
+        "margin_from": whose,
         "trusted": comparison.trusted,
         "nulls": comparison.nulls,
         "nulls_failed": comparison.nulls_failed,
         "regressed": comparison.regressed,
         "cells": [_json_cell(cell) for cell in comparison.cells],
     }
-    print(json.dumps(document, indent=1))
+    print(json.dumps(document, indent=1, allow_nan=False))
 
 
 def _json_cell(c: Compared) -> dict[str, Any]:
     def number(value: float) -> float | None:
-        return None if math.isnan(value) else value
+        return value if math.isfinite(value) else None
 
+    before = c.judged.before
     return {
         "metric": c.metric, "unit": c.unit, "where": c.where, "cell": c.cell,
         "first": {"mean": c.first, "stddev_percent": number(c.first_spread),
@@ -162,6 +211,7 @@ def _json_cell(c: Compared) -> dict[str, Any]:
                            "high": c.change.high, "interval": c.change.kind},
         "verdict": c.judged.verdict.value, "p": c.judged.p,
         "more_boots": c.judged.more_boots,
+        "before_correction": None if before is None else before.value,
     }  # fmt: skip
 
 

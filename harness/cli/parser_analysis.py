@@ -36,8 +36,8 @@ def add_compare(sub: argparse.ArgumentParser) -> None:
         help="compared with A; without it, A's named arms with its unnamed one",
     )  # fmt: skip
     sub.add_argument(
-        "--margin", type=percent, default=2.0, metavar="PERCENT",
-        help="what counts as no difference (default: 2%%)",
+        "--margin", type=percent, metavar="PERCENT",
+        help="what counts as no difference (default: the plan's, without one 2%%)",
     )  # fmt: skip
     sub.add_argument(
         "--metric", default="fork", choices=[metric.value for metric in Metric],

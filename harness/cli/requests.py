@@ -156,13 +156,13 @@ class ExportRequest:
 class CompareRequest:
     """What ``anonvma compare`` was asked; without a second, the arms of one.
 
-    ``margin`` is in percent. ``variants`` are the kernels: none where there is one
-    only, one for both sides, or one each.
+    ``margin`` is in percent; without one it is the plan's. ``variants`` are the
+    kernels: none where there is one only, one for both sides, or one each.
     """
 
     first: Path
     second: Path | None
-    margin: float
+    margin: float | None
     metric: str
     variants: tuple[str, ...]
     format: str

@@ -1,12 +1,14 @@
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.cli import main
-from harness.measure import Record
-from tests.synthetic import run_of, whole_run, write_records
+from harness.measure import Record, Run, Sample
+from tests.synthetic import run_of, sealed, whole_run, write_records
 
 BASELINE, SAME, SLOWER, UNEVEN = "baseline", "same", "slower", "uneven"
 
@@ -86,6 +88,122 @@ def test_markdown_is_a_table(
     rows = [r for r in capsys.readouterr().out.splitlines() if r.startswith("|")]
     assert len({row.count("|") for row in rows}) == 1
     assert "against unnamed" in rows[2]
+
+
+def planned(campaigns: Path, name: str, margin: float) -> None:
+    """Give a campaign a plan that has this margin."""
+    plan = {"plan": {"margin": margin}, "command": ["anonvma"], "began": ""}
+    (campaigns / "results" / name / "plan.json").write_text(json.dumps(plan))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([BASELINE], "margin: 5 %, chosen beforehand, in the plan"),
+        ([BASELINE, SAME], "margin: 5 %, chosen beforehand, in the plan"),
+        ([SAME], "margin: 2 %, the default, as there is no plan"),
+        ([BASELINE, "--margin", "3"], "margin: 3 %, given with --margin"),
+    ],
+)
+def test_the_margin_is_the_plan_s_and_whose_it_is_is_said(
+    campaigns: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    planned(campaigns, BASELINE, 5)
+
+    for form in ("text", "markdown", "mm"):
+        main(["compare", *arguments, "--format", form])
+        assert words in capsys.readouterr().out
+
+
+def test_two_plans_of_other_margins_need_one_that_is_given(
+    campaigns: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned(campaigns, BASELINE, 5)
+    planned(campaigns, SAME, 1)
+
+    assert main(["compare", BASELINE, SAME]) == 2
+    assert "1 % and 5 %: give --margin" in capsys.readouterr().err
+    assert main(["compare", BASELINE, SAME, "--margin", "3"]) == 0
+
+
+def test_a_plan_that_cannot_be_read_has_no_margin(
+    campaigns: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (campaigns / "results" / BASELINE / "plan.json").write_text("{}")
+
+    assert main(["compare", BASELINE]) == 2
+    assert "does not say what campaign it is" in capsys.readouterr().err
+
+
+def odd_campaign(at: Path, unit: str, fact: str, value: int | str) -> None:
+    """A campaign of which the first boot's named and unnamed runs cannot be."""
+    records: list[Record] = []
+    for boot in range(3):
+        for position, naming in enumerate(["none", "none", "distinct:79"]):
+            run = run_of(
+                run=f"{boot}-{position}", naming=naming, boot=boot, position=position,
+                unit=unit,
+            )  # fmt: skip
+            odd: list[Run | Sample] = []
+            for record in whole_run(run, [1000 + boot, 1001 + boot])[:-1]:
+                assert isinstance(record, Run | Sample)
+                changed: dict[str, Any] = {fact: value}
+                has = hasattr(record, fact) and boot == 0
+                odd.append(replace(record, **changed) if has else record)
+            records += sealed(odd)
+    write_records(at / "results/odd", records)
+    planned(at, "odd", 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", ["insns", "ns"])
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("value", 0),
+        ("value", 2**63 - 1),
+        ("vmas", 0),
+        ("vmas", -5),
+        ("store", "absent"),
+    ],
+)
+def test_records_that_cannot_be_are_no_accident(
+    campaigns: Path,
+    capsys: pytest.CaptureFixture[str],
+    unit: str,
+    fact: str,
+    value: int | str,
+) -> None:
+    odd_campaign(campaigns, unit, fact, value)
+
+    assert main(["compare", "odd", "--format", "json"]) in (0, 1)
+    shown = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert [cell["second"]["boots"] for cell in shown["cells"]] == [2]
+    assert main(["show", "odd"]) == 0
+    assert "samples left out: they cannot be" in capsys.readouterr().out
+    assert main(["report", "results/odd", "--text"]) == 0
+
+
+def test_one_boot_is_told_by_its_range_and_no_number_in_json_is_none(
+    campaigns: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "other"):
+        run = run_of(run=name, unit="ns")
+        write_records(campaigns / "results" / name, whole_run(run, [1000, 1001]))
+
+    main(["compare", "one", "other", "--format", "json"])
+    told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    main(["compare", "one", "other"])
+    text = capsys.readouterr().out
+
+    (cell,) = told["cells"]
+    assert cell["change_percent"]["interval"] == "range"
+    assert cell["first"]["stddev_percent"] is None
+    assert "[]: range of the boots" in text
+    assert "no two identical unnamed processes have fork" in text
 
 
 @pytest.mark.parametrize(
