@@ -77,7 +77,10 @@ class Place:
 def running(
     small: Small, place: Place, *more: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """``anonvma run`` of a campaign, and where its words go; killed at the end."""
+    """``anonvma run`` of a campaign, and where its words go; killed at the end.
+
+    It leads a group of its own, as a shell's job does.
+    """
     place.results.mkdir(parents=True, exist_ok=True)
     said = place.results / f"{place.name}.said"
     with open(said, "wb") as out:
@@ -86,7 +89,7 @@ def running(
                 sys.executable, "-m", "harness", "run", *small.arguments, *more,
                 "--name", place.name, "--results", str(place.results),
             ],
-            stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     try:
         yield process, said
