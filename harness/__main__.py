@@ -20,6 +20,8 @@ def main() -> int:
     stop = _Stop()
     try:
         try:
+            # Who had it ignored would have every program of ours end with 0.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for number in _SIGNALS:
                 # Whoever runs us in the background, or with nohup, has some ignored.
                 if signal.getsignal(number) is not signal.SIG_IGN:

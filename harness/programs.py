@@ -61,6 +61,8 @@ def leashed(
             stderr=stderr,
             pass_fds=(watched, *pass_fds),
             env=None if env is None else dict(env),
+            # The terminal's Ctrl-C is the owner's, while the leash starts too.
+            start_new_session=True,
         )
     except BaseException:
         os.close(held)
@@ -171,6 +173,8 @@ def printable_lines(text: str) -> str:
 def _leash(watched: int, processes: int, argv: Sequence[str]) -> int:
     prctl = _prctl()
     prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    # Where it is ignored, as some who start us do, there is no status to wait for.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = os.fork()
     if child == 0:
         # The leash, too, may be killed.
@@ -184,7 +188,7 @@ def _leash(watched: int, processes: int, argv: Sequence[str]) -> int:
         except OSError as error:
             os.write(2, f"{argv[0]}: {error.strerror}\n".encode())
         os._exit(127)
-    # The owner deals with Ctrl-C; the leash stays until the program is over.
+    # The leash stays until the program is over.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     pidfd = os.pidfd_open(child)

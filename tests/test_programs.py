@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -44,6 +45,46 @@ def first_number(process: subprocess.Popen[bytes]) -> int:
 def test_the_leash_ends_as_its_program_does(line: str, status: int) -> None:
     with leashed(["sh", "-c", line]) as process:
         assert process.wait(DEADLINE_S) == status
+
+
+CHILD_STATUS = """
+import signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+from harness import __main__
+import harness.cli
+def run():
+    from pathlib import Path
+    from harness.programs import run_logged
+    return run_logged(["false"], Path("/dev/null"), deadline_s=60)
+harness.cli.main = run
+sys.exit(__main__.main())
+"""
+
+
+def test_a_program_that_fails_does_where_its_owner_was_to_ignore_children() -> None:
+    done = subprocess.run([sys.executable, "-c", CHILD_STATUS], check=False)
+
+    assert done.returncode == 1
+
+
+def test_a_leash_waits_where_its_owner_ignores_children(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with (
+            open(tmp_path / "said", "wb") as said,
+            leashed(["sh", "-c", "exit 7"], stderr=said.fileno()) as process,
+        ):
+            process.wait(DEADLINE_S)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+    assert (tmp_path / "said").read_text() == ""
+
+
+def test_a_leash_is_not_in_its_owner_s_group() -> None:
+    """A terminal's Ctrl-C would end it while it starts, with a traceback."""
+    with leashed(["sleep", "1000"]) as process:
+        assert os.getpgid(process.pid) == process.pid
 
 
 def test_a_program_that_there_is_not_is_named_and_ends_with_127() -> None:

@@ -1,12 +1,23 @@
-"""What a process next to the kernel begins with: a job, a descriptor, its words."""
+"""What a process next to the kernel begins with: a job, a descriptor, its words,
+and its children's ends.
+"""
 
 import contextlib
 import fcntl
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
+
+
+def keep_ended_children() -> None:
+    """Have children stay until they are waited for, whatever was inherited.
+
+    Where SIGCHLD is ignored, as by some who start us, they leave no status.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def open_descriptor(word: str) -> int:

@@ -21,7 +21,7 @@ from harness.linux import (
     read_sysctl,
     settings_put_back,
 )
-from harness.linux.started import read_job, say
+from harness.linux.started import keep_ended_children, read_job, say
 from harness.play.calls import make_means
 from harness.play.job import PlayJob, parse_play_job
 from harness.play.limit import MAX_MAP_COUNT, MapCountLimit
@@ -126,6 +126,7 @@ def _open_kmsg() -> int | None:
 
 def main(arguments: list[str]) -> int:
     """Play the job of a file; the exit status is 0 done, else as HarnessError's."""
+    keep_ended_children()
     try:
         job, out = read_job(arguments)
         play(parse_play_job(job), out)

@@ -31,7 +31,7 @@ from harness.linux.counters import (
     function_calls,
     vmcoreinfo,
 )
-from harness.linux.started import read_job, say
+from harness.linux.started import keep_ended_children, read_job, say
 from harness.measure.records import render_record
 from harness.measure.settings import map_count_up_to
 from harness.measure.store import StoreControl
@@ -151,6 +151,7 @@ class _Players:
 
 def main(arguments: list[str]) -> int:
     """Witness the job of a file; the exit status is as HarnessError's."""
+    keep_ended_children()
     try:
         job, out = read_job(arguments)
         witness(parse_witness_job(job), out)
