@@ -25,7 +25,7 @@ from harness.linux import (
     kernel_config,
     probe_anon_name,
 )
-from harness.linux.started import open_descriptor, say
+from harness.linux.started import keep_ended_children, open_descriptor, say
 from harness.measure.arena import CLOCK, Arena
 from harness.measure.conditions import EMULATED, ICOUNT, SILICON_HOST, Conditions
 from harness.measure.records import Unit
@@ -152,10 +152,13 @@ def _held_child() -> Iterator[None]:
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        die_with_parent()
-        os.close(writing)
-        os.read(reading, 1)
-        os._exit(0)
+        # Whatever comes, an interrupt too: it does not go on as its parent.
+        try:
+            die_with_parent()
+            os.close(writing)
+            os.read(reading, 1)
+        finally:
+            os._exit(0)
     os.close(reading)
     try:
         yield
@@ -174,6 +177,7 @@ def _unreclaimable() -> int:
 
 def main(arguments: list[str]) -> int:
     """Write the facts; 0, or what UsageError says."""
+    keep_ended_children()
     try:
         if len(arguments) != 1:
             raise UsageError(f"expected a descriptor, not {len(arguments)} words")

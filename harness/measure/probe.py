@@ -14,6 +14,7 @@ from pathlib import Path
 
 from harness.errors import EnvironmentFault, HarnessError, UnsupportedError, UsageError
 from harness.linux import fifo_without_children, read_sysctl
+from harness.linux.started import keep_ended_children
 from harness.measure.facts import KernelFacts, kernel_facts
 from harness.measure.job import Job, PlannedCell
 from harness.measure.records import Record, RunEnd, parse_record, render_record
@@ -26,6 +27,8 @@ _MOST = 10**9
 # No machine has memory for more, nor addresses.
 _MOST_VMAS, _MOST_PAGES = 2**24, 2**35
 _MOST_CELLS = 10**6
+# Of what records hold.
+_MOST_SEED = 2**63 - 1
 _EXAMPLES = """\
 examples:
   python3 anonvma.pyz doctor
@@ -41,6 +44,7 @@ in the environment is missing or failed; 4 not supported by this kernel; 130 sto
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command of the one file."""
     options = _parser().parse_args(arguments)
+    keep_ended_children()
     try:
         if options.command == "doctor":
             return _doctor()
@@ -94,7 +98,7 @@ def _count(text: str) -> int:
 
 
 def _seed(text: str) -> int:
-    return _number(text, 0, 2**64 - 1)
+    return _number(text, 0, _MOST_SEED)
 
 
 def _counts(text: str) -> tuple[int, ...]:
@@ -137,7 +141,7 @@ def _run(options: argparse.Namespace) -> int:
         job = _asked_job(options)
     except BaseException:
         os.close(fd)
-        options.out.unlink()
+        options.out.unlink(missing_ok=True)
         raise
     return _measure(options, job, fd)
 

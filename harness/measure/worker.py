@@ -27,7 +27,7 @@ from harness.linux import (
     kernel_config,
     pin_to_one_cpu,
 )
-from harness.linux.started import read_job, say
+from harness.linux.started import keep_ended_children, read_job, say
 from harness.measure.arena import CLOCK
 from harness.measure.experiment import CellRequest, measure_cell
 from harness.measure.job import Job, PlannedCell, parse_job
@@ -107,8 +107,12 @@ def _run_cell_apart(request: CellRequest) -> None:
     if pid == 0:
         code = _FAULTY
         try:
+            # A terminal's Ctrl-C is its parent's, and ends it with that.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             die_with_parent()
             code = _run_cell(request)
+        except (HarnessError, OSError) as error:
+            say(f"cell [{request.cell.label}]: {error}")
         except BaseException:
             sys.excepthook(*sys.exc_info())
             sys.stderr.flush()
@@ -203,6 +207,7 @@ def describer(
 def main(arguments: list[str]) -> int:
     """Run the job of a file; the exit status is 0 done, else as HarnessError's."""
     started = clock_gettime_ns(CLOCK)
+    keep_ended_children()
     try:
         job, out = read_job(arguments)
 

@@ -37,7 +37,7 @@ def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
                 ["--naming", "shared:" + "9" * 5000], ["--naming", "distinct:1"],
                 ["--blocks", "0"], ["--blocks", str(10**12)], ["--blocks", str(10**9)],
                 ["--repetitions", "0"], ["--repetitions", "1.5"], ["--seed", "-1"],
-                ["--seed", "9" * 5000], ["--seed", str(2**64)], ["--nope", "1"],
+                ["--seed", "9" * 5000], ["--seed", str(2**63)], ["--nope", "1"],
                 ["--vmas", "16777216", "--pages", "16777216"],
             )
         ),

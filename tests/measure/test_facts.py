@@ -1,7 +1,9 @@
 """What a running kernel is said to be, and how that is told apart."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +88,22 @@ def test_copied_names_are_seen_in_what_a_child_takes(
 
     assert probe_store() is store
     assert left == []
+
+
+def test_a_child_that_is_interrupted_does_not_go_on_as_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(facts, "die_with_parent", interrupt)
+    parent = os.getpid()
+    try:
+        with facts._held_child():
+            pass
+    finally:
+        if os.getpid() != parent:
+            (tmp_path / "went on").touch()
+            os._exit(1)
+
+    assert list(tmp_path.iterdir()) == []

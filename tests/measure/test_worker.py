@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,9 +12,11 @@ from typing import IO
 
 import pytest
 
+from harness.errors import EnvironmentFault
 from harness.linux import AnonNameSupport, probe_anon_name
-from harness.measure import Job, Run, RunEnd, Sample, parse_record, render_job
+from harness.measure import Job, Run, RunEnd, Sample, parse_record, render_job, worker
 from harness.measure.conditions import EMULATED, SILICON_HOST
+from harness.measure.experiment import CellRequest
 from harness.workload import Store
 from tests.jobs import job_of
 
@@ -155,3 +158,50 @@ def test_samples_of_an_emulator_without_a_clock_are_kept_as_invalid(
     samples = [record for record in records if isinstance(record, Sample)]
     assert samples
     assert {(s.valid, s.reason) for s in samples} == {(False, EMULATED.unusable)}
+
+
+def request_of(store: Store) -> CellRequest:
+    """A cell that no process looks at: what measures is another in these tests."""
+    return CellRequest(
+        cell=one_cell(store).cells[0].cell, run="r", conditions=SILICON_HOST, seed=1,
+        warmups=0, repetitions=1, describe=lambda lines: pytest.fail("described"),
+        current_store=lambda: store, emit=lambda record: None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (EnvironmentFault("the disk is full"), "the disk is full"),
+        (OSError(12, "Cannot allocate memory"), "Cannot allocate memory"),
+    ],
+)
+def test_a_cell_that_cannot_be_measured_says_so_in_one_line(
+    error: Exception, words: str, here: Store, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def fail(request: CellRequest) -> int:
+        raise error
+
+    monkeypatch.setattr(worker, "_run_cell", fail)
+
+    with pytest.raises(EnvironmentFault, match="ended with status 1"):
+        worker._run_cell_apart(request_of(here))
+
+    (said,) = capfd.readouterr().err.splitlines()
+    assert said.startswith("cell [")
+    assert said.endswith(words)
+
+
+def test_a_terminal_s_ctrl_c_is_not_the_cell_s(
+    here: Store, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(request: CellRequest) -> int:
+        signal.raise_signal(signal.SIGINT)
+        return 0
+
+    monkeypatch.setattr(worker, "_run_cell", interrupt)
+
+    worker._run_cell_apart(request_of(here))
+
+    assert capfd.readouterr().err == ""
