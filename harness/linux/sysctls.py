@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,9 @@ from harness.linux.procfs import read_sysctl, write_sysctl
 
 _KEPT = Path("/run")
 _PREFIX = "anonvma-settings-"
+_NAME = re.compile(r"\w+(\.[\w-]+)+", re.ASCII)
+
+Settings = dict[str, str]
 
 
 @contextlib.contextmanager
@@ -29,9 +33,10 @@ def settings_put_back(
     are put back from that value only: any other is somebody else's. With None
     they are put back from whatever they hold.
     """
-    # The pipe's other end closes when this process is gone, however it goes.
+    # The pipe's other end closes with the block.
     alive, life = os.pipe()
     kept = _keep(before, changed)
+    owner = os.getpid()
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -40,7 +45,7 @@ def settings_put_back(
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
             os.close(life)
-            os.read(alive, 1)
+            _await_end(alive, owner)
             _finish(before, changed, kept)
             code = 0
         finally:
@@ -76,16 +81,47 @@ def put_back_left(path: Path) -> dict[str, str]:
     with _taken(path) as text:
         if text is None:
             return {}
-        try:
-            told = json.loads(text)
-            before = {str(name): str(value) for name, value in told[0].items()}
-            changed = told[1] if told[1] is None else dict(told[1])
-        except (ValueError, LookupError, TypeError, AttributeError):
-            # Killed before it was whole, and so before anything was changed.
-            before, changed = {}, None
+        # Killed before it was whole, and so before anything was changed.
+        before, changed = parse_kept(text) or ({}, None)
         done = _put_back(before, changed)
         path.unlink()
     return done
+
+
+def parse_kept(text: bytes) -> tuple[Settings, Settings | None] | None:
+    """What settings were and which were to be changed; None where it does not say."""
+    try:
+        before, changed = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    known = _are_settings(before) and (changed is None or _are_settings(changed))
+    if not known or not set(changed or ()) <= set(before):
+        return None
+    return before, changed
+
+
+def _are_settings(found: object) -> bool:
+    return isinstance(found, dict) and all(
+        _NAME.fullmatch(name) and isinstance(value, str)
+        for name, value in found.items()
+    )
+
+
+def _await_end(alive: int, owner: int) -> None:
+    """Wait until a pipe's other end is closed, or its owner is gone, however it goes.
+
+    What the owner forked may be left, and has that end too.
+    """
+    # Here only: no process that measures imports it.
+    import select
+
+    ends = select.poll()
+    ends.register(alive)
+    # Kernels before 5.3 have none, nor has every Python.
+    with contextlib.suppress(OSError, AttributeError):
+        ends.register(os.pidfd_open(owner))
+    if os.getppid() == owner:
+        ends.poll()
 
 
 def _finish(

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from harness.errors import EnvironmentFault
-from harness.linux import read_maps
+from harness.linux import die_with_parent, read_maps
 from harness.maps import parse_maps
 from harness.measure.arena import Arena
 from harness.measure.settings import map_count_up_to
@@ -62,6 +62,7 @@ def process_of(vmas: int) -> Iterator[int]:
         pid = os.fork()
         if pid == 0:
             try:
+                die_with_parent()
                 with Arena(layout, seed=1):
                     os.write(writing, b".")
                     signal.pause()

@@ -10,6 +10,7 @@ from harness.linux import left_settings, put_back_left
 from harness.linux import sysctls as sysctls_module
 from harness.measure import settings
 from harness.measure.settings import map_count_up_to, settings_of
+from tests.test_programs import ends
 
 
 @pytest.fixture
@@ -83,6 +84,33 @@ def test_settings_are_put_back_after_kill_9(sysctls: Path) -> None:
     assert values(sysctls)["vm.other"] == "0"
 
 
+def test_what_its_owner_forked_and_left_keeps_nothing_from_being_put_back(
+    sysctls: Path,
+) -> None:
+    reading, writing = os.pipe()
+    orphan = os.fork()
+    if orphan == 0:
+        with settings_of({"vm.other": "5"}):
+            guardian = psutil.Process().children()[0].pid
+            pid = os.fork()
+            if pid == 0:
+                os.close(writing)
+                signal.pause()
+            os.write(writing, f"{guardian} {pid}".encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(orphan, 0)
+    guardian, left = (int(word) for word in os.read(reading, 99).split())
+    os.close(writing)
+    try:
+        # Where another would be there for ever.
+        assert ends(guardian)
+        assert values(sysctls)["vm.other"] == "0"
+        assert left_settings() == []
+    finally:
+        os.kill(left, signal.SIGKILL)
+        os.close(reading)
+
+
 def test_a_setting_that_may_not_be_changed_is_named_with_its_command(
     sysctls: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,7 +182,14 @@ def test_what_is_on_disk_is_not_put_back_over_what_others_changed(
     assert values(sysctls)["vm.other"] == "7"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "[1, 2]", '[{"a": 1}]', "\0" * 99])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "[1, 2]", '[{"a": 1}]', "\0" * 99, '[{}, {"a": "1"}]',
+        '[{"a": "1"}, 5]', '[{"\\u0000": "1"}, null]', '[{"/tmp/x": "1"}, null]',
+        "[" * 9999,
+    ],
+)  # fmt: skip
 def test_what_was_killed_before_it_was_on_disk_is_only_removed(
     sysctls: Path, text: str
 ) -> None:
