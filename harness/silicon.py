@@ -98,7 +98,8 @@ def _free_lock() -> Iterator[bool]:
         except BlockingIOError:
             yield False
         else:
-            yield True
+            # What is there may be another by now, and held.
+            yield _is_at(fd, lock_file())
 
 
 def _opened(path: Path) -> int:

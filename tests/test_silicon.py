@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -149,6 +149,29 @@ def test_a_new_one_that_was_removed_meanwhile_is_not_the_lock(
     with silicon_clock_held("here"):
         assert len(opened) == 2
         assert os.path.samestat(os.fstat(opened[1]), lock.stat())
+
+
+def test_one_that_is_held_is_not_removed_for_one_that_was_left(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others take the one that was left, and make another, between open and lock."""
+    real = silicon._opened_there
+    with ExitStack() as stack:
+
+        def take_first(path: Path) -> int:
+            monkeypatch.undo()
+            monkeypatch.setattr(silicon, "lock_file", lambda: lock)
+            fd = real(path)
+            with silicon_clock_held("before"):
+                pass
+            stack.enter_context(silicon_clock_held("now"))
+            return fd
+
+        lock.touch()
+        monkeypatch.setattr(silicon, "_opened_there", take_first)
+
+        assert not remove_free_lock()
+        assert lock.exists()
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
