@@ -24,7 +24,8 @@ from harness.silicon import lock_file, lock_is_left, remove_free_lock
 class Leftover:
     """One thing that was left; ``mend`` puts it right, and says so, line by line.
 
-    Without ``mend`` it is as somebody wished it, and ``found`` says how to end that.
+    Without ``mend`` it is as somebody wished it, or for a person to decide, and
+    ``found`` says how to end that.
     ``mend`` raises EnvironmentFault, or OSError, where it may not.
     """
 
@@ -67,7 +68,11 @@ def _settings() -> Iterator[Leftover]:
 
 def _tuned() -> Iterator[Leftover]:
     with tune.not_in_use() as is_free:
-        done = tune.left_changed()
+        try:
+            done = tune.left_changed()
+        except EnvironmentFault as damaged:
+            yield Leftover(found=str(damaged), mend=None)
+            return
         stale = done is None and tune.state_file().exists()
     if not is_free:
         return

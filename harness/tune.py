@@ -19,6 +19,7 @@ import psutil
 from harness.errors import EnvironmentFault
 from harness.paths import cache_dir
 from harness.programs import exclusive, free_to_change
+from harness.reading import read_small
 from harness.scratch import scratch_folder
 
 _CPUS = "sys/devices/system/cpu"
@@ -232,11 +233,31 @@ def _remembered(root: Path) -> dict[str, str]:
 
 def _document(root: Path) -> dict[str, Any]:
     try:
-        # Any: what JSON holds.
-        state: dict[str, Any] = json.loads(state_file().read_text())
+        state = parse_state(read_small(state_file()))
     except FileNotFoundError:
         return {}
+    except (ValueError, TypeError, RecursionError):
+        raise EnvironmentFault(
+            f"{state_file()} is damaged: what settings were before anonvma tune "
+            "--apply is not known. A restart of this machine puts them back; then "
+            f"rm {state_file()}"
+        ) from None
     return state if state["boot_id"] == _value(root / _BOOT_ID) else {}
+
+
+def parse_state(text: str) -> dict[str, Any]:
+    """What was kept: boot_id, before, done. ValueError or such for anything else."""
+    # Any: what JSON holds is unknown until it is checked here.
+    state: Any = json.loads(text)
+    if not isinstance(state, dict):
+        raise TypeError("no object")
+    before = state.get("before")
+    if not isinstance(before, dict) or not isinstance(state.get("boot_id"), str):
+        raise TypeError("it does not say of when it is, or what was before")
+    for path, value in before.items():
+        if not isinstance(value, str) or not path.startswith("/") or "\0" in path:
+            raise ValueError("a setting is no file, or its value no text")
+    return state
 
 
 def _store(before: Mapping[str, str], root: Path, *, done: bool = False) -> None:

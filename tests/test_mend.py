@@ -225,6 +225,17 @@ def test_what_was_kept_of_another_start_is_removed(
     assert capsys.readouterr().out == f"removed {tune.state_file()}\n"
 
 
+def test_a_damaged_tuning_is_told_and_left(
+    tunable: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tune.state_file().write_text("{")
+
+    assert main(["doctor", "--mend"]) == 0
+
+    assert "tune.json is damaged" in capsys.readouterr().out
+    assert tune.state_file().exists()
+
+
 def test_what_may_not_be_mended_is_told_and_the_rest_is_done(
     machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

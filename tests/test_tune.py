@@ -134,3 +134,25 @@ def test_what_may_not_be_changed_is_told_with_its_command(
     assert values(root)[governor] == "performance"
     list(tune.undo(root))
     assert values(root) == before
+
+
+DAMAGED = (
+    "", "{", "[]", "5", '{"a": 1}', '{"boot_id": "this-start"}', "[" * 9999, "\udcff",
+    '{"boot_id": "this-start", "before": {"/x": 5}}',
+    '{"boot_id": "this-start", "before": {"x": "5"}}',
+    '{"boot_id": "this-start", "before": {"/\\u0000": "5"}}',
+    '{"boot_id": 5, "before": {}}', '{"boot_id": "this-start", "before": [1]}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_state_is_one_error_that_names_its_file(
+    root: Path, text: str
+) -> None:
+    tune.state_file().parent.mkdir(parents=True)
+    tune.state_file().write_bytes(text.encode(errors="surrogateescape"))
+
+    for use in (tune.left_changed, lambda root: list(tune.undo(root))):
+        with pytest.raises(EnvironmentFault, match=r"tune\.json is damaged"):
+            use(root)
+    assert tune.state_file().exists()

@@ -77,6 +77,33 @@ def _image_json(scratch: Path) -> Feed:
     return feed
 
 
+def _tuned(_: Path) -> Feed:
+    from harness.tune import parse_state
+
+    def feed(data: bytes) -> None:
+        try:
+            state = parse_state(data.decode())
+        except (ValueError, TypeError, RecursionError):
+            return
+        assert all(Path(path).is_absolute() for path in state["before"])
+
+    return feed
+
+
+def _kept_settings(_: Path) -> Feed:
+    # Parsed only: to put them back is to change this machine.
+    from harness.linux.procfs import _sysctl_path
+    from harness.linux.sysctls import parse_kept
+
+    def feed(data: bytes) -> None:
+        before, changed = parse_kept(data) or ({}, None)
+        for name in before if changed is None else changed:
+            assert _sysctl_path(name).is_relative_to("/proc/sys")
+            before[name].encode(errors="surrogatepass")
+
+    return feed
+
+
 def _dump(scratch: Path) -> Feed:
     from harness.vmcore import check_dump
 
@@ -279,6 +306,10 @@ TARGETS = (
     Target(name="image", make=_image, refuses=(UsageError,), seeds=_seed_images),
     Target(name="image-json", make=_image_json, refuses=(UsageError,),
            seeds=lambda: (b'{"arch": "aarch64", "packages": []}',)),
+    Target(name="tuned", make=_tuned, refuses=(),
+           seeds=lambda: (b'{"boot_id": "a", "before": {"/x": "1"}, "done": true}',)),
+    Target(name="kept-settings", make=_kept_settings, refuses=(),
+           seeds=lambda: (b'[{"vm.a": "1"}, {"vm.a": "2"}]', b'[{"vm.a": "1"}, null]')),
     Target(name="dump", make=_dump, refuses=(EnvironmentFault,),
            seeds=lambda: (_elf(),)),
     Target(name="vmcoreinfo", make=_vmcoreinfo, refuses=(EnvironmentFault,),
