@@ -234,8 +234,7 @@ def _traced(work: Work) -> Iterator[Any]:
     try:
         process = PtraceDebugger().addProcess(pid, is_attached=True)
     except (PtraceError, ProcessExit) as error:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
+        _kill(pid)
         raise EnvironmentFault(
             f"a child of this process was to be traced: {error}. Containers may forbid "
             "ptrace; run this in a guest"
@@ -248,12 +247,16 @@ def _traced(work: Work) -> Iterator[Any]:
 
 def _end(process: Any) -> None:
     """Kill and reap, whatever state it is in; without python-ptrace's log lines."""
-    if not process.running:
-        return
+    if process.running:
+        _kill(process.pid)
+
+
+def _kill(pid: int) -> None:
+    # It may stand still, for ever: ended first, then waited for.
     with contextlib.suppress(ProcessLookupError):
-        os.kill(process.pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
-        while os.WIFSTOPPED(os.waitpid(process.pid, 0)[1]):
+        while os.WIFSTOPPED(os.waitpid(pid, 0)[1]):
             pass
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ptrace.debugger import PtraceDebugger
+from ptrace.error import PtraceError
 
 from harness.errors import CheckFailed, EnvironmentFault
 from harness.tracer import stopped_at_birth, traced_calls
@@ -130,4 +132,18 @@ def test_a_process_that_does_not_fork_is_one_error() -> None:
         stopped_at_birth(lambda: None),
     ):
         pass
+    assert_nothing_is_left()
+
+
+def test_a_child_that_cannot_be_traced_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(debugger: PtraceDebugger, pid: int, *, is_attached: bool) -> None:
+        os.waitid(os.P_PID, pid, os.WSTOPPED)
+        raise PtraceError("no")
+
+    monkeypatch.setattr(PtraceDebugger, "addProcess", refuse)
+
+    with pytest.raises(EnvironmentFault, match="was to be traced: no"):
+        traced_calls(lambda: None)
     assert_nothing_is_left()
