@@ -12,6 +12,7 @@ from harness.target.channel import Deadlines
 from harness.target.qemu import Accelerator, QemuTarget
 
 _DEADLINE_S = 15.0
+_WORKS, _DOES_NOT = b"works\n", b"does not boot a guest\n"
 
 
 def best_accelerator(target: QemuTarget) -> Accelerator:
@@ -23,14 +24,30 @@ def best_accelerator(target: QemuTarget) -> Accelerator:
         return Accelerator.ICOUNT
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     kept = cache_dir() / f"kvm-{target.arch.name}-{boot_id}"
-    if not kept.exists():
-        works = _boots_under_kvm(target)
+    answer = _answer_in(kept)
+    if answer is None:
+        answer = _WORKS if _boots_under_kvm(target) else _DOES_NOT
         for old in cache_dir().glob(f"kvm-{target.arch.name}-*"):
             old.unlink(missing_ok=True)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text("works\n" if works else "does not boot a guest\n")
-    works = kept.read_text() == "works\n"
-    return Accelerator.KVM if works else Accelerator.ICOUNT
+        _keep(answer, kept)
+    return Accelerator.KVM if answer == _WORKS else Accelerator.ICOUNT
+
+
+def _answer_in(kept: Path) -> bytes | None:
+    """The answer that was kept; None of a file that has none, or is not there."""
+    try:
+        text = kept.read_bytes()
+    except FileNotFoundError:
+        return None
+    return text if text in (_WORKS, _DOES_NOT) else None
+
+
+def _keep(answer: bytes, kept: Path) -> None:
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    # On a full disk half an answer would be kept until the next start.
+    with scratch_folder(kept.parent) as scratch:
+        (scratch / kept.name).write_bytes(answer)
+        (scratch / kept.name).replace(kept)
 
 
 def _boots_under_kvm(target: QemuTarget) -> bool:

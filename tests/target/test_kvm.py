@@ -143,6 +143,32 @@ def test_after_a_restart_it_is_asked_again(machine: Machine, tmp_path: Path) -> 
     assert kept == ["kvm-x86_64-second"]
 
 
+@pytest.mark.parametrize("half", ["", "wor", "does not boot"])
+def test_half_an_answer_is_none(machine: Machine, tmp_path: Path, half: str) -> None:
+    best_accelerator(TARGET)
+    (kept,) = (tmp_path / "cache/anon-vma-harness").iterdir()
+    kept.write_text(half)
+
+    assert best_accelerator(TARGET) is Accelerator.KVM
+    assert len(machine.boots) == 2
+    assert kept.read_text() == "works\n"
+
+
+def test_what_a_full_disk_cuts_short_is_not_kept(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(path: Path, content: object) -> int:
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fill)
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    with pytest.raises(OSError, match="No space"):
+        best_accelerator(TARGET)
+
+    assert list((tmp_path / "cache/anon-vma-harness").iterdir()) == []
+
+
 def test_an_answer_is_not_one_for_another_machine(machine: Machine) -> None:
     best_accelerator(TARGET)
     machine.name = "aarch64"
