@@ -11,6 +11,8 @@ import mmap
 import os
 import time
 
+from harness.linux.mman import protect_memory
+
 _ROUNDS = 5
 _FEW, _MANY = 20_000, 220_000
 # Timer ticks that hit every round, and the calls themselves.
@@ -48,13 +50,14 @@ def counts_instructions(clock: int) -> bool:
 
 
 def _nanoseconds_a_turn(code: bytes, clock: int) -> float:
-    with mmap.mmap(
-        -1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
-    ) as page:
+    with mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE) as page:
         page.write(code)
-        holder = ctypes.c_char.from_buffer(page)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(page))
+        # An ARM64 need not see in its instruction cache what was written. When a
+        # page becomes executable the kernel sees to that (__sync_icache_dcache()).
+        protect_memory(start, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_EXEC)
         # PYFUNCTYPE: the interpreter's lock stays held, nothing of it runs.
-        loop = ctypes.PYFUNCTYPE(None, ctypes.c_long)(ctypes.addressof(holder))
+        loop = ctypes.PYFUNCTYPE(None, ctypes.c_long)(start)
 
         def cost(turns: int) -> int:
             best = None
@@ -67,5 +70,4 @@ def _nanoseconds_a_turn(code: bytes, clock: int) -> float:
             return best
 
         difference = cost(_MANY) - cost(_FEW)
-        del holder
     return difference / (_MANY - _FEW)

@@ -1,9 +1,10 @@
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from harness.linux import clockkind, counts_instructions
+from harness.linux import clockkind, counts_instructions, read_maps
 
 CLOCK = time.CLOCK_MONOTONIC
 
@@ -18,6 +19,26 @@ def test_the_chain_takes_longer_than_the_countdown() -> None:
     )
 
     assert 0 < countdown < chain
+
+
+@pytest.mark.skipif(os.uname().machine not in clockkind._LOOPS, reason="no loops")
+def test_no_memory_can_be_written_and_executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An instruction cache need not see what was written since."""
+
+    def both() -> int:
+        return sum(b" rwx" in line for line in read_maps().splitlines())
+
+    before, seen = both(), []
+
+    def look(clock: int) -> int:
+        seen.append(both())
+        return len(seen)
+
+    monkeypatch.setattr(clockkind, "time", SimpleNamespace(clock_gettime_ns=look))
+    few, _ = clockkind._LOOPS[os.uname().machine][0]
+    clockkind._nanoseconds_a_turn(few, CLOCK)
+
+    assert set(seen) == {before}
 
 
 def on_machine(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
