@@ -173,4 +173,7 @@ def _measure_forks(setting: Setting) -> Iterator[Taken]:
 
 
 UML_GUEST = Subject(figures=(_NAME, _BUILD, _MEMORY), measure=_measure_uml, apart=True)
-FORKS = Subject(figures=(_UNNAMED, _NAMED, _DIFFERENCE, _NOISE), measure=_measure_forks)
+FORKS = Subject(
+    figures=(_UNNAMED, _NAMED, _DIFFERENCE, _NOISE), measure=_measure_forks,
+    takes_time=False,
+)  # fmt: skip

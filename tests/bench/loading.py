@@ -135,4 +135,4 @@ def _memory_pair(lines: Path, parquet: Path) -> Pair:
 
 
 LOADING = Subject(figures=(_JSON, _PARQUET), measure=_measure_speed)
-LOADING_MEMORY = Subject(figures=(_MEMORY,), measure=_measure_memory)
+LOADING_MEMORY = Subject(figures=(_MEMORY,), measure=_measure_memory, takes_time=False)

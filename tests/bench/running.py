@@ -4,6 +4,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from harness.errors import UsageError
 from harness.programs import printable
+from harness.silicon import silicon_clock_held
 from tests.bench.figures import (
     Figure,
     Pair,
@@ -93,18 +95,20 @@ def take(
 ) -> list[Reached]:
     """Take a subject's figures, each repetition recorded as it comes.
 
-    Whatever it raises is the reason why its figures failed; Interrupted for
-    Ctrl-C.
+    Whatever it raises is the reason why its figures failed, another that takes time
+    on this machine included; Interrupted for Ctrl-C.
     """
     wanted = {f.name: f for f in subject.figures if f.name in setting.chosen}
     pairs: dict[str, list[Pair]] = {name: [] for name in wanted}
     _say(f"taking {', '.join(wanted)}")
     reason, interrupted = "", False
+    by = f"make bench, {', '.join(wanted)}"
     try:
-        for name, pair in subject.measure(setting):
-            if name in wanted:
-                pairs[name].append(pair)
-                append(render_pair(wanted[name], pair))
+        with silicon_clock_held(by) if subject.takes_time else nullcontext():
+            for name, pair in subject.measure(setting):
+                if name in wanted:
+                    pairs[name].append(pair)
+                    append(render_pair(wanted[name], pair))
     except KeyboardInterrupt:
         reason, interrupted = "interrupted", True
     # Anything: one row's fault must not lose the other rows.

@@ -35,12 +35,14 @@ class Subject:
     """Figures that are taken together: ``measure`` yields each by its name.
 
     What befalls one befalls all of them; unless they are ``apart``, and only what
-    ``Setting.chosen`` has is taken each time.
+    ``Setting.chosen`` has is taken each time. Where it ``takes_time`` nobody else
+    does on this machine meanwhile; others count instructions, or bytes.
     """
 
     figures: tuple[Figure, ...]
     measure: Callable[[Setting], Iterator[Taken]]
     apart: bool = False
+    takes_time: bool = True
 
 
 def elapsed_ns(call: Callable[[], object]) -> int:

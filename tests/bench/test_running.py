@@ -1,13 +1,24 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness import silicon
 from harness.errors import UsageError
+from harness.silicon import silicon_clock_held
 from tests.bench.figures import Figure, Kind, Pair, Verdict
 from tests.bench.running import Interrupted, chosen_names, take, turns
 from tests.bench.taking import Setting, Subject, Taken, by_turns
+
+
+@pytest.fixture(autouse=True)
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clock of the tests' own: another may take time on the machine's."""
+    monkeypatch.setattr(silicon, "lock_file", lambda: tmp_path / "lock")
+    return tmp_path / "lock"
+
 
 ONE = Figure(name="one", what="w", against="a", kind=Kind.AT_MOST, reach=3)
 TWO = Figure(name="two", what="w", against="a", kind=Kind.AT_MOST, reach=3)
@@ -66,6 +77,35 @@ def test_whatever_a_row_dies_of_is_its_reason(tmp_path: Path) -> None:
     assert [json.loads(line)["kind"] for line in lines] == [
         "repetition", "repetition", "failure", "failure",
     ]  # fmt: skip
+
+
+def test_a_row_that_takes_time_is_the_only_one_on_the_machine(
+    tmp_path: Path, lock: Path
+) -> None:
+    held = []
+
+    def measure(setting: Setting) -> Iterator[Taken]:
+        held.append(lock.exists())
+        yield "one", pair(0, 2)
+
+    timed = Subject(figures=(ONE,), measure=measure)
+    take(timed, setting(tmp_path, "one"), lambda line: None)
+    with silicon_clock_held("a campaign"):
+        (refused,) = take(timed, setting(tmp_path, "one"), lambda line: None)
+
+    assert held == [True]
+    assert not lock.exists()
+    assert refused.verdict is Verdict.FAILED
+    assert "for a campaign, since" in refused.reason
+
+
+def test_a_row_that_counts_does_not_care_who_takes_time(tmp_path: Path) -> None:
+    counted = replace(subject(None), takes_time=False)
+
+    with silicon_clock_held("a campaign"):
+        results = take(counted, setting(tmp_path, "one"), lambda line: None)
+
+    assert [r.verdict for r in results] == [Verdict.OK]
 
 
 def test_an_interrupt_keeps_what_was_taken(tmp_path: Path) -> None:
