@@ -265,9 +265,11 @@ def told_to_stop(place: Place, rng: random.Random) -> None:
         before = place.whole_lines()
         answer = end_of(process, said)
         check_gone(below)
-        # One that had recorded all that there is may have been at its very end.
         if answer[0] or place.whole_lines() != before:
             _expect(answer, _INTERRUPTED, "stopped")
+        else:
+            # It was at its very end: all that there is had been recorded.
+            check_complete(_SMALL, place)
     _goes_on(_SMALL, place, before)
 
 

@@ -132,6 +132,19 @@ def test_a_command_that_does_not_stop_is_seen(
         faults.told_to_stop(place, random.Random(1))
 
 
+def test_a_command_that_stops_as_if_it_were_done_is_seen(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(small: Small, place: Place) -> int:
+        raise Broken("blocks are missing")
+
+    place = play(c=Command(status=0))
+    monkeypatch.setattr(faults, "check_complete", check)
+
+    with pytest.raises(Broken, match="blocks are missing"):
+        faults.told_to_stop(place, random.Random(1))
+
+
 def test_commands_are_told_alone_and_as_a_terminal_does(
     tmp_path: Path, play: Play
 ) -> None:
