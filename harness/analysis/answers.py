@@ -12,7 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from harness.analysis.processes import BOOT, LAYOUT, NAMING, PLACE, processes
+from harness.analysis.processes import (
+    BOOT,
+    LAYOUT,
+    NAMING,
+    PLACE,
+    pages_words,
+    processes,
+)
 from harness.analysis.stats import (
     Interval,
     Judged,
@@ -84,6 +91,11 @@ class Answer:
     judged: Judged
     trusted: bool
 
+    @property
+    def pages(self) -> str:
+        """How many pages of each VMA are written, and of how many."""
+        return pages_words(self.written_pages, self.vma_pages)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Null:
@@ -96,6 +108,11 @@ class Null:
     percent: Interval
     by_boot: tuple[float, ...]
     holds: bool
+
+    @property
+    def pages(self) -> str:
+        """How many pages of each VMA are written, and of how many."""
+        return pages_words(self.written_pages, self.vma_pages)
 
 
 def null_effects(

@@ -24,6 +24,7 @@ from harness.analysis.processes import (
     LEAST_BOOTS,
     NAMING,
     PLACE,
+    pages_words,
     processes,
 )
 from harness.analysis.stats import (
@@ -142,7 +143,7 @@ def compare_arms(
         cells.append(
             Compared(
                 metric=metric, unit=a.place.unit, where=a.place.words,
-                cell=f"{a.vmas} VMAs, {a.written_pages} pages, {a.store}, "
+                cell=f"{a.vmas} VMAs, {a.pages} pages, {a.store}, "
                 f"{a.naming}:{a.name_length} against unnamed",
                 first=float(first.mean()), first_spread=_spread(first),
                 first_boots=len(first), second=float(second.mean()),
@@ -212,6 +213,7 @@ def _compared(
     key: tuple[object, ...], metric: str, a: Values, b: Values, margin: float
 ) -> Compared:
     facts = dict(zip([*_WHERE, *LAYOUT, *NAMING], map(str, key), strict=True))
+    pages = pages_words(int(facts["written_pages"]), int(facts["vma_pages"]))
     if facts["unit"] == "insns":
         percent = (b / a.mean() - 1) * 100
         change, judged = exact_range(percent), judge_exact(percent, margin)
@@ -225,8 +227,7 @@ def _compared(
         metric=metric,
         unit=facts["unit"],
         where=f"{facts['target']} {facts['machine']} ({facts['accelerator']})",
-        cell=f"{facts['vmas']} VMAs, {facts['written_pages']} pages, "
-        f"{naming if named else 'unnamed'}",
+        cell=f"{facts['vmas']} VMAs, {pages} pages, {naming if named else 'unnamed'}",
         first=float(a.mean()),
         first_spread=_spread(a),
         first_boots=len(a),

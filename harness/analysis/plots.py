@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from harness.analysis.answers import Answer, Null, Slope
 from harness.analysis.frames import usable
+from harness.analysis.processes import LAYOUT, NAMING, PLACE
 from harness.programs import printable
 
 _STYLE = {
@@ -125,7 +126,7 @@ def plot_nulls(nulls: Sequence[Null]) -> Figure:
     ax.set_yticks(range(len(nulls)))
     ax.set_yticklabels(
         [
-            f"{_shown(n.place.variant, 30)}, {n.vmas} VMAs, {n.written_pages} pages"
+            f"{_shown(n.place.variant, 30)}, {n.vmas} VMAs, {n.pages} pages"
             for n in nulls
         ],
         fontsize=8,
@@ -139,8 +140,7 @@ def plot_nulls(nulls: Sequence[Null]) -> Figure:
 def plot_order(frame: pd.DataFrame, metric: str = "fork") -> Figure:
     """Every sample relative to its cell's median, in the order they were taken."""
     samples = usable(frame, metric)
-    cell = ["variant", "target", "unit", "vmas", "written_pages", "naming",
-            "name_length", "store"]  # fmt: skip
+    cell = [*PLACE, *LAYOUT, *NAMING]
     relative = samples["value"] / samples.groupby(cell)["value"].transform("median")
     figure, (ax,) = _figure(1)
     for boot, rows in samples.groupby(["session", "boot"]):
@@ -180,7 +180,7 @@ def _figure(count: int, *, height: float = 3.4) -> tuple[Figure, list[Axes]]:
 
 
 def _cell(a: Answer) -> str:
-    return f"{a.vmas} VMAs, {a.written_pages} pages, {a.naming}:{a.name_length}"
+    return f"{a.vmas} VMAs, {a.pages} pages, {a.naming}:{a.name_length}"
 
 
 def _shown(words: str, most: int) -> str:

@@ -22,6 +22,13 @@ _QUANTILE = {"insns": 0.5, "ns": 0.1}
 _PROCESS = [*PLACE, "build_id", *LAYOUT, *NAMING, *BOOT, "block", "position", "run"]
 
 
+def pages_words(written_pages: int, vma_pages: int) -> str:
+    """Pages written in each VMA: ``1``, or ``0/4`` where it has others besides."""
+    if vma_pages == max(1, written_pages):
+        return str(written_pages)
+    return f"{written_pages}/{vma_pages}"
+
+
 def processes(frame: pd.DataFrame, metric: str = "fork") -> pd.DataFrame:
     """One row a process, from the samples of ``load``: what it is, and ``value``.
 

@@ -244,7 +244,7 @@ def render_mail(report: Report) -> str:
 
 
 def _mail_row(a: Answer) -> str:
-    cell = f"{a.vmas} VMAs {a.written_pages}p {a.naming}:{a.name_length}"
+    cell = f"{a.vmas} VMAs {a.pages}p {a.naming}:{a.name_length}"
     p = a.percent
     return f"{a.store:10} {cell:31} {p.value:+7.2f} [{p.low:.2f}, {p.high:.2f}]"
 
@@ -289,7 +289,7 @@ def _percent(told: Sequence[Answer | Null]) -> str:
 
 def _null_row(null: Null) -> str:
     p = null.percent
-    pages = f"{null.vmas} VMAs {null.written_pages}p"
+    pages = f"{null.vmas} VMAs {null.pages}p"
     return (
         f"{null.place.variant:10.10} {pages:24} {p.value:+8.3f} "
         f"[{p.low:.3f}, {p.high:.3f}]{'' if null.holds else ' DIFFER'}"

@@ -7,6 +7,7 @@ import pandas as pd
 from harness.analysis.answers import Answer, Null, Slope
 from harness.analysis.effects import PUBLISHED_PERCENT, PUBLISHED_VMAS
 from harness.analysis.frames import usable
+from harness.analysis.processes import LAYOUT, NAMING, PLACE
 from harness.analysis.stats import drifts, outliers
 
 
@@ -17,6 +18,7 @@ def answers_table(found: Sequence[Answer]) -> pd.DataFrame:
             "where": a.place.words,
             "VMAs": a.vmas,
             "pages": a.written_pages,
+            "of": a.vma_pages,
             "store": a.store,
             "names": f"{a.naming}:{a.name_length}",
             "unit": a.place.unit,
@@ -41,6 +43,7 @@ def nulls_table(nulls: Sequence[Null]) -> pd.DataFrame:
             "where": n.place.words,
             "VMAs": n.vmas,
             "pages": n.written_pages,
+            "of": n.vma_pages,
             "percent": round(n.percent.value, 4),
             "from": round(n.percent.low, 4),
             "to": round(n.percent.high, 4),
@@ -75,6 +78,7 @@ def published_table(found: Sequence[Answer]) -> pd.DataFrame:
         {
             "where": a.place.words,
             "pages": a.written_pages,
+            "of": a.vma_pages,
             "store": a.store,
             "names": f"{a.naming}:{a.name_length}",
             "2021, percent": PUBLISHED_PERCENT[a.written_pages][a.store],
@@ -96,10 +100,7 @@ def noise_table(frame: pd.DataFrame, metric: str = "fork") -> pd.DataFrame:
     drift are those whose samples go up or down in the order they were taken.
     """
     samples = usable(frame, metric)
-    cell = [
-        "variant", "base", "target", "unit", "vmas", "written_pages", "naming",
-        "name_length", "store",
-    ]  # fmt: skip
+    cell = [*PLACE, *LAYOUT, *NAMING]
     rows = []
     for key, group in samples.groupby(cell):
         values = group["value"]

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -207,3 +208,17 @@ def test_boots_without_any_noise_are_judged_by_what_they_are() -> None:
     for second, verdict in ((still, Verdict.EQUIVALENT), (slower, Verdict.REGRESSED)):
         cells = compare_campaigns(still, second, margin=2).cells
         assert {cell.judged.verdict for cell in cells} == {verdict}
+
+
+def test_layouts_of_larger_vmas_have_labels_of_their_own() -> None:
+    records: list[Record] = []
+    for size in (1, 4):
+        for position, naming in enumerate(("none", "none", "distinct:79")):
+            run = run_of(run=f"{size}-{position}", naming=naming, position=position)
+            records += whole_run(replace(run, vma_pages=size), [1_000_000])
+
+    cells = compare_arms(frame_of_records(records), margin=2).cells
+
+    assert [cell.cell.partition(", r")[0] for cell in cells] == [
+        "1000 VMAs, 0 pages", "1000 VMAs, 0/4 pages",
+    ]  # fmt: skip
