@@ -79,13 +79,15 @@ def running(
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """``anonvma run`` of a campaign, and where its words go; killed at the end.
 
-    It leads a group of its own, as a shell's job does.
+    It leads a group of its own, as a shell's job does, and ignores no signal, as one
+    in the background may: that it is told to stop is what some faults try.
     """
     place.results.mkdir(parents=True, exist_ok=True)
     said = place.results / f"{place.name}.said"
     with open(said, "wb") as out:
         process = subprocess.Popen(
             [
+                "env", "--default-signal=INT,HUP,TERM",
                 sys.executable, "-m", "harness", "run", *small.arguments, *more,
                 "--name", place.name, "--results", str(place.results),
             ],

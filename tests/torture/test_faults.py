@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.torture import faults
-from tests.torture.campaigns import Broken, Place, Small
+from tests.torture.campaigns import Broken, Place, Small, running
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PID = 4_194_304 + 1  # Nobody's: PID_MAX_LIMIT is the most there may be.
 
 
@@ -189,3 +191,24 @@ def test_what_broke_on_a_disk_of_its_own_is_kept(
     kept = [p.read_bytes() for p in tmp_path.rglob("records.jsonl")]
     assert kept == [b"half a li"]
     assert not [p for p in tmp_path.iterdir() if p.name.startswith("well-")]
+
+
+def test_a_campaign_ignores_no_signal_that_torture_was_started_to_ignore(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is when it runs in the background, or under nohup."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\ngrep SigIgn /proc/self/status\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    place = Place(results=tmp_path, name="c")
+    ignored = {n: signal.signal(n, signal.SIG_IGN) for n in STOPPING}
+    try:
+        with running(Small(target="uml"), place) as (process, said):
+            assert process.wait() == 0
+    finally:
+        for number, before in ignored.items():
+            signal.signal(number, before)
+
+    told = int(said.read_text().split()[1], 16)
+    assert not any(told >> (number - 1) & 1 for number in STOPPING)
