@@ -19,9 +19,9 @@ _KEY = b"anonvma"
 _MOST_MARGIN = 1e9
 # What argparse takes for --results, and for no other option.
 _PLACE = re.compile(r"--res(u(l(ts?)?)?)?(=|\Z)")
-# Of a campaign without a plan, as one is that was measured elsewhere; and of plans
-# that are older than margins.
-_DEFAULT_MARGIN = 2.0
+# In percent, of a campaign without a plan, as one is that was measured elsewhere;
+# and of plans that are older than margins.
+DEFAULT_MARGIN = 2.0
 _UNPLANNED: dict[str, Any] = {"plan": {}, "command": [], "began": ""}
 
 
@@ -110,7 +110,7 @@ def _of_folder(folder: Path) -> dict[str, Any]:
     return {
         "name": folder.absolute().name,
         "records_sha256": digest.hexdigest(),
-        "margin": document["plan"].get("margin", _DEFAULT_MARGIN),
+        "margin": document["plan"].get("margin", DEFAULT_MARGIN),
         "command": document["command"],
         "began": document["began"],
         "plan": document["plan"],

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 WITHIN, REGRESSED = 0, 1
 SCHEMA = "anonvma-compare/1"
-# In percent, of campaigns without a plan.
-_MARGIN = 2.0
 
 
 def compare(request: CompareRequest) -> int:
@@ -55,7 +53,7 @@ def _place(path: Path, results: Path) -> Path:
 
 def _margin(request: CompareRequest, places: list[Path]) -> tuple[float, str]:
     """The margin, and whose it is: given, of the plan, or the default."""
-    from harness.analysis.identity import margin_of
+    from harness.analysis.identity import DEFAULT_MARGIN, margin_of
 
     if request.margin is not None:
         return request.margin, "given"
@@ -65,7 +63,7 @@ def _margin(request: CompareRequest, places: list[Path]) -> tuple[float, str]:
         raise UsageError(
             f"the plans of the two have other margins, {both}: give --margin"
         )
-    return (told.pop(), "plan") if told else (_MARGIN, "default")
+    return (told.pop(), "plan") if told else (DEFAULT_MARGIN, "default")
 
 
 _WHOSE = {
