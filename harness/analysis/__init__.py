@@ -1,17 +1,9 @@
 """Records to answers; the only room with pandas."""
 
-from harness.analysis.effects import (
-    PUBLISHED_PERCENT,
-    PUBLISHED_VMAS,
-    TABLE_COLUMNS,
-    ForkRow,
-    StoreEffect,
-    UnnamedRow,
-    distrust,
-    fork_effects,
-    fork_table,
-    unnamed_table,
-)
+from harness.analysis.aa_check import AACheck, aa_checks
+from harness.analysis.costs import Cost, cell_costs, unnamed_only
+from harness.analysis.distrust import TABLE_COLUMNS, distrust
+from harness.analysis.effects import Effect, Reduction, cell_effects, reductions
 from harness.analysis.frames import (
     check_poolable,
     frame_of_runs,
@@ -21,25 +13,48 @@ from harness.analysis.frames import (
     usable,
     write_parquet,
 )
+from harness.analysis.processes import Arm, Place
+from harness.analysis.side_by_side import (
+    CostRow,
+    MetricTables,
+    Row,
+    costs_side_by_side,
+    metric_tables,
+    side_by_side,
+)
+from harness.analysis.slopes import Slope, slopes
+from harness.analysis.stats import Interval
 from harness.analysis.vmas import maps_frame
 
 __all__ = [
-    "PUBLISHED_PERCENT",
-    "PUBLISHED_VMAS",
     "TABLE_COLUMNS",
-    "ForkRow",
-    "StoreEffect",
-    "UnnamedRow",
+    "AACheck",
+    "Arm",
+    "Cost",
+    "CostRow",
+    "Effect",
+    "Interval",
+    "MetricTables",
+    "Place",
+    "Reduction",
+    "Row",
+    "Slope",
+    "aa_checks",
+    "cell_costs",
+    "cell_effects",
     "check_poolable",
+    "costs_side_by_side",
     "distrust",
-    "fork_effects",
-    "fork_table",
     "frame_of_runs",
     "load",
     "maps_frame",
+    "metric_tables",
     "plain",
+    "reductions",
+    "side_by_side",
+    "slopes",
     "stream_parquet",
-    "unnamed_table",
+    "unnamed_only",
     "usable",
     "write_parquet",
 ]

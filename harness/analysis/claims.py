@@ -1,133 +1,189 @@
-"""What was claimed in 2021, and what a campaign says about it.
+"""What was claimed in 2021, and what a campaign measures beside it.
 
-The claims are those of the commit message of 78db3412833d and of the cover
-letter of v8 (2021-08-27). Each is answered for each kernel and clock apart:
-confirmed, refuted, or not decided here, with the effect it hangs on.
+The claims are those of the commit message of 78db3412833d and of the cover letter of
+v8 (2021-08-27). They are about milliseconds, so a clock that counts instructions
+decides none of them: its figure is shown, and called what it is. A clock of time
+says whether there is an effect beyond the margin, and whether the published figure
+lies in the measured interval.
 """
 
 from dataclasses import dataclass
 from enum import Enum
 
-from harness.analysis.answers import Answer, Place, reductions
-from harness.analysis.effects import PUBLISHED_VMAS
+from harness.analysis import shown
+from harness.analysis.effects import Effect, reductions
+from harness.analysis.processes import Arm, Place
+from harness.analysis.published import (
+    PUBLISHED_LENGTH,
+    PUBLISHED_PERCENT,
+    published_percent,
+)
 from harness.analysis.stats import Interval, Verdict
 
 # "a few thousand"
 FEW_THOUSAND = (1_000, 8_000)
-AT_MOST_PERCENT = 40.0
 REDUCTION = (3.0, 4.0)
+
+COPYING = "copying names makes fork of 64K VMAs up to 40 % slower"
+REDUCING = "sharing them reduces that regression 3 to 4 times"
+NOTHING = "with a few thousand VMAs, sharing is not measurable"
 
 
 class Finding(Enum):
-    """What a campaign says about a claim."""
+    """What a measured figure is beside the published one."""
 
-    CONFIRMED = "confirmed"
-    REFUTED = "refuted"
+    REPRODUCED = "reproduced"
+    SMALLER = "smaller"
+    LARGER = "larger"
     UNDECIDED = "not decided here"
+    NOT_TIME = "not a clock of time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimAnswer:
-    """A claim, what was found about it, and in words why."""
+class Claim:
+    """A claim, the published figure, and what a place measured of it.
+
+    ``published`` and ``measured`` are in ``unit``: percent, or times; ``published``
+    is a range, or one figure twice. ``verdict`` is the measured effect against the
+    margin, None where there is none. ``trusted`` is whether the A/A checks held.
+    """
 
     claim: str
     place: Place
+    arm: Arm
+    published: tuple[float, float]
+    measured: Interval
+    unit: str
+    verdict: Verdict | None
     finding: Finding
-    why: str
     trusted: bool
 
+    @property
+    def words(self) -> str:
+        """The published figure and the measured one, in a sentence."""
+        counted = " of instructions" if self.place.exact else ""
+        was = f"published: {self.published_words}; "
+        ours = f"measured: {self.measured_words}{counted} ({self.arm.words})"
+        return was + ours
 
-COPYING = "copying names makes fork up to 40 % slower at 64K VMAs"
-REDUCING = "sharing them takes the regression down to a third or a fourth"
-NOTHING = "with a few thousand VMAs sharing is not measurable"
+    @property
+    def published_words(self) -> str:
+        """The published figure with its unit."""
+        low, high = self.published
+        if high == 0:
+            return "nothing measurable"
+        return f"{low:g} {self.unit}" if low == high else f"{low:g} to {high:g} times"
+
+    @property
+    def measured_words(self) -> str:
+        """The measured figure with its interval and unit."""
+        if self.unit == "%":
+            return shown.shown(self.measured, shown.PERCENT).replace(" [", " % [", 1)
+        return shown.shown(self.measured, shown.TIMES, sign=False).replace(
+            " [", " times [", 1
+        )
 
 
-def answer_claims(found: list[Answer], *, margin: float) -> list[ClaimAnswer]:
+def answer_claims(found: list[Effect]) -> list[Claim]:
     """Every claim, for every place that has the cells it is about."""
+    forks = [e for e in found if e.metric == "fork"]
     told = []
-    for place in sorted({a.place for a in found}, key=lambda place: place.words):
-        here = [a for a in found if a.place == place and a.metric == "fork"]
-        told += [
-            *_copying(place, here), *_reducing(place, here, found),
-            *_nothing(place, here, margin),
-        ]  # fmt: skip
+    for place in sorted({e.place for e in forks}, key=lambda place: place.words):
+        here = [e for e in forks if e.place == place]
+        told += [*_copying(here), *_reducing(here), *_nothing(here)]
     return told
 
 
-def _copying(place: Place, here: list[Answer]) -> list[ClaimAnswer]:
-    cells = [a for a in here if a.vmas == PUBLISHED_VMAS and a.store == "strdup"]
-    if not cells:
+def _copying(here: list[Effect]) -> list[Claim]:
+    cell = _published_cell(here, "strdup")
+    if cell is None:
         return []
-    most = max(cells, key=lambda a: a.percent.value)
-    if most.percent.low > AT_MOST_PERCENT:
-        finding, how = Finding.REFUTED, "more than that"
-    elif most.percent.low > 0 and most.percent.high <= AT_MOST_PERCENT:
-        finding, how = Finding.CONFIRMED, "slower, by no more than that"
-    else:
-        finding, how = Finding.UNDECIDED, "the interval holds 0 or 40 %"
-    why = f"at most {shown(most.percent, '%')} ({_cell(most)}): {how}"
-    return [_claim(COPYING, place, finding, why, cells)]
+    figure = PUBLISHED_PERCENT[0]["strdup"]
+    finding = _beside(cell.percent, (figure, figure), nothing=0.0)
+    return [_claim(COPYING, cell, (figure, figure), cell.percent, "%", finding)]
 
 
-def _reducing(
-    place: Place, here: list[Answer], found: list[Answer]
-) -> list[ClaimAnswer]:
-    ratios = {
-        key: ratio for key, ratio in reductions(found).items()
-        if key[0] == place and key[1] == PUBLISHED_VMAS
-    }  # fmt: skip
-    if not ratios:
+def _reducing(here: list[Effect]) -> list[Claim]:
+    shared, copied = (
+        _published_cell(here, "refcounted"),
+        _published_cell(here, "strdup"),
+    )
+    if shared is None or copied is None:
         return []
-    low = min(ratio.low for ratio in ratios.values())
-    high = max(ratio.high for ratio in ratios.values())
-    least, most = REDUCTION
-    if low > most or high < least:
-        finding = Finding.REFUTED
-        how = "further down than that" if low > most else "less than that"
-    elif least <= low and high <= most:
-        finding, how = Finding.CONFIRMED, "as claimed"
-    else:
-        finding, how = Finding.UNDECIDED, "neither within 3 to 4 times nor without"
-    why = f"{low:.1f} to {high:.1f} times less: {how}"
-    cells = [a for a in here if a.vmas == PUBLISHED_VMAS]
-    return [_claim(REDUCING, place, finding, why, cells)]
+    for each in reductions([copied, shared]):
+        finding = _beside(each.times, REDUCTION, nothing=1.0)
+        told = _claim(REDUCING, shared, REDUCTION, each.times, "times", finding)
+        return [told]
+    return []
 
 
-def _nothing(place: Place, here: list[Answer], margin: float) -> list[ClaimAnswer]:
+def _nothing(here: list[Effect]) -> list[Claim]:
     few, thousand = FEW_THOUSAND
     cells = [
-        a for a in here if few <= a.vmas <= thousand and a.store == "refcounted"
+        e for e in here
+        if few <= e.arm.vmas <= thousand and e.arm.store == "refcounted"
     ]  # fmt: skip
     if not cells:
         return []
-    verdicts = {a.judged.verdict for a in cells}
+    worst = max(cells, key=lambda e: max(abs(e.percent.low), abs(e.percent.high)))
+    verdicts = {e.judged.verdict for e in cells}
     if verdicts == {Verdict.EQUIVALENT}:
-        finding = Finding.CONFIRMED
+        finding = Finding.REPRODUCED
     elif Verdict.REGRESSED in verdicts:
-        finding = Finding.REFUTED
+        worst = max(cells, key=lambda e: e.percent.low)
+        finding = Finding.LARGER
     else:
         finding = Finding.UNDECIDED
-    worst = max(cells, key=lambda a: abs(a.percent.value))
-    why = (
-        f"{shown(worst.percent, '%')} ({_cell(worst)}), where less than {margin:g} % "
-        "was to count as nothing"
-    )
-    return [_claim(NOTHING, place, finding, why, cells)]
+    told = _claim(NOTHING, worst, (0.0, 0.0), worst.percent, "%", finding)
+    return [told]
+
+
+def _published_cell(here: list[Effect], store: str) -> Effect | None:
+    """The cell without written pages whose names are most like those of 2021."""
+    cells = [
+        e for e in here
+        if e.arm.store == store and not e.arm.written_pages
+        and published_percent(e.arm) is not None
+    ]  # fmt: skip
+    return min(cells, key=_unlike_2021, default=None)
+
+
+def _unlike_2021(effect: Effect) -> tuple[int, str]:
+    return abs(effect.arm.name_length - PUBLISHED_LENGTH), effect.arm.naming
+
+
+def _beside(
+    measured: Interval, published: tuple[float, float], *, nothing: float
+) -> Finding:
+    """The measured interval beside the published figure.
+
+    An interval that holds both the figure and ``nothing`` decides nothing, nor does
+    the range of a few boots.
+    """
+    if measured.kind == "range":
+        return Finding.UNDECIDED
+    least, most = published
+    if measured.high < least:
+        return Finding.SMALLER
+    if measured.low > most:
+        return Finding.LARGER
+    if measured.low <= nothing:
+        return Finding.UNDECIDED
+    return Finding.REPRODUCED
 
 
 def _claim(
-    claim: str, place: Place, finding: Finding, why: str, cells: list[Answer]
-) -> ClaimAnswer:
-    return ClaimAnswer(
-        claim=claim, place=place, finding=finding, why=why,
-        trusted=all(a.trusted for a in cells),
+    claim: str,
+    effect: Effect,
+    published: tuple[float, float],
+    measured: Interval,
+    unit: str,
+    finding: Finding,
+) -> Claim:
+    return Claim(
+        claim=claim, place=effect.place, arm=effect.arm, published=published,
+        measured=measured, unit=unit,
+        verdict=effect.judged.verdict if unit == "%" else None,
+        finding=Finding.NOT_TIME if effect.place.exact else finding,
+        trusted=effect.trusted,
     )  # fmt: skip
-
-
-def shown(estimate: Interval, unit: str) -> str:
-    """An estimate with its interval, in words."""
-    return f"{estimate.value:+.2f} {unit} [{estimate.low:.2f}, {estimate.high:.2f}]"
-
-
-def _cell(a: Answer) -> str:
-    return f"{a.vmas} VMAs, {a.written_pages} pages, {a.naming}:{a.name_length}"

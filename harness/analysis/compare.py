@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from harness.analysis.answers import answers, null_effects
+from harness.analysis.aa_check import aa_checks
+from harness.analysis.effects import cell_effects
 from harness.analysis.frames import load
 from harness.analysis.processes import (
     BOOT,
@@ -24,7 +25,7 @@ from harness.analysis.processes import (
     LEAST_BOOTS,
     NAMING,
     PLACE,
-    pages_words,
+    Arm,
     processes,
 )
 from harness.analysis.stats import (
@@ -128,7 +129,7 @@ def compare_campaigns(
     nulls = [
         null
         for frame in (first, second)
-        for null in null_effects(frame, margin=margin, metric=metric)
+        for null in aa_checks(frame, margin=margin, metric=metric)
     ]
     return _comparison(cells, margin, len(nulls), sum(not n.holds for n in nulls))
 
@@ -138,13 +139,12 @@ def compare_arms(
 ) -> Comparison:
     """The named arms of one campaign against its unnamed ones."""
     cells = []
-    for a in answers(frame, margin=margin, metric=metric):
-        first, second = np.array(a.unnamed), np.array(a.named)
+    for a in cell_effects(frame, margin=margin, metric=metric):
+        first, second = np.array(a.unnamed_by_boot), np.array(a.named_by_boot)
         cells.append(
             Compared(
                 metric=metric, unit=a.place.unit, where=a.place.words,
-                cell=f"{a.vmas} VMAs, {a.pages} pages, {a.store}, "
-                f"{a.naming}:{a.name_length} against unnamed",
+                cell=f"{a.arm.words} against unnamed",
                 first=float(first.mean()), first_spread=_spread(first),
                 first_boots=len(first), second=float(second.mean()),
                 second_spread=_spread(second), second_boots=len(second),
@@ -153,7 +153,7 @@ def compare_arms(
         )  # fmt: skip
     if not cells:
         raise UsageError(_why_no_arms(frame, metric))
-    nulls = null_effects(frame, margin=margin, metric=metric)
+    nulls = aa_checks(frame, margin=margin, metric=metric)
     # Already corrected, kernel by kernel.
     return Comparison(
         margin=margin, cells=tuple(cells), nulls=len(nulls),
@@ -213,7 +213,11 @@ def _compared(
     key: tuple[object, ...], metric: str, a: Values, b: Values, margin: float
 ) -> Compared:
     facts = dict(zip([*_WHERE, *LAYOUT, *NAMING], map(str, key), strict=True))
-    pages = pages_words(int(facts["written_pages"]), int(facts["vma_pages"]))
+    arm = Arm(
+        vmas=int(facts["vmas"]), vma_pages=int(facts["vma_pages"]),
+        written_pages=int(facts["written_pages"]), store=facts["store"],
+        naming=facts["naming"], name_length=int(facts["name_length"]),
+    )  # fmt: skip
     if facts["unit"] == "insns":
         percent = (b / a.mean() - 1) * 100
         change, judged = exact_range(percent), judge_exact(percent, margin)
@@ -221,13 +225,11 @@ def _compared(
             judged = Judged(Verdict.INCONCLUSIVE, None, 1)
     else:
         change, judged = _two_samples(a, b, margin)
-    named = facts["naming"] != "none"
-    naming = f"{facts['store']}, {facts['naming']}:{facts['name_length']}"
     return Compared(
         metric=metric,
         unit=facts["unit"],
         where=f"{facts['target']} {facts['machine']} ({facts['accelerator']})",
-        cell=f"{facts['vmas']} VMAs, {pages} pages, {naming if named else 'unnamed'}",
+        cell=arm.words,
         first=float(a.mean()),
         first_spread=_spread(a),
         first_boots=len(a),

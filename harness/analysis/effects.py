@@ -1,317 +1,182 @@
-"""What names cost at fork: named minus unnamed inside one kernel, then store to store.
+"""What names cost: named minus unnamed within one kernel, boot and block.
 
-The boot is the unit of replication. Within one, a process is one quantile of its
-forks (see ``processes``).
-
-Named and unnamed processes are paired within a block; a boot's effect is the
-median of its blocks', what is reported is the median of the boots'. How sure
-that is: for instructions, how far the furthest boot lies; for time, a 95 %
-interval from resampling the boots (percentile bootstrap: B. Efron, 1979), of
-fewer than ``LEAST_BOOTS`` their range.
+Every effect that leaves the project is computed by ``cell_effects``; tables, mails,
+pages, JSON and notebooks only format it. Processes are paired within a block, a boot
+is the median of its blocks, and ``stats.estimate`` summarises the boots: the mean
+with a bootstrap-t interval where the clock takes time, the median with the range of
+the boots where it counts instructions.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from harness.analysis.frames import impossible, plain
+from harness.analysis.aa_check import holding_layouts
 from harness.analysis.processes import (
+    ARM,
     BOOT,
     LAYOUT,
-    LEAST_BOOTS,
-    NAMING,
     PLACE,
+    Arm,
+    Place,
+    arm_of,
+    arm_values,
+    place_of,
     processes,
 )
-from harness.pooling import KERNEL, MUST_MATCH
-
-# v8 of the series, cover letter (2021-08-27): fork of 64K named VMAs, in percent
-# over unnamed, by pages written per VMA.
-PUBLISHED_VMAS = 65_536
-PUBLISHED_PERCENT = {
-    0: {"strdup": 39.51, "refcounted": 12.16},
-    1: {"strdup": 15.31, "refcounted": 6.52},
-    10: {"strdup": 14.13, "refcounted": 5.39},
-}
-
-_RESAMPLES = 2000
-_SEED = 20210827
-
-_PLACE = [name for name in PLACE if name != "variant"]
-_CELL = [*_PLACE, *LAYOUT]
-_KERNEL = ["variant", "build_id"]
-# What the tables here, and ``distrust``, look at.
-TABLE_COLUMNS = (
-    *KERNEL, *MUST_MATCH, *_CELL, *_KERNEL, *NAMING, *BOOT, "block", "position",
-    "metric", "value", "warmup", "valid", "reason", "run_valid", "run", "fifo",
-)  # fmt: skip
-
-
-def fork_effects(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row for each named cell of each kernel, from the samples of ``load``.
-
-    Columns: base, target, machine, accelerator, unit, vmas, vma_pages,
-    written_pages, variant, build_id, store, naming, name_length; boots (how many
-    have both arms); in ``unit`` a fork: unnamed, named (medians over boots),
-    unnamed_spread (from the median to the furthest boot); extra_per_vma with extra_low
-    and extra_high, percent with percent_low and percent_high (median over boots,
-    and the ends of its range or interval).
-
-    Raises UsageError when the runs may not be pooled.
-    """
-    by_block = _by_block(frame)
-    named = by_block[by_block["naming"] != "none"]
-    named = named.rename(columns={"value": "named"})
-    unnamed = by_block[by_block["naming"] == "none"].drop(columns=NAMING)
-    unnamed = unnamed.rename(columns={"value": "unnamed"})
-    pairs = named.merge(unnamed, on=[*_CELL, *_KERNEL, *BOOT, "block"])
-    pairs["extra"] = (pairs["named"] - pairs["unnamed"]) / pairs["vmas"]
-    pairs["percent"] = (pairs["named"] / pairs["unnamed"] - 1) * 100
-    keys = [*_CELL, *_KERNEL, *NAMING]
-    boots = pairs.groupby([*keys, *BOOT], dropna=False)[
-        ["named", "unnamed", "extra", "percent"]
-    ].median()
-    rows = [
-        {**dict(zip(keys, key, strict=True)), **_over_boots(cell, str(key[4]))}
-        for key, cell in boots.groupby(keys, dropna=False)
-    ]
-    columns = [*keys, *_over_boots(boots, "insns")] if rows else keys
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _by_block(frame: pd.DataFrame) -> pd.DataFrame:
-    """What a cell's processes of a block take: their mean.
-
-    Of two unnamed processes the quantile of all forks would be the faster one's.
-    """
-    keys = [*_CELL, *_KERNEL, *NAMING, *BOOT, "block"]
-    values = processes(frame).groupby(keys, dropna=False)["value"].mean()
-    return values.reset_index()
-
-
-def _over_boots(boots: pd.DataFrame, unit: str) -> dict[str, float]:
-    extra, percent = boots["extra"], boots["percent"]
-    extra_low, extra_high = _range_of(extra, unit)
-    percent_low, percent_high = _range_of(percent, unit)
-    return {
-        "boots": len(boots),
-        "unnamed": boots["unnamed"].median(),
-        "unnamed_spread": _spread(boots["unnamed"]),
-        "named": boots["named"].median(),
-        "extra_per_vma": extra.median(),
-        "extra_low": extra_low,
-        "extra_high": extra_high,
-        "percent": percent.median(),
-        "percent_low": percent_low,
-        "percent_high": percent_high,
-    }
-
-
-def _range_of(values: "pd.Series[float]", unit: str) -> tuple[float, float]:
-    if unit == "insns" or len(values) < LEAST_BOOTS:
-        return float(values.min()), float(values.max())
-    resampled = np.random.default_rng(_SEED).choice(
-        values.to_numpy(), (_RESAMPLES, len(values))
-    )
-    low, high = np.quantile(np.median(resampled, axis=1), (0.025, 0.975))
-    return float(low), float(high)
+from harness.analysis.stats import (
+    Interval,
+    Judged,
+    Values,
+    estimate,
+    exact_range,
+    holm,
+    judge_on,
+    ratio_of_means,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoreEffect:
-    """What names cost in one store: median over boots, ends of range or interval."""
+class Effect:
+    """What the names of an arm cost, of one metric.
 
-    boots: int
-    unnamed: float
-    unnamed_spread: float
-    extra: tuple[float, float, float]
-    percent: tuple[float, float, float]
+    ``extra`` is named - unnamed in ``place.unit`` per VMA, ``percent`` the same in
+    percent of unnamed; ``unnamed`` and ``named`` are whole calls, in ``place.unit``.
+    The tuples have one number for each of ``boots`` (session, boot).
+    ``trusted`` is whether the A/A check of its layout held.
+    """
+
+    place: Place
+    metric: str
+    arm: Arm
+    unnamed: Interval
+    named: Interval
+    extra: Interval
+    percent: Interval
+    boots: tuple[tuple[str, int], ...]
+    unnamed_by_boot: tuple[float, ...]
+    named_by_boot: tuple[float, ...]
+    percent_by_boot: tuple[float, ...]
+    judged: Judged
+    trusted: bool
+
+
+def cell_effects(
+    frame: pd.DataFrame, *, margin: float, metric: str = "fork"
+) -> list[Effect]:
+    """The effect of every named arm, judged against ``margin`` percent.
+
+    In the order of places and arms; verdicts are corrected (Holm) for the cells of
+    each place. Empty for metrics that unnamed processes do not have (``cell_costs``
+    has those). Raises UsageError when runs may not be pooled.
+    """
+    table = processes(frame, metric)
+    blocks = arm_values(table)
+    unnamed = blocks[blocks["naming"] == "none"]
+    block = [*PLACE, *LAYOUT, *BOOT, "block"]
+    pairs = blocks[blocks["naming"] != "none"].merge(
+        unnamed[[*block, "value"]].rename(columns={"value": "unnamed"}), on=block
+    )
+    pairs["percent"] = (pairs["value"] / pairs["unnamed"] - 1) * 100
+    pairs["extra"] = (pairs["value"] - pairs["unnamed"]) / pairs["vmas"]
+    figures = ["unnamed", "value", "extra", "percent"]
+    boots = pairs.groupby([*PLACE, *ARM, *BOOT])[figures].median().reset_index()
+    held = holding_layouts(table, margin=margin)
+    found = [
+        _effect(place_of(key), arm_of(key), metric, rows, margin, held)
+        for key, rows in boots.groupby([*PLACE, *ARM])
+    ]
+    return _corrected(found)
+
+
+def _effect(
+    place: Place,
+    arm: Arm,
+    metric: str,
+    rows: pd.DataFrame,
+    margin: float,
+    held: dict[tuple[Place, tuple[int, int, int]], bool],
+) -> Effect:
+    percent = rows["percent"].to_numpy(dtype=float)
+
+    def over_boots(column: str) -> Interval:
+        return estimate(rows[column].to_numpy(dtype=float), exact=place.exact)
+
+    return Effect(
+        place=place, metric=metric, arm=arm,
+        unnamed=over_boots("unnamed"), named=over_boots("value"),
+        extra=over_boots("extra"), percent=over_boots("percent"),
+        boots=tuple(zip(rows["session"], rows["boot"], strict=True)),
+        unnamed_by_boot=tuple(map(float, rows["unnamed"])),
+        named_by_boot=tuple(map(float, rows["value"])),
+        percent_by_boot=tuple(map(float, percent)),
+        judged=judge_on(percent, margin, exact=place.exact),
+        trusted=held.get((place, arm.layout), False),
+    )  # fmt: skip
+
+
+def _corrected(found: list[Effect]) -> list[Effect]:
+    result = list(found)
+    for place in {effect.place for effect in found}:
+        at = [i for i, effect in enumerate(found) if effect.place == place]
+        for i, judged in zip(at, holm([found[i].judged for i in at]), strict=True):
+            result[i] = replace(found[i], judged=judged)
+    return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForkRow:
-    """One line of the table: a cell, in both stores where both were measured.
+class Reduction:
+    """How many times less the names of ``arm`` cost where they are shared."""
 
-    ``kernels`` is the one kernel that holds both stores, or two of one store each.
-    ``ratio`` is strdup's extra over refcount's; None without both, or when
-    the latter is not above zero in every boot.
+    place: Place
+    arm: Arm
+    times: Interval
+
+
+def reductions(found: Sequence[Effect]) -> list[Reduction]:
+    """The reduction of every cell that one kernel was measured with in both stores.
+
+    Left out where there is no ratio (``reduction``). ``arm`` is the shared one.
     """
-
-    base: str
-    target: str
-    machine: str
-    accelerator: str
-    unit: str
-    kernels: tuple[str, ...]
-    vmas: int
-    vma_pages: int
-    written_pages: int
-    naming: str
-    strdup: StoreEffect | None
-    refcounted: StoreEffect | None
-    ratio: float | None
-    published: dict[str, float] | None
+    copied = {_cell(e): e for e in found if e.arm.store == "strdup"}
+    told = []
+    for shared in (e for e in found if e.arm.store == "refcounted"):
+        if (other := copied.get(_cell(shared))) is None:
+            continue
+        if (times := reduction(other, shared)) is not None:
+            told.append(Reduction(place=shared.place, arm=shared.arm, times=times))
+    return told
 
 
-def fork_table(frame: pd.DataFrame) -> list[ForkRow]:
-    """The table of a campaign, in the order of base, kernels, pages, VMAs, naming."""
-    effects = fork_effects(frame)
-    effects["family"] = _families(effects)
-    keys = [
-        *_PLACE, "family", "written_pages", "vmas", "naming", "name_length",
-        "vma_pages",
-    ]  # fmt: skip
-    rows = []
-    for _, cells in effects.groupby(keys):
-        first = cells.iloc[0]
-        by_store = {str(cell["store"]): _effect(cell) for _, cell in cells.iterrows()}
-        rows.append(
-            ForkRow(
-                base=str(first["base"]),
-                target=str(first["target"]),
-                machine=str(first["machine"]),
-                accelerator=str(first["accelerator"]),
-                unit=str(first["unit"]),
-                kernels=tuple(sorted(set(cells["variant"]))),
-                vmas=int(first["vmas"]),
-                vma_pages=int(first["vma_pages"]),
-                written_pages=int(first["written_pages"]),
-                naming=f"{first['naming']}:{first['name_length']}",
-                strdup=by_store.get("strdup"),
-                refcounted=by_store.get("refcounted"),
-                ratio=_ratio(by_store.get("strdup"), by_store.get("refcounted")),
-                published=_published(first),
-            )
-        )
-    return rows
+def reduction(copied: Effect, shared: Effect) -> Interval | None:
+    """How many times less ``shared`` costs than ``copied``, in percent of unnamed.
 
-
-def _families(effects: pd.DataFrame) -> list[str]:
-    """Of each row, what stands in one table: nothing, or a kernel by itself.
-
-    Two kernels of one store each stand side by side like the halves of one that
-    has both; where two of a place have the same store, each is by itself.
+    Of one kernel, the boots that have both are paired. None where sharing may cost
+    nothing: in some boot (instructions), or as no finite interval exists (time).
     """
-    place = [effects[name] for name in _PLACE]
-    stores = effects.groupby([*place, effects["variant"]])["store"]
-    both = stores.transform("nunique") > 1
-    rivals = effects.assign(both=both).groupby([*place, both, effects["store"]])
-    alone = both | (rivals["variant"].transform("nunique") > 1)
-    return [
-        str(variant) if by_itself else ""
-        for variant, by_itself in zip(effects["variant"], alone, strict=True)
-    ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnnamedRow:
-    """The unnamed fork of a kernel that was not measured named.
-
-    ``unnamed`` is the median over boots, ``spread`` from there to the furthest.
-    """
-
-    base: str
-    target: str
-    machine: str
-    unit: str
-    kernel: str
-    vmas: int
-    vma_pages: int
-    written_pages: int
-    boots: int
-    unnamed: float
-    spread: float
-
-
-def unnamed_table(frame: pd.DataFrame) -> list[UnnamedRow]:
-    """The kernels that have no named cell: those without names, above all."""
-    blocks = _by_block(frame)
-    places = [*_PLACE, *_KERNEL]
-    named = blocks.loc[blocks["naming"] != "none", places].drop_duplicates()
-    alone = blocks.merge(named, on=places, how="left", indicator=True)
-    alone = alone[alone["_merge"] == "left_only"]
-    by_boot = alone.groupby([*_CELL, *_KERNEL, *BOOT], dropna=False)["value"].median()
-    cells = by_boot.reset_index().groupby([*_CELL, *_KERNEL], dropna=False)["value"]
-    summary = cells.agg(["size", "median", _spread]).reset_index()
-    return [
-        UnnamedRow(
-            base=str(cell["base"]),
-            target=str(cell["target"]),
-            machine=str(cell["machine"]),
-            unit=str(cell["unit"]),
-            kernel=str(cell["variant"]),
-            vmas=int(cell["vmas"]),
-            vma_pages=int(cell["vma_pages"]),
-            written_pages=int(cell["written_pages"]),
-            boots=int(cell["size"]),
-            unnamed=float(cell["median"]),
-            spread=float(cell["_spread"]),
-        )
-        for _, cell in summary.iterrows()
-    ]
-
-
-def distrust(frame: pd.DataFrame) -> list[str]:
-    """What a reader of the campaign's table should know against it, in words."""
-    warnings = []
-    boots = plain(frame[[*PLACE, *BOOT]].drop_duplicates()).groupby(PLACE).size()
-    if single := sorted(map(_place_words, boots[boots < 2].index)):
-        shown = ", ".join(single)
-        warnings.append(f"one boot only, so no spread is known: {shown}")
-    unfinished = frame.loc[~frame["run_valid"], "run"].nunique()
-    if unfinished:
-        warnings.append(f"{unfinished} runs did not end, or ended invalid: left out")
-    invalid = frame[frame["run_valid"] & ~frame["valid"]]
-    for reason, count in plain(invalid[["reason"]])["reason"].value_counts().items():
-        warnings.append(f"{count} samples left out: {reason}")
-    if odd := int((impossible(frame) & frame["run_valid"] & frame["valid"]).sum()):
-        warnings.append(
-            f"{odd} samples left out: they cannot be (a cost below 1 or beyond 2^53, "
-            "no VMAs, or names on a kernel without)"
-        )
-    loose = int((~frame["fifo"]).sum())
-    if loose:
-        warnings.append(
-            f"{loose} samples without SCHED_FIFO: others ran when they wanted"
-        )
-    if ((frame["target"] == "uml") & (frame["written_pages"] > 0)).any():
-        warnings.append(
-            "written pages of User-Mode Linux go through its own address-space code: "
-            "they do not stand for other machines"
-        )
-    return warnings
-
-
-def _place_words(place: tuple[str, ...]) -> str:
-    at = dict(zip(PLACE, place, strict=True))
-    return (
-        f"{at['variant']} (linux {at['base']}, {at['target']} {at['machine']}, "
-        f"{at['accelerator']}, {at['unit']})"
-    )
-
-
-def _effect(cell: "pd.Series[float]") -> StoreEffect:
-    return StoreEffect(
-        boots=int(cell["boots"]),
-        unnamed=float(cell["unnamed"]),
-        unnamed_spread=float(cell["unnamed_spread"]),
-        extra=(cell["extra_per_vma"], cell["extra_low"], cell["extra_high"]),
-        percent=(cell["percent"], cell["percent_low"], cell["percent_high"]),
-    )
-
-
-def _ratio(strdup: StoreEffect | None, refcounted: StoreEffect | None) -> float | None:
-    if strdup is None or refcounted is None or refcounted.extra[1] <= 0:
+    paired = copied.place == shared.place
+    above, below = map(np.asarray, (copied.percent_by_boot, shared.percent_by_boot))
+    if paired:
+        above, below = _of_same_boots(copied, shared)
+    if not shared.place.exact:
+        return ratio_of_means(above, below, paired=paired)
+    if not len(below) or (below <= 0).any():
         return None
-    return strdup.extra[0] / refcounted.extra[0]
+    if paired:
+        return exact_range(above / below)
+    middle = float(np.median(above) / np.median(below))
+    low, high = above.min() / below.max(), above.max() / below.min()
+    boots = min(len(above), len(below))
+    return Interval(middle, float(low), float(high), boots, "range")
 
 
-def _published(cell: "pd.Series[float]") -> dict[str, float] | None:
-    if int(cell["vmas"]) != PUBLISHED_VMAS:
-        return None
-    return PUBLISHED_PERCENT.get(int(cell["written_pages"]))
+def _cell(effect: Effect) -> tuple[str, Place, Arm]:
+    return effect.metric, effect.place, replace(effect.arm, store="any")
 
 
-def _spread(values: "pd.Series[float]") -> float:
-    return float((values - values.median()).abs().max())
+def _of_same_boots(*sides: Effect) -> list[Values]:
+    by_boot = [dict(zip(e.boots, e.percent_by_boot, strict=True)) for e in sides]
+    common = [boot for boot in by_boot[0] if all(boot in side for side in by_boot)]
+    return [np.array([side[boot] for boot in common]) for side in by_boot]

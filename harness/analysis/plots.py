@@ -13,9 +13,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.analysis.answers import Answer, Null, Slope
+from harness.analysis.aa_check import AACheck
+from harness.analysis.effects import Effect
 from harness.analysis.frames import usable
 from harness.analysis.processes import LAYOUT, NAMING, PLACE
+from harness.analysis.slopes import Slope
 from harness.programs import printable
 
 _STYLE = {
@@ -47,7 +49,7 @@ def plot_slopes(slopes: Sequence[Slope]) -> Figure:
     return figure
 
 
-def plot_effects(found: Sequence[Answer]) -> Figure:
+def plot_effects(found: Sequence[Effect]) -> Figure:
     """What names cost in percent of the unnamed fork, with intervals, cell by cell."""
     places = sorted({a.place for a in found}, key=lambda place: place.words)
     most = max(sum(a.place == place for a in found) for place in places)
@@ -56,10 +58,10 @@ def plot_effects(found: Sequence[Answer]) -> Figure:
         here = [a for a in found if a.place == place]
         told = set()
         for row, a in enumerate(here):
-            color, marker = _STYLE[a.store]
+            color, marker = _STYLE[a.arm.store]
             p = a.percent
-            label = "" if a.store in told else a.store
-            told.add(a.store)
+            label = "" if a.arm.store in told else a.arm.store
+            told.add(a.arm.store)
             ax.errorbar(
                 p.value, row, xerr=[[p.value - p.low], [p.high - p.value]],
                 color=color, marker=marker, capsize=3, ls="", label=label,
@@ -75,19 +77,22 @@ def plot_effects(found: Sequence[Answer]) -> Figure:
     return figure
 
 
-def plot_lengths(found: Sequence[Answer]) -> Figure:
+def plot_lengths(found: Sequence[Effect]) -> Figure:
     """What a name costs over its length, and where slab classes end."""
     places = sorted({a.place for a in found}, key=lambda place: place.words)
     figure, axes = _figure(len(places))
     for place, ax in zip(places, axes, strict=True):
-        for store in sorted({a.store for a in found if a.place == place}):
-            cells = sorted(
-                (a.name_length, a.extra.value)
-                for a in found if a.place == place and a.store == store
-            )  # fmt: skip
+        # A line joins what differs in length alone.
+        lines: dict[tuple[str, str, str], list[tuple[int, float]]] = {}
+        for e in (e for e in found if e.place == place):
+            kind = (e.arm.store, e.arm.naming, e.arm.layout_words)
+            lines.setdefault(kind, []).append((e.arm.name_length, e.extra.value))
+        for (store, naming, layout), points in sorted(lines.items()):
             color, marker = _STYLE[store]
-            lengths, extra = zip(*cells, strict=True)
-            ax.plot(lengths, extra, color=color, marker=marker, label=store)
+            ax.plot(
+                *zip(*sorted(points), strict=True), color=color, marker=marker,
+                ls=_DASHES.get(naming, ":"), label=f"{store}, {naming}, {layout}",
+            )  # fmt: skip
         for step in _STEPS:
             ax.axvline(step + 0.5, color="#7f7f7f", lw=0.8, ls=":")
         ax.set_xlabel("bytes of a name; dotted: a slab class ends")
@@ -116,19 +121,16 @@ def plot_memory(memory: pd.DataFrame) -> Figure:
     return figure
 
 
-def plot_nulls(nulls: Sequence[Null]) -> Figure:
+def plot_aa(checks: Sequence[AACheck]) -> Figure:
     """How far two identical unnamed arms lie apart, a dot a boot."""
-    figure, (ax,) = _figure(1, height=1.2 + 0.28 * len(nulls))
-    for row, null in enumerate(nulls):
-        color = "#2b8cbe" if null.holds else "#e6550d"
-        ax.plot(null.by_boot, [row] * len(null.by_boot), "o", color=color)
+    figure, (ax,) = _figure(1, height=1.2 + 0.28 * len(checks))
+    for row, check in enumerate(checks):
+        color = "#2b8cbe" if check.holds else "#e6550d"
+        ax.plot(check.by_boot, [row] * len(check.by_boot), "o", color=color)
     ax.margins(y=0.25)
-    ax.set_yticks(range(len(nulls)))
+    ax.set_yticks(range(len(checks)))
     ax.set_yticklabels(
-        [
-            f"{_shown(n.place.variant, 30)}, {n.vmas} VMAs, {n.pages} pages"
-            for n in nulls
-        ],
+        [f"{_shown(n.place.variant, 30)}, {_shown(n.arm.words, 60)}" for n in checks],
         fontsize=8,
     )
     ax.invert_yaxis()
@@ -179,8 +181,8 @@ def _figure(count: int, *, height: float = 3.4) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def _cell(a: Answer) -> str:
-    return f"{a.vmas} VMAs, {a.pages} pages, {a.naming}:{a.name_length}"
+def _cell(effect: Effect) -> str:
+    return f"{effect.arm.layout_words}, {effect.arm.names}"
 
 
 def _shown(words: str, most: int) -> str:

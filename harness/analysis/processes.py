@@ -1,9 +1,11 @@
-"""A process of a cell as one number, which is what every table and answer begins with.
+"""A process as one number, which every table and answer begins with; and its arm.
 
-It is one quantile of its samples. Of instructions it is the median: a timer tick
-makes a sample larger, never smaller, and hits few. Of time it is the first decile:
-whatever else a machine does makes a fork slower, never faster, and hits many.
+The number is one quantile of its samples. Of instructions it is the median: a timer
+tick makes a sample larger, never smaller, and hits few. Of time it is the first
+decile: whatever else a machine does makes a fork slower, never faster, and hits many.
 """
+
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -12,6 +14,7 @@ from harness.analysis.frames import check_poolable, plain, usable
 PLACE = ["base", "target", "machine", "accelerator", "unit", "variant"]
 LAYOUT = ["vmas", "vma_pages", "written_pages"]
 NAMING = ["store", "naming", "name_length"]
+ARM = [*LAYOUT, *NAMING]
 BOOT = ["session", "boot"]
 # Fewer boots have no interval: with five, even their whole range covers a median
 # in 94 of 100 cases only.
@@ -19,14 +22,86 @@ LEAST_BOOTS = 6
 
 # By unit.
 _QUANTILE = {"insns": 0.5, "ns": 0.1}
-_PROCESS = [*PLACE, "build_id", *LAYOUT, *NAMING, *BOOT, "block", "position", "run"]
+_PROCESS = [*PLACE, "build_id", *ARM, *BOOT, "block", "position", "run"]
 
 
-def pages_words(written_pages: int, vma_pages: int) -> str:
-    """Pages written in each VMA: ``1``, or ``0/4`` where it has others besides."""
-    if vma_pages == max(1, written_pages):
-        return str(written_pages)
-    return f"{written_pages}/{vma_pages}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A kernel, where it ran, and on which clock: ``unit`` is insns or ns."""
+
+    base: str
+    target: str
+    machine: str
+    accelerator: str
+    unit: str
+    variant: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether its clock counts instructions."""
+        return self.unit == "insns"
+
+    @property
+    def words(self) -> str:
+        """The place in one line."""
+        return (
+            f"linux {self.base} {self.variant}, {self.target} {self.machine} "
+            f"({self.accelerator}), {self.unit}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """What identical processes do: a layout, and how its VMAs are named.
+
+    An unnamed arm has the naming "none" and the store "any": without names it is no
+    matter how they would be kept.
+    """
+
+    vmas: int
+    vma_pages: int
+    written_pages: int
+    store: str
+    naming: str
+    name_length: int
+
+    @property
+    def named(self) -> bool:
+        """Whether its VMAs have names."""
+        return self.naming != "none"
+
+    @property
+    def layout(self) -> tuple[int, int, int]:
+        """VMAs, pages of each, and how many of those are written."""
+        return self.vmas, self.vma_pages, self.written_pages
+
+    @property
+    def pages(self) -> str:
+        """Pages written in each VMA: ``1``, or ``0/4`` where it has others besides."""
+        if self.vma_pages == max(1, self.written_pages):
+            return str(self.written_pages)
+        return f"{self.written_pages}/{self.vma_pages}"
+
+    @property
+    def names(self) -> str:
+        """The naming scheme as users write it: ``distinct:79``, or ``none``."""
+        return f"{self.naming}:{self.name_length}" if self.named else "none"
+
+    @property
+    def layout_words(self) -> str:
+        """The layout in words."""
+        return f"{self.vmas} VMAs, {self.pages} pages"
+
+    @property
+    def words(self) -> str:
+        """The arm in words."""
+        naming = f"{self.store}, {self.names}" if self.named else "unnamed"
+        return f"{self.layout_words}, {naming}"
+
+
+def unnamed_of(arm: Arm) -> Arm:
+    """The unnamed arm of the same layout."""
+    return replace(arm, store="any", naming="none", name_length=0)
 
 
 def processes(frame: pd.DataFrame, metric: str = "fork") -> pd.DataFrame:
@@ -48,3 +123,32 @@ def processes(frame: pd.DataFrame, metric: str = "fork") -> pd.DataFrame:
         if parts
         else pd.DataFrame(columns=[*_PROCESS, "value"])
     )
+
+
+def arm_values(table: pd.DataFrame, *, within: str = "block") -> pd.DataFrame:
+    """One row an arm of a block, from ``processes``: the mean of its processes.
+
+    Of two unnamed processes the quantile of all forks would be the faster one's.
+    ``within`` "boot" has one row an arm of a boot: the median of its blocks.
+    """
+    table = table.copy()
+    table.loc[table["naming"] == "none", "store"] = "any"
+    keys = [*PLACE, *ARM, *BOOT]
+    blocks = table.groupby([*keys, "block"])["value"].mean()
+    if within == "block":
+        return blocks.reset_index()
+    return blocks.groupby(keys).median().reset_index()
+
+
+def place_of(key: tuple[object, ...]) -> Place:
+    """The place of a group whose keys begin with ``PLACE``."""
+    return Place(**dict(zip(PLACE, map(str, key[: len(PLACE)]), strict=True)))
+
+
+def arm_of(key: tuple[object, ...]) -> Arm:
+    """The arm of a group whose keys are ``PLACE`` and ``ARM``."""
+    vmas, vma_pages, written, store, naming, length = map(str, key[len(PLACE) :][:6])
+    return Arm(
+        vmas=int(vmas), vma_pages=int(vma_pages), written_pages=int(written),
+        store=store, naming=naming, name_length=int(length),
+    )  # fmt: skip

@@ -12,31 +12,26 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.analysis.answers import (
-    Answer,
-    Null,
-    Slope,
-    answers,
-    null_effects,
-    slopes,
-)
-from harness.analysis.claims import ClaimAnswer, answer_claims
-from harness.analysis.effects import distrust
+from harness.analysis.aa_check import AACheck, aa_checks
+from harness.analysis.claims import Claim, answer_claims
+from harness.analysis.distrust import distrust
+from harness.analysis.effects import Effect, cell_effects
 from harness.analysis.frames import load
 from harness.analysis.identity import Identity, identity_of
 from harness.analysis.plots import (
+    plot_aa,
     plot_effects,
     plot_lengths,
-    plot_nulls,
     plot_order,
     plot_slopes,
     svg_of,
 )
-from harness.analysis.processes import LEAST_BOOTS
-from harness.analysis.tidy import (
-    answers_table,
+from harness.analysis.shown import AA_PERCENT, bounds, percent, shown
+from harness.analysis.slopes import Slope, slopes
+from harness.analysis.tables import (
+    aa_table,
+    effects_table,
     noise_table,
-    nulls_table,
     published_table,
     slopes_table,
 )
@@ -75,9 +70,9 @@ class Report:
 
     identity: Identity
     frame: pd.DataFrame
-    found: list[Answer]
-    nulls: list[Null]
-    claims: list[ClaimAnswer]
+    found: list[Effect]
+    nulls: list[AACheck]
+    claims: list[Claim]
     slopes: list[Slope]
     warnings: list[str]
 
@@ -93,15 +88,15 @@ def report_of(path: Path) -> Report:
     Raises UsageError and RecordError as ``load`` and ``identity_of`` do.
     """
     frame, identity = load(path), identity_of(path)
-    found = answers(frame, margin=identity.margin)
+    found = cell_effects(frame, margin=identity.margin)
     return Report(
         identity=identity,
         frame=frame,
         found=found,
-        nulls=null_effects(frame, margin=identity.margin),
-        claims=answer_claims(found, margin=identity.margin),
+        nulls=aa_checks(frame, margin=identity.margin),
+        claims=answer_claims(found),
         slopes=slopes(frame),
-        warnings=distrust(frame),
+        warnings=distrust(frame, margin=identity.margin),
     )
 
 
@@ -134,7 +129,7 @@ def _html_null(report: Report) -> list[str]:
     else:
         parts.append(f'<p class="alarm">{_e(_null_words(report))}</p>')
     if report.nulls:
-        parts += [svg_of(plot_nulls(report.nulls)), _table(nulls_table(report.nulls))]
+        parts += [svg_of(plot_aa(report.nulls)), _table(aa_table(report.nulls))]
     return parts
 
 
@@ -143,7 +138,8 @@ def _html_claims(report: Report) -> list[str]:
         return []
     items = [
         f'<li><span class="finding">{_e(c.finding.value)}</span>: {_e(c.claim)}<br>'
-        f"{_e(c.place.words)}: {_e(c.why)}{'' if c.trusted else ' ' + _UNTRUSTED}</li>"
+        f"{_e(c.place.words)}: {_e(c.words)}"
+        f"{'' if c.trusted else ' ' + _UNTRUSTED}</li>"
         for c in report.claims
     ]
     parts = [
@@ -166,7 +162,7 @@ def _html_cells(report: Report) -> list[str]:
         "<h2>Every cell</h2>",
         f"<p>Named minus unnamed within one kernel and boot; equivalent means within "
         f"{report.identity.margin:g} %, which was chosen beforehand.</p>",
-        _table(answers_table(report.found)),
+        _table(effects_table(report.found)),
     ]
 
 
@@ -178,7 +174,7 @@ def _html_plots(report: Report) -> list[str]:
                   _table(slopes_table(report.slopes))]  # fmt: skip
     if report.found:
         parts += ["<h2>Effects</h2>", svg_of(plot_effects(report.found))]
-    if len({a.name_length for a in report.found}) > 3:
+    if len({a.arm.name_length for a in report.found}) > 3:
         parts += ["<h2>Cost over the length of a name</h2>",
                   svg_of(plot_lengths(report.found))]  # fmt: skip
     parts += ["<h2>Samples in their order</h2>", svg_of(plot_order(report.frame))]
@@ -219,7 +215,7 @@ def render_mail(report: Report) -> str:
         for c in report.claims:
             trust = "" if c.trusted else " (NOT TO BE TRUSTED)"
             lines += _wrapped(f"* {c.finding.value}: {c.claim}{trust}", indent="  ")
-            lines += _wrapped(f"  {c.place.words}: {c.why}", indent="  ")
+            lines += _wrapped(f"  {c.place.words}: {c.words}", indent="  ")
     if report.found:
         lines += ["", *_wrapped(f"Named over unnamed, {_percent(report.found)}:"), ""]
         lines += [_mail_row(a) for a in report.found]
@@ -243,10 +239,9 @@ def render_mail(report: Report) -> str:
     return "\n".join(_ascii(line) for line in lines) + "\n"
 
 
-def _mail_row(a: Answer) -> str:
-    cell = f"{a.vmas} VMAs {a.pages}p {a.naming}:{a.name_length}"
-    p = a.percent
-    return f"{a.store:10} {cell:31} {p.value:+7.2f} [{p.low:.2f}, {p.high:.2f}]"
+def _mail_row(e: Effect) -> str:
+    cell = f"{e.arm.vmas} VMAs {e.arm.pages}p {e.arm.names}"
+    return f"{e.arm.store:10} {cell:31} {percent(e.percent)}"
 
 
 def _sentence(report: Report) -> str:
@@ -279,20 +274,16 @@ def _null_words(report: Report) -> str:
     )
 
 
-def _percent(told: Sequence[Answer | Null]) -> str:
-    kinds = {each.percent.kind for each in told}
-    if kinds == {"range"}:
-        return "percent [range of boots]"
-    few = f", under {LEAST_BOOTS} boots or in insns range" if "range" in kinds else ""
-    return f"percent [95 % interval{few}]"
+def _percent(told: Sequence[Effect | AACheck]) -> str:
+    return f"percent [{bounds([each.percent for each in told])}]"
 
 
-def _null_row(null: Null) -> str:
-    p = null.percent
-    pages = f"{null.vmas} VMAs {null.pages}p"
+def _null_row(check: AACheck) -> str:
+    pages = f"{check.arm.vmas} VMAs {check.arm.pages}p"
+    differ = "" if check.holds else " DIFFER"
     return (
-        f"{null.place.variant:10.10} {pages:24} {p.value:+8.3f} "
-        f"[{p.low:.3f}, {p.high:.3f}]{'' if null.holds else ' DIFFER'}"
+        f"{check.place.variant:10.10} {pages:24} "
+        f"{shown(check.percent, AA_PERCENT)}{differ}"
     )
 
 
@@ -345,12 +336,12 @@ def _ascii(text: str) -> str:
 
 
 def _table(table: pd.DataFrame, *, header: bool = True) -> str:
-    if "where" not in table.columns:
+    if "kernel" not in table.columns:
         return _plain_table(table, header=header)
     # A kernel and its machine are many words: once above, not in each row.
     return "".join(
-        f"<p>{_e(str(where))}</p>{_plain_table(rows.drop(columns='where'))}"
-        for where, rows in table.groupby("where", sort=False)
+        f"<p>{_e(str(where))}</p>{_plain_table(rows.drop(columns='kernel'))}"
+        for where, rows in table.groupby("kernel", sort=False)
     )
 
 

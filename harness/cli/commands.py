@@ -38,8 +38,7 @@ from harness.cli.requests import (
     ShowRequest,
 )
 from harness.cli.tables import (
-    print_fork_tables,
-    print_unnamed_table,
+    print_metric,
     stdout_console,
 )
 from harness.errors import HarnessError, UsageError
@@ -148,7 +147,7 @@ def run(request: RunRequest) -> int:
     for reason in invalid:
         print(f"not measured: {printable(reason)}", file=sys.stderr)
     if sum(outcome.kept + outcome.ended for outcome in outcomes) > len(invalid):
-        _show(folder)
+        _show(folder, ("fork",))
     return UNCHECKED if invalid else DONE
 
 
@@ -272,19 +271,19 @@ def show(request: ShowRequest) -> int:
         path = newest.parent
     elif not path.exists() and (request.results / path).exists():
         path = request.results / path
-    return _show(path)
+    return _show(path, request.metrics)
 
 
-def _show(path: Path) -> int:
+def _show(path: Path, metrics: Sequence[str]) -> int:
     # pandas takes a second to import: only what needs it waits for it.
     from harness.analysis import (
         TABLE_COLUMNS,
         distrust,
-        fork_table,
         load,
+        metric_tables,
         stream_parquet,
-        unnamed_table,
     )
+    from harness.analysis.identity import DEFAULT_MARGIN, margin_of
 
     kept = path / "records.parquet"
     unwritten: OSError | None = None
@@ -296,15 +295,16 @@ def _show(path: Path) -> int:
             unwritten = error
     readable = kept if path.is_dir() and unwritten is None else path
     frame = load(readable, TABLE_COLUMNS)
+    told = margin_of(path)
+    margin = DEFAULT_MARGIN if told is None else told
     console = stdout_console()
-    if rows := fork_table(frame):
-        print_fork_tables(rows, console)
-    if unnamed := unnamed_table(frame):
-        print_unnamed_table(unnamed, console)
-    if not rows and not unnamed:
-        console.print("no cell has been measured to its end yet")
-    for warning in distrust(frame):
+    recorded = list(frame["metric"].unique())
+    for metric in metrics:
+        print_metric(metric_tables(frame, metric, margin=margin), console)
+    for warning in distrust(frame, metrics[0], margin=margin):
         console.print(f"distrust: {printable(warning)}", soft_wrap=True)
+    if others := [each for each in recorded if each not in metrics]:
+        console.print(f"also recorded: {', '.join(others)}; --metric NAME or all")
     if unwritten is not None:
         raise unwritten
     if path.is_dir():

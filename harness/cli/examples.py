@@ -125,5 +125,6 @@ examples:
 examples:
   anonvma show
   anonvma show results/nightly
+  anonvma show results/nightly --metric name,exit_reap
 """,
 }  # fmt: skip

@@ -22,6 +22,7 @@ from harness.cli.parser_analysis import (
     compare_request,
     export_request,
     report_request,
+    show_request,
 )
 from harness.cli.parser_model import agree_request, mutants_request, replay_request
 from harness.cli.requests import (
@@ -231,7 +232,7 @@ def _run_request(options: argparse.Namespace, arguments: Sequence[str]) -> Reque
 
 
 def _show_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
-    return ShowRequest(options.path, options.results)
+    return show_request(options)
 
 
 def _import_request(options: argparse.Namespace, _: Sequence[str]) -> Request:

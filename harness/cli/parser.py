@@ -18,7 +18,12 @@ from harness.cli.options import (
     add_results,
     add_target,
 )
-from harness.cli.parser_analysis import add_compare, add_export, add_report
+from harness.cli.parser_analysis import (
+    add_compare,
+    add_export,
+    add_report,
+    add_show,
+)
 from harness.cli.parser_model import add_agree, add_mutants, add_replay
 from harness.cli.truth import add_truth
 from harness.cli.words import (
@@ -72,14 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_boot(command("boot", "Boot a guest: a shell in it, or one command."))
     _add_run(command("run", "Measure: build, boot, name, check, fork; then the table."))
     _add_kselftest(command("kselftest", "Run the kernel's own test of names; KTAP."))
-    sub = command("show", "Print the table of a campaign.")
-    sub.add_argument(
-        "path",
-        nargs="?",
-        type=path,
-        help="its folder, name, records or Parquet (default: the newest)",
-    )
-    add_results(sub)
+    add_show(command("show", "Print the tables of a campaign."))
     sub = command("import", "Bring records taken elsewhere into a campaign.")
     sub.add_argument("records", type=path, metavar="RECORDS", help="records.jsonl")
     sub.add_argument("--name", help="of the campaign (default: a new one)")

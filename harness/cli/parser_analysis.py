@@ -3,10 +3,30 @@
 import argparse
 
 from harness.cli.options import add_results
-from harness.cli.requests import CompareRequest, ExportRequest, ReportRequest
+from harness.cli.requests import (
+    CompareRequest,
+    ExportRequest,
+    ReportRequest,
+    ShowRequest,
+)
 from harness.cli.words import path, percent, words
 from harness.errors import UsageError
 from harness.measure.records import Metric
+
+METRICS = [metric.value for metric in Metric]
+
+
+def add_show(sub: argparse.ArgumentParser) -> None:
+    """Options of show."""
+    sub.add_argument(
+        "path", nargs="?", type=path,
+        help="its folder, name, records or Parquet (default: the newest)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--metric", type=words, default=("fork",), metavar="NAME[,NAME]",
+        help=f"which tables: {', '.join(METRICS)}, or all (default: fork)",
+    )  # fmt: skip
+    add_results(sub)
 
 
 def add_report(sub: argparse.ArgumentParser) -> None:
@@ -40,7 +60,7 @@ def add_compare(sub: argparse.ArgumentParser) -> None:
         help="what counts as no difference (default: the plan's, without one 2%%)",
     )  # fmt: skip
     sub.add_argument(
-        "--metric", default="fork", choices=[metric.value for metric in Metric],
+        "--metric", default="fork", choices=METRICS,
         help="what is compared (default: fork)",
     )  # fmt: skip
     sub.add_argument(
@@ -52,6 +72,19 @@ def add_compare(sub: argparse.ArgumentParser) -> None:
         help="mm: as reports to linux-mm are read (default: text)",
     )  # fmt: skip
     add_results(sub)
+
+
+def show_request(options: argparse.Namespace) -> ShowRequest:
+    """What show was asked. UsageError for a metric that is none."""
+    metrics = METRICS if options.metric == ("all",) else options.metric
+    for metric in metrics:
+        if metric not in METRICS:
+            known = ", ".join(METRICS)
+            raise UsageError(f"no metric is called {metric!r}; known: {known}, all")
+    return ShowRequest(
+        path=options.path, results=options.results,
+        metrics=tuple(dict.fromkeys(metrics)),
+    )  # fmt: skip
 
 
 def report_request(options: argparse.Namespace) -> ReportRequest:

@@ -67,10 +67,14 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class ShowRequest:
-    """What ``anonvma show`` was asked; without a path, the newest campaign."""
+    """What ``anonvma show`` was asked; without a path, the newest campaign.
+
+    ``metrics`` are the tables to print, by name.
+    """
 
     path: Path | None
     results: Path
+    metrics: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

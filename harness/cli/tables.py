@@ -18,7 +18,7 @@ from rich.text import Text
 from harness.programs import printable, printable_lines
 
 if TYPE_CHECKING:
-    from harness.analysis import ForkRow, StoreEffect, UnnamedRow
+    from harness.analysis import Cost, CostRow, Interval, MetricTables, Place, Row
 
 # Wide enough for every column; files and pipes have no width of their own.
 _PLAIN_WIDTH = 176
@@ -26,21 +26,31 @@ _PLAIN_WIDTH = 176
 _NOTES = {
     "insns": (
         "insns: instructions of the whole guest between two clock reads, counted by "
-        "QEMU; exact, but blind to caches and memory. They are not time. ±: how far "
-        "the furthest boot lies from the median."
+        "QEMU; exact, but blind to caches and memory. They are not time. A value is "
+        "the median of the boots, [] their range."
     ),
     "ns": (
-        "ns: nanoseconds of the clock of the machine that is named; a process stands "
-        "for its first decile of forks, as neighbours make forks slower, never faster. "
-        "[]: 95 % interval over boots, of fewer than 6 their range. ±: how far the "
-        "furthest boot lies from the median."
+        "ns: nanoseconds of the clock of the machine that is named; a process is "
+        "summarised by the first decile of its forks, as neighbours make forks "
+        "slower, never faster. A value is the mean of the boots, [] its 95 % "
+        "interval, of fewer than 6 boots their range."
     ),
 }
-_PUBLISHED_NOTE = (
-    "extra: named - unnamed within one kernel, boot and block, median over boots. "
-    "ratio: strdup's extra over refcount's. 2021: percent of milliseconds on an "
-    "ARM64 device, linux 5.14, 64K VMAs, names of up to 63 bytes (cover letter of v8)."
+_EFFECT_NOTE = (
+    "extra: named - unnamed within one kernel, boot and block. times less: strdup's "
+    "extra over refcount's. ±: how far [] reaches."
 )
+_PUBLISHED_NOTE = (
+    "2021: percent of milliseconds on an ARM64 device, linux 5.14, 64K VMAs, names of "
+    "up to 63 bytes (cover letter of v8)."
+)
+_STORES = {"strdup": "strdup", "refcounted": "refcount"}
+_ALIKE = {True: "alike", False: "DIFFER", None: "not measured"}
+# What a metric is in the title of its table.
+_AT = {
+    "fork": "fork", "exit_reap": "exit", "split": "splitting", "munmap": "munmap",
+    "name": "naming", "rename": "renaming",
+}  # fmt: skip
 
 
 class _Console(Console):
@@ -59,124 +69,148 @@ def stdout_console() -> Console:
     return _Console(width=width, highlight=False, markup=False, emoji=False)
 
 
-def print_fork_tables(rows: Sequence[ForkRow], console: Console) -> None:
+def print_metric(tables: MetricTables, console: Console) -> None:
+    """Every table of one metric, or that there is none yet."""
+    if tables.effects:
+        print_effect_tables(tables.effects, console)
+    if tables.costs:
+        print_cost_tables(tables.costs, console)
+    if tables.unnamed:
+        print_unnamed_table(tables.unnamed, console)
+    if not (tables.effects or tables.costs or tables.unnamed):
+        console.print(f"no cell with {tables.metric} has been measured to its end")
+
+
+def print_effect_tables(rows: Sequence[Row], console: Console) -> None:
     """One table for each place, clock and set of kernels: never two clocks in one."""
-    groups: dict[tuple[str, ...], list[ForkRow]] = {}
+    groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        place = f"{row.target} {row.machine} ({row.accelerator})"
-        key = (row.base, place, row.unit, " and ".join(row.kernels))
-        groups.setdefault(key, []).append(row)
+        groups.setdefault((*_where(row.place), " and ".join(row.kernels)), []).append(
+            row
+        )
     for (base, place, unit, kernels), members in groups.items():
+        at = _AT[members[0].effects[0].metric]
+        title = f"What names cost at {at}: linux {base}, kernel {kernels}, {place}"
         console.print()
-        title = f"What names cost at fork: linux {base}, kernel {kernels}, {place}"
         console.print(printable(title), soft_wrap=True)
-        console.print(_fork_table(members, unit))
-    for unit in sorted({row.unit for row in rows}):
+        console.print(_effect_table(members, at, unit))
+    for unit in sorted({row.place.unit for row in rows}):
         console.print(_NOTES[unit], soft_wrap=True)
-    console.print(_PUBLISHED_NOTE, soft_wrap=True)
+    published = any(row.published for row in rows)
+    console.print(
+        " ".join([_EFFECT_NOTE, *[_PUBLISHED_NOTE] * published]), soft_wrap=True
+    )
 
 
-def print_unnamed_table(rows: Sequence[UnnamedRow], console: Console) -> None:
+def print_cost_tables(rows: Sequence[CostRow], console: Console) -> None:
+    """What named processes alone do, a table for each kernel and clock."""
+    groups: dict[tuple[str, ...], list[CostRow]] = {}
+    for row in rows:
+        groups.setdefault((*_where(row.place), row.place.variant), []).append(row)
+    for (base, place, unit, kernel), members in groups.items():
+        at = _AT[members[0].costs[0].metric]
+        title = f"What {at} costs: linux {base}, kernel {kernel}, {place}"
+        console.print()
+        console.print(printable(title), soft_wrap=True)
+        console.print(_cost_table(members, at, unit))
+    for unit in sorted({row.place.unit for row in rows}):
+        console.print(_NOTES[unit], soft_wrap=True)
+
+
+def print_unnamed_table(costs: Sequence[Cost], console: Console) -> None:
     """The unnamed forks of kernels that were not measured named."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = _new_table()
     table.add_column("kernel")
     table.add_column("base")
     table.add_column("where")
-    wide = _vma_pages_differ(
-        [(row.kernel, row.base, row.target, row.machine, row.unit,
-          row.vmas, row.written_pages) for row in rows], rows,
-    )  # fmt: skip
-    titles = ("VMAs", *["VMA pages"] * wide, "pages each", "boots", "unnamed fork")
-    for title in titles:
+    for title in ("VMAs", "pages", "boots", "unnamed"):
         table.add_column(title, justify="right")
     table.add_column("unit")
-    for row in rows:
+    for cost in costs:
         table.add_row(
-            printable(row.kernel),
-            printable(row.base),
-            printable(f"{row.target} {row.machine}"),
-            f"{row.vmas:,}",
-            *[str(row.vma_pages)] * wide,
-            str(row.written_pages),
-            str(row.boots),
-            f"{row.unnamed:,.0f} ±{_part(row.spread, row.unnamed)}",
-            row.unit,
+            printable(cost.place.variant),
+            printable(cost.place.base),
+            printable(f"{cost.place.target} {cost.place.machine}"),
+            f"{cost.arm.vmas:,}",
+            cost.arm.pages,
+            str(cost.total.boots),
+            _whole(cost.total),
+            cost.place.unit,
         )
     console.print()
-    console.print("What fork costs without names, on kernels measured only so")
+    at = _AT[costs[0].metric]
+    console.print(f"What {at} costs without names, on kernels measured only so")
     console.print(table)
 
 
-def _fork_table(rows: Sequence[ForkRow], unit: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    cells = [(row.vmas, row.written_pages, row.naming) for row in rows]
-    wide = _vma_pages_differ(cells, rows)
+def _effect_table(rows: Sequence[Row], at: str, unit: str) -> Table:
+    from harness.analysis import shown
+
+    table = _new_table()
+    published = any(row.published for row in rows)
     for title in (
-        "VMAs", *["VMA\npages"] * wide, "pages\neach", "names", "boots",
-        f"unnamed\nfork, {unit}",
-        f"strdup: extra\n{unit} a VMA", "\npercent", "2021\npercent",
-        f"refcount: extra\n{unit} a VMA", "\npercent", "2021\npercent", "\nratio",
+        "VMAs", "pages\nwritten", "names", "store", "boots", f"unnamed {at},\n{unit}",
+        f"extra per VMA,\n{unit}", "extra,\npercent", *["2021,\npercent"] * published,
+        "times less",
     ):  # fmt: skip
-        justify: JustifyMethod = "left" if title == "names" else "right"
-        table.add_column(title, justify=justify, no_wrap=True)
+        left: JustifyMethod = "left" if title in ("names", "store") else "right"
+        table.add_column(title, justify=left, no_wrap=True)
     for row in rows:
-        either = row.strdup or row.refcounted
-        assert either is not None
-        published = row.published or {}
-        table.add_row(
-            f"{row.vmas:,}",
-            *[str(row.vma_pages)] * wide,
-            str(row.written_pages),
-            printable(row.naming),
-            str(either.boots),
-            _baseline(row),
-            *_effect(row.strdup, unit),
-            _percent(published.get("strdup")),
-            *_effect(row.refcounted, unit),
-            _percent(published.get("refcounted")),
-            "" if row.ratio is None else f"{row.ratio:.1f}",
-        )
+        cell = (f"{row.arm.vmas:,}", row.arm.pages, printable(row.arm.names))
+        for effect in row.effects:
+            shared = effect is row.refcounted
+            was = row.published.get(effect.arm.store)
+            table.add_row(
+                *cell,
+                _STORES.get(effect.arm.store, effect.arm.store),
+                str(effect.percent.boots),
+                _whole(effect.unnamed),
+                shown.per_vma(effect.extra),
+                shown.percent(effect.percent),
+                *["" if was is None else f"{was:+.2f}"] * published,
+                shown.times(row.ratio) if shared and row.ratio else "",
+            )
+            cell = ("", "", "")
     return table
 
 
-def _vma_pages_differ(
-    cells: Sequence[tuple[object, ...]], rows: Sequence[ForkRow | UnnamedRow]
-) -> bool:
-    """Whether two rows are alike but for the pages of their VMAs."""
-    seen: dict[tuple[object, ...], int] = {}
-    return any(
-        seen.setdefault(cell, row.vma_pages) != row.vma_pages
-        for cell, row in zip(cells, rows, strict=True)
-    )
+def _cost_table(rows: Sequence[CostRow], at: str, unit: str) -> Table:
+    from harness.analysis import shown
+
+    table = _new_table()
+    for title in (
+        "VMAs", "pages\nwritten", "names", "store", "boots", f"all calls,\n{unit}",
+        f"per VMA,\n{unit}", "identical\narms",
+    ):  # fmt: skip
+        left: JustifyMethod = "left" if title in ("names", "store") else "right"
+        table.add_column(title, justify=left, no_wrap=True)
+    for row in rows:
+        cell = (f"{row.arm.vmas:,}", row.arm.pages, printable(row.arm.names))
+        for cost in row.costs:
+            table.add_row(
+                *cell,
+                _STORES.get(cost.arm.store, cost.arm.store),
+                str(cost.total.boots),
+                _whole(cost.total),
+                shown.per_vma(cost.per_vma).removeprefix("+"),
+                _ALIKE[cost.alike],
+            )
+            cell = ("", "", "")
+    return table
 
 
-def _baseline(row: ForkRow) -> str:
-    values = dict.fromkeys(
-        f"{effect.unnamed:,.0f} ±{_part(effect.unnamed_spread, effect.unnamed)}"
-        for effect in (row.strdup, row.refcounted)
-        if effect is not None
-    )
-    return "\n".join(values)
+def _new_table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
 
 
-def _part(spread: float, middle: float) -> str:
+def _where(place: Place) -> tuple[str, str, str]:
+    where = f"{place.target} {place.machine} ({place.accelerator})"
+    return place.base, where, place.unit
+
+
+def _whole(estimate: Interval) -> str:
+    """A whole call: its value, and how far its interval reaches in percent."""
+    value = estimate.value
+    away = max(estimate.high - value, value - estimate.low)
     # Records from elsewhere may say that a fork costs nothing.
-    return f"{spread / middle:.2%}" if middle else "?"
-
-
-def _effect(effect: StoreEffect | None, unit: str) -> tuple[str, str]:
-    if effect is None:
-        return "", ""
-    middle, low, high = effect.extra
-    if unit == "insns":
-        away = max(middle - low, high - middle)
-        return f"{middle:+.1f} ±{away:.1f}", f"{effect.percent[0]:+.2f}"
-    _, least, most = effect.percent
-    return (
-        f"{middle:+.1f} [{low:.1f}, {high:.1f}]",
-        f"{effect.percent[0]:+.1f} [{least:.1f}, {most:.1f}]",
-    )
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:+.2f}"
+    return f"{value:,.0f} ±{away / value:.2%}" if value else "0 ±?"

@@ -16,10 +16,11 @@ import numpy.typing as npt
 from harness.analysis.stats import (
     Judged,
     Verdict,
+    estimate,
     holm,
-    interval,
     judge,
     noise_of,
+    ratio_of_means,
 )
 
 MARGIN = 2.0
@@ -51,15 +52,25 @@ def percents(
     draw: np.random.Generator, boots: int, effect: float, *, blocks: int = 1
 ) -> Values:
     """One percentage a boot, of a campaign whose true effect is ``effect``."""
+    return arm_percents(draw, boots, (effect,), blocks=blocks)[0]
+
+
+def arm_percents(
+    draw: np.random.Generator,
+    boots: int,
+    effects: tuple[float, ...],
+    *,
+    blocks: int = 1,
+) -> list[Values]:
+    """The same of several named arms, which share the unnamed one of their boot."""
     machine = draw.normal(1, _BETWEEN_BOOTS, (boots, 1))
     arms = []
-    for factor in (1.0, 1 + effect / 100):
+    for factor in (1.0, *(1 + effect / 100 for effect in effects)):
         luck = draw.normal(1, _BETWEEN_PROCESSES, (boots, blocks))
         slower = draw.exponential(0.2, (boots, blocks, _FORKS))
         decile = np.quantile(1 + slower, 0.1, axis=2, method="nearest")
         arms.append(machine * factor * luck * decile)
-    ratio: Values = arms[1] / arms[0]
-    return np.asarray(((ratio - 1) * 100).mean(axis=1))
+    return [np.asarray(((arm / arms[0] - 1) * 100).mean(axis=1)) for arm in arms[1:]]
 
 
 def true_percent(effect: float, *, blocks: int = 1) -> float:
@@ -77,10 +88,11 @@ def rates(campaigns: int, boots: tuple[int, ...] = (6, 8, 12)) -> Iterator[Rate]
             truth = true_percent(effect)
             hits = 0
             for _ in range(campaigns):
-                got = interval(percents(draw, n, effect))
+                got = estimate(percents(draw, n, effect), exact=False)
                 hits += got.low <= truth <= got.high
             what = f"95 % interval of {n} boots holds the truth, effect {effect:g} %"
             yield Rate(what, hits, campaigns, 0.93, 0.97)
+        yield _reductions(draw, campaigns, n)
     off = true_percent(0.0)
     for n in boots:
         yield _verdicts(draw, campaigns, n, -off, (Verdict.REGRESSED, Verdict.IMPROVED),
@@ -91,6 +103,22 @@ def rates(campaigns: int, boots: tuple[int, ...] = (6, 8, 12)) -> Iterator[Rate]
                         "the margin itself told as equivalent", 0.0, 0.055)  # fmt: skip
     yield _power(draw, campaigns)
     yield _family(draw, campaigns)
+
+
+# In percent: what copied and shared names cost.
+_COPIED, _SHARED = 35.0, 6.0
+
+
+def _reductions(draw: np.random.Generator, campaigns: int, boots: int) -> Rate:
+    truth = true_percent(_COPIED) / true_percent(_SHARED)
+    hits, of = 0, 0
+    for _ in range(campaigns):
+        copied, shared = arm_percents(draw, boots, (_COPIED, _SHARED))
+        if (got := ratio_of_means(copied, shared)) is not None:
+            of += 1
+            hits += got.low <= truth <= got.high
+    what = f"95 % interval of {boots} boots holds the true reduction"
+    return Rate(what, hits, of, 0.93, 0.97)
 
 
 def _verdicts(

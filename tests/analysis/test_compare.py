@@ -5,8 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.analysis import load
-from harness.analysis.answers import answers
+from harness.analysis import cell_effects, load
 from harness.analysis.compare import Compared, compare_arms, compare_campaigns
 from harness.analysis.stats import Verdict
 from harness.errors import UsageError
@@ -147,7 +146,7 @@ def test_the_null_is_that_of_the_metric_which_is_compared() -> None:
         assert compare_arms(frame, margin=2, metric=compared).trusted == held
         both = compare_campaigns(frame, frame, margin=2, metric=compared)
         assert both.trusted == held
-        cells = answers(frame, margin=2, metric=compared)
+        cells = cell_effects(frame, margin=2, metric=compared)
         assert [cell.trusted for cell in cells] == [held]
 
 

@@ -98,7 +98,7 @@ def test_the_page_of_the_data_that_comes_with_us_stands_alone() -> None:
 def test_the_mail_has_the_claims() -> None:
     mail = render_mail(report_of(DATA / "published-6.12-arm64.parquet"))
 
-    assert "confirmed: copying names makes fork up to 40 % slower" in mail
+    assert "not a clock of time: copying names makes fork of 64K VMAs up to" in mail
     assert "anonvma run --campaign published" in mail
     # What two identical arms differ by is told of each layout.
     told = mail[mail.index("One over the other") : mail.index("What was claimed")]

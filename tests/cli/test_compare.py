@@ -183,7 +183,7 @@ def test_records_that_cannot_be_are_no_accident(
     shown = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert [cell["second"]["boots"] for cell in shown["cells"]] == [2]
     assert main(["show", "odd"]) == 0
-    assert "samples left out: they cannot be" in capsys.readouterr().out
+    assert "impossible samples left out" in capsys.readouterr().out
     assert main(["report", "results/odd", "--text"]) == 0
 
 

@@ -96,6 +96,7 @@ ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("kselftest", "--accel"): (("tcg", "--target", "uml"),),
     ("kselftest", "--kernel"): (("missing",), ("file",), ("arm64", "--target", "uml")),
     ("show", "path"): (("missing",), ("file",), (".",), ("\x1b[2J",), *ENDLESS),
+    ("show", "--metric"): (("name",), ("split,munmap",), ("all",), ("nosuch",), ("",)),
     ("show", "--results"): (("missing",), ("file",)),
     ("import", "records"): (("missing",), ("file",), (".",), ("\x1b[2J",), *ENDLESS),
     ("import", "--name"): (("../x", "file"), ("", "good"), ("..", "good")),

@@ -152,8 +152,12 @@ def run_request(*arguments: str) -> RunRequest:
         ("tune", TuneRequest(action="show")),
         ("tune --apply", TuneRequest(action="apply")),
         ("tune --undo", TuneRequest(action="undo")),
-        ("show", ShowRequest(None, Path("results"))),
-        ("show a/b --results c", ShowRequest(Path("a/b"), Path("c"))),
+        ("show", ShowRequest(None, Path("results"), ("fork",))),
+        ("show a/b --results c", ShowRequest(Path("a/b"), Path("c"), ("fork",))),
+        (
+            "show --metric name,split",
+            ShowRequest(None, Path("results"), ("name", "split")),
+        ),
     ],
 )  # fmt: skip
 def test_arguments_make_a_request(arguments: str, request_: Request) -> None:

@@ -15,7 +15,7 @@ _GREETING = {"QMP": {"version": {"qemu": {}, "package": ""}, "capabilities": []}
 
 
 def _parquet(scratch: Path) -> Feed:
-    from harness.analysis import distrust, fork_table, load, unnamed_table
+    from harness.analysis import cell_costs, cell_effects, distrust, load, side_by_side
     from harness.analysis.identity import identity_of
 
     path = scratch / "x.parquet"
@@ -23,9 +23,9 @@ def _parquet(scratch: Path) -> Feed:
     def feed(data: bytes) -> None:
         path.write_bytes(data)
         frame = load(path)
-        fork_table(frame)
-        unnamed_table(frame)
-        distrust(frame)
+        side_by_side(cell_effects(frame, margin=2))
+        cell_costs(frame, margin=2)
+        distrust(frame, margin=2)
         identity_of(path)
 
     return feed

@@ -66,7 +66,7 @@ def _campaign(scratch: Path) -> Feed:
         write_parquet(frame, parquet)
         again = load(parquet)
         assert len(again) == len(frame)
-        distrust(again)
+        distrust(again, margin=2)
 
     return feed
 

@@ -3,21 +3,28 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.analysis import load, usable
-from harness.analysis.answers import answers, null_effects, reductions, slopes
-from harness.analysis.claims import answer_claims
+from harness.analysis import (
+    aa_checks,
+    cell_costs,
+    cell_effects,
+    load,
+    reductions,
+    slopes,
+    usable,
+)
 from harness.analysis.plots import (
+    plot_aa,
     plot_effects,
     plot_lengths,
-    plot_nulls,
     plot_order,
     plot_slopes,
     svg_of,
 )
-from harness.analysis.tidy import (
-    answers_table,
+from harness.analysis.tables import (
+    aa_table,
+    costs_table,
+    effects_table,
     noise_table,
-    nulls_table,
     published_table,
     slopes_table,
 )
@@ -29,40 +36,47 @@ LENGTH = load(DATA / "length-6.12-arm64.parquet")
 
 
 def test_the_published_cells_stand_beside_ours() -> None:
-    table = published_table(answers(PUBLISHED, margin=2))
+    table = published_table(cell_effects(PUBLISHED, margin=2))
 
     assert len(table) == 12
-    assert set(table["2021, percent"]) == {39.51, 12.16, 15.31, 6.52, 14.13, 5.39}
-    copied = table[(table["store"] == "strdup") & (table["pages"] == 0)]
-    assert copied["measured, percent"].between(25, 27).all()
+    published = "published 2021, percent of milliseconds"
+    assert set(table[published]) == {39.51, 12.16, 15.31, 6.52, 14.13, 5.39}
+    copied = table[(table["store"] == "strdup") & (table["written pages per VMA"] == 0)]
+    assert copied["measured, percent of insns"].between(25, 27).all()
 
 
 def test_identical_arms_of_65536_vmas_lie_within_a_twentieth_of_a_percent() -> None:
-    nulls = null_effects(PUBLISHED, margin=2)
+    checks = aa_checks(PUBLISHED, margin=2)
 
-    table = nulls_table(nulls)
+    table = aa_table(checks)
 
     assert list(table["VMAs"]) == [4_000] * 3 + [65_536] * 3
     assert table["holds"].all()
-    large = [null for null in nulls if null.vmas == 65_536]
-    assert max(abs(p) for null in large for p in null.by_boot) < 0.05
-
-
-def test_claims_are_answered_from_the_data_that_comes_with_us() -> None:
-    told = answer_claims(answers(PUBLISHED, margin=2), margin=2)
-
-    findings = [claim.finding.value for claim in told]
-    assert findings == ["confirmed", "refuted", "confirmed"]
-    assert all(claim.trusted for claim in told)
+    large = [check for check in checks if check.arm.vmas == 65_536]
+    assert max(abs(p) for check in large for p in check.by_boot) < 0.05
 
 
 def test_every_cell_has_a_verdict_and_every_sample_is_counted() -> None:
-    table = answers_table(answers(SHARING, margin=2))
+    table = effects_table(cell_effects(SHARING, margin=2))
 
     assert set(table["verdict"]) <= {"regressed", "equivalent", "inconclusive"}
     assert len(table) == 18
     noise = noise_table(PUBLISHED)
     assert noise["samples"].sum() == len(usable(PUBLISHED, "fork"))
+
+
+def test_what_naming_costs_has_a_table_with_a_check_of_named_arms() -> None:
+    costs = cell_costs(PUBLISHED, margin=2, metric="name")
+
+    table = costs_table(costs)
+
+    assert set(table["store"]) == {"refcounted", "strdup"}
+    assert set(table["metric"]) == {"name"}
+    # A prctl() of a VMA of its own, through Python.
+    assert table["per VMA"].between(13_000, 15_000).all()
+    checks = aa_checks(PUBLISHED, margin=2, metric="name")
+    assert {check.arm for check in checks} == {cost.arm for cost in costs}
+    assert {cost.alike for cost in costs} <= {True, False}
 
 
 def test_what_was_measured_again_is_no_noise() -> None:
@@ -75,9 +89,9 @@ def test_what_was_measured_again_is_no_noise() -> None:
 
 
 def test_a_shared_name_costs_the_same_at_any_length_and_a_copied_one_more() -> None:
-    found = answers(LENGTH, margin=2)
+    found = cell_effects(LENGTH, margin=2)
     by_store = {
-        store: {a.name_length: a.extra.value for a in found if a.store == store}
+        store: {e.arm.name_length: e.extra.value for e in found if e.arm.store == store}
         for store in ("refcounted", "strdup")
     }
 
@@ -92,10 +106,10 @@ def test_slopes_are_those_of_a_straight_line() -> None:
 
     table = slopes_table(found)
 
-    assert set(table["arm"]) == {"unnamed", "refcounted", "strdup"}
-    assert (table["linear to"] == 65_536).all()
-    named = table[table["names"].isin(["", "distinct:79"])]
-    slope = dict(zip(named["arm"], named["a VMA"], strict=True))
+    assert set(table["store"]) == {"unnamed", "refcounted", "strdup"}
+    assert (table["straight up to VMAs"] == 65_536).all()
+    named = table[table["names"].isin(["none", "distinct:79"])]
+    slope = dict(zip(named["store"], named["cost per VMA"], strict=True))
     assert slope["unnamed"] < slope["refcounted"] < slope["strdup"]
 
 
@@ -139,20 +153,20 @@ def test_ratios_are_of_boots_that_have_both_stores() -> None:
         | ((cells["store"] == "refcounted") & (cells["boot"] == 0))
     )
 
-    ratios = reductions(answers(cells[~lost], margin=2))
+    ratios = reductions(cell_effects(cells[~lost], margin=2))
 
-    whole = reductions(answers(cells[cells["boot"].isin([1, 2])], margin=2))
+    whole = reductions(cell_effects(cells[cells["boot"].isin([1, 2])], margin=2))
     assert ratios == whole
-    assert {ratio.boots for ratio in ratios.values()} == {2}
+    assert {each.times.boots for each in ratios} == {2}
 
 
 @pytest.mark.slow
 def test_plots_become_svg_that_stands_in_a_page() -> None:
     figures = [
         plot_slopes(slopes(SHARING)),
-        plot_effects(answers(SHARING, margin=2)),
-        plot_lengths(answers(LENGTH, margin=2)),
-        plot_nulls(null_effects(PUBLISHED, margin=2)),
+        plot_effects(cell_effects(SHARING, margin=2)),
+        plot_lengths(cell_effects(LENGTH, margin=2)),
+        plot_aa(aa_checks(PUBLISHED, margin=2)),
         plot_order(PUBLISHED),
     ]
 

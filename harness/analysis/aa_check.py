@@ -1,0 +1,113 @@
+"""The A/A check: two identical arms of a layout, measured like any other two.
+
+How far they lie apart is what cannot be told from nothing. Where a metric has
+unnamed processes, the arms are the two unnamed processes of a block. Where only
+named processes have it (naming, renaming), they are two processes of one named arm,
+of neighbouring blocks of a boot.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness.analysis.processes import (
+    ARM,
+    BOOT,
+    PLACE,
+    Arm,
+    Place,
+    arm_of,
+    place_of,
+    processes,
+)
+from harness.analysis.stats import (
+    Interval,
+    Values,
+    Verdict,
+    estimate,
+    judge,
+    judge_exact,
+)
+
+# Two identical arms of the instruction clock must lie within this part of the
+# margin; of time, within all of it.
+EXACT_PART = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AACheck:
+    """Two identical arms of a layout: their difference in percent, and if it holds.
+
+    ``by_boot`` has one percentage for each boot.
+    """
+
+    place: Place
+    metric: str
+    arm: Arm
+    percent: Interval
+    by_boot: tuple[float, ...]
+    holds: bool
+
+
+def aa_checks(
+    frame: pd.DataFrame, *, margin: float, metric: str = "fork"
+) -> list[AACheck]:
+    """The A/A check of every layout of every kernel, of one metric.
+
+    It holds when the two arms are the same: all boots within ``EXACT_PART`` of
+    ``margin`` percent where instructions are counted; where time is taken, their
+    estimate within the margin and no difference beyond it shown. A layout without
+    two identical processes has none.
+    """
+    return _checks(processes(frame, metric), margin=margin, metric=metric)
+
+
+def holding_layouts(
+    table: pd.DataFrame, *, margin: float
+) -> dict[tuple[Place, tuple[int, int, int]], bool]:
+    """Whether all checks of a layout hold, by place and layout; of ``processes``."""
+    held: dict[tuple[Place, tuple[int, int, int]], bool] = {}
+    for check in _checks(table, margin=margin, metric=""):
+        key = (check.place, check.arm.layout)
+        held[key] = held.get(key, True) and check.holds
+    return held
+
+
+def _checks(table: pd.DataFrame, *, margin: float, metric: str) -> list[AACheck]:
+    pairs = _pairs(table)
+    pairs["percent"] = (pairs["last"] / pairs["first"] - 1) * 100
+    boots = pairs.groupby([*PLACE, *ARM, *BOOT])["percent"].median().reset_index()
+    checks = []
+    for key, rows in boots.groupby([*PLACE, *ARM]):
+        place, values = place_of(key), rows["percent"].to_numpy(dtype=float)
+        checks.append(
+            AACheck(
+                place=place, metric=metric, arm=arm_of(key),
+                percent=estimate(values, exact=place.exact),
+                by_boot=tuple(map(float, values)),
+                holds=_holds(values, margin, exact=place.exact),
+            )
+        )  # fmt: skip
+    return checks
+
+
+def _pairs(table: pd.DataFrame) -> pd.DataFrame:
+    """The first and the last value of every two identical processes."""
+    unnamed = table[table["naming"] == "none"].assign(store="any")
+    if len(unnamed) or table.empty:
+        arms, pair = unnamed, unnamed["block"]
+    else:
+        # The first and the second block of a boot, the third and the fourth, ...
+        arms, pair = table, table["block"] // 2
+    keys = [*PLACE, *ARM, *BOOT, "pair"]
+    arms = arms.assign(pair=pair).sort_values(["block", "position"])
+    found = arms.groupby(keys)["value"].agg(["first", "last", "size"]).reset_index()
+    return found[found["size"] >= 2]
+
+
+def _holds(values: Values, margin: float, *, exact: bool) -> bool:
+    if exact:
+        return judge_exact(values, EXACT_PART * margin).verdict is Verdict.EQUIVALENT
+    # A difference that is shown, not one that could not be excluded.
+    shown = judge(values, margin).verdict in (Verdict.REGRESSED, Verdict.IMPROVED)
+    return not shown and abs(estimate(values, exact=False).value) <= margin

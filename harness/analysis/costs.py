@@ -1,0 +1,86 @@
+"""What a call costs in one arm by itself, where there is nothing to take it from.
+
+For metrics that only named processes have (naming, renaming), and for kernels that
+were measured unnamed only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness.analysis.aa_check import AACheck, aa_checks
+from harness.analysis.processes import (
+    ARM,
+    PLACE,
+    Arm,
+    Place,
+    arm_of,
+    arm_values,
+    place_of,
+    processes,
+    unnamed_of,
+)
+from harness.analysis.stats import Interval, estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """A metric in one arm: ``total`` in ``place.unit``, and the same ``per_vma``.
+
+    ``alike`` is whether two identical arms of it were: None where none were measured.
+    """
+
+    place: Place
+    metric: str
+    arm: Arm
+    total: Interval
+    per_vma: Interval
+    alike: bool | None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether identical arms were measured, and were alike."""
+        return bool(self.alike)
+
+
+def cell_costs(
+    frame: pd.DataFrame, *, margin: float, metric: str = "fork"
+) -> list[Cost]:
+    """The cost of every arm, unnamed ones included, in the order of places and arms.
+
+    Boots are summarised like effects. Raises UsageError when runs may not be pooled.
+    """
+    boots = arm_values(processes(frame, metric), within="boot")
+    checks = aa_checks(frame, margin=margin, metric=metric)
+    found = []
+    for key, rows in boots.groupby([*PLACE, *ARM]):
+        place, arm = place_of(key), arm_of(key)
+        values = rows["value"].to_numpy(dtype=float)
+        found.append(
+            Cost(
+                place=place, metric=metric, arm=arm,
+                total=estimate(values, exact=place.exact),
+                per_vma=estimate(values / arm.vmas, exact=place.exact),
+                alike=_alike(checks, place, arm),
+            )
+        )  # fmt: skip
+    return found
+
+
+def unnamed_only(costs: Sequence[Cost]) -> list[Cost]:
+    """Those of kernels that have no named cell: kernels without names, above all."""
+    named = {cost.place for cost in costs if cost.arm.named}
+    return [cost for cost in costs if cost.place not in named]
+
+
+def _alike(checks: list[AACheck], place: Place, arm: Arm) -> bool | None:
+    # Two unnamed processes speak for their layout, two named ones for their arm.
+    about = [
+        check.holds
+        for check in checks
+        if check.place == place
+        and check.arm.layout == arm.layout
+        and check.arm in (arm, unnamed_of(arm))
+    ]
+    return all(about) if about else None

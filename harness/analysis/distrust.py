@@ -1,0 +1,85 @@
+"""What a reader of a campaign's numbers should know against them, in words."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from harness.analysis.aa_check import AACheck, aa_checks
+from harness.analysis.frames import impossible, plain, usable
+from harness.analysis.processes import BOOT, PLACE
+from harness.analysis.shown import AA_PERCENT, shown
+from harness.pooling import MUST_MATCH
+
+# What ``distrust`` and the tables of the command line look at.
+TABLE_COLUMNS = (
+    *PLACE, *MUST_MATCH, "vmas", "vma_pages", "written_pages",
+    "store", "naming", "name_length", *BOOT, "block", "position",
+    "metric", "value", "warmup", "valid", "reason", "run_valid", "run", "fifo",
+)  # fmt: skip
+
+
+def distrust(frame: pd.DataFrame, metric: str = "fork", *, margin: float) -> list[str]:
+    """One sentence for each thing that speaks against a campaign's numbers."""
+    return [
+        *_different(aa_checks(frame, margin=margin, metric=metric)),
+        *_few_boots(frame, metric), *_left_out(frame), *_conditions(frame),
+    ]  # fmt: skip
+
+
+def _different(checks: Sequence[AACheck]) -> list[str]:
+    return [
+        f"two identical arms differ by {percent} % ({check.arm.words}, "
+        f"{check.place.words}): do not trust its effects"
+        for check in checks
+        if not check.holds
+        for percent in [shown(check.percent, AA_PERCENT)]
+    ]
+
+
+def _few_boots(frame: pd.DataFrame, metric: str) -> list[str]:
+    # Of boots that a table is made of: one with nothing valid in it is none.
+    analysed = plain(usable(frame, metric)[[*PLACE, *BOOT]].drop_duplicates())
+    boots = analysed.groupby(PLACE).size()
+    single = sorted(map(_place_words, boots[boots < 2].index))
+    if not single:
+        return []
+    return [f"one boot only, so the spread is unknown: {', '.join(single)}"]
+
+
+def _left_out(frame: pd.DataFrame) -> list[str]:
+    warnings = []
+    unfinished = frame.loc[~frame["run_valid"], "run"].nunique()
+    if unfinished:
+        warnings.append(f"{unfinished} runs did not end, or ended invalid: left out")
+    invalid = frame[frame["run_valid"] & ~frame["valid"]]
+    for reason, count in plain(invalid[["reason"]])["reason"].value_counts().items():
+        warnings.append(f"{count} samples left out: {reason}")
+    if odd := int((impossible(frame) & frame["run_valid"] & frame["valid"]).sum()):
+        warnings.append(
+            f"{odd} impossible samples left out (a cost below 1 or beyond 2^53, no "
+            "VMAs, or names on a kernel without)"
+        )
+    return warnings
+
+
+def _conditions(frame: pd.DataFrame) -> list[str]:
+    warnings = []
+    loose = int((~frame["fifo"]).sum())
+    if loose:
+        warnings.append(
+            f"{loose} samples without SCHED_FIFO: other tasks may have preempted them"
+        )
+    if ((frame["target"] == "uml") & (frame["written_pages"] > 0)).any():
+        warnings.append(
+            "written pages of User-Mode Linux go through its own address-space code: "
+            "they do not stand for other machines"
+        )
+    return warnings
+
+
+def _place_words(place: tuple[str, ...]) -> str:
+    at = dict(zip(PLACE, place, strict=True))
+    return (
+        f"{at['variant']} (linux {at['base']}, {at['target']} {at['machine']}, "
+        f"{at['accelerator']}, {at['unit']})"
+    )

@@ -1,0 +1,44 @@
+"""How numbers are written, in every table, page, mail and notebook alike.
+
+An estimate is its value and, in brackets, its interval: 95 % over boots where time
+is taken, the range of the boots where instructions are counted or boots are few.
+"""
+
+from harness.analysis.processes import LEAST_BOOTS
+from harness.analysis.stats import Interval
+
+# Decimal places, by what is shown.
+PERCENT, PER_VMA, AA_PERCENT, WHOLE, TIMES = 2, 1, 3, 0, 1
+
+
+def shown(estimate: Interval, places: int, *, sign: bool = True) -> str:
+    """``+34.07 [33.36, 38.68]``: an estimate to so many decimal places."""
+    value = f"{estimate.value:{'+' if sign else ''},.{places}f}"
+    return f"{value} [{estimate.low:,.{places}f}, {estimate.high:,.{places}f}]"
+
+
+def percent(estimate: Interval) -> str:
+    """A change in percent."""
+    return shown(estimate, PERCENT)
+
+
+def per_vma(estimate: Interval) -> str:
+    """A cost in units per VMA, with its sign."""
+    return shown(estimate, PER_VMA)
+
+
+def times(estimate: Interval) -> str:
+    """A ratio."""
+    return shown(estimate, TIMES, sign=False)
+
+
+def bounds(estimates: list[Interval]) -> str:
+    """What the brackets of a table hold, in words."""
+    kinds = {each.kind for each in estimates}
+    if kinds == {"range"}:
+        return "range of the boots"
+    if "range" in kinds:
+        return (
+            f"95 % interval over boots; of fewer than {LEAST_BOOTS} boots their range"
+        )
+    return "95 % interval over boots"

@@ -1,0 +1,164 @@
+"""The rows of the command line's tables: a cell with both stores side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from harness.analysis.costs import Cost, cell_costs, unnamed_only
+from harness.analysis.effects import Effect, cell_effects, reduction
+from harness.analysis.processes import Arm, Place
+from harness.analysis.published import published_percent
+from harness.analysis.stats import Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A cell, in both stores where both were measured.
+
+    ``place`` is that of one of ``kernels``: the one kernel that holds both stores,
+    or two of one store each. ``ratio`` is how many times less sharing costs, as
+    ``reduction`` has it: None without both. ``published`` has the figures of 2021
+    by store, where there are any.
+    """
+
+    place: Place
+    kernels: tuple[str, ...]
+    arm: Arm
+    strdup: Effect | None
+    refcounted: Effect | None
+    ratio: Interval | None
+    published: dict[str, float]
+
+    @property
+    def effects(self) -> list[Effect]:
+        """What was measured of it: one store or both, the copying one first."""
+        return [each for each in (self.strdup, self.refcounted) if each is not None]
+
+
+def side_by_side(found: Sequence[Effect]) -> list[Row]:
+    """Effects as rows: by place, kernels, pages, VMAs, naming."""
+    families = dict(zip(map(_identity, found), _families(found), strict=True))
+    groups: dict[tuple[Place, Arm], dict[str, Effect]] = {}
+    for effect in found:
+        place = replace(effect.place, variant=families[_identity(effect)])
+        key = (place, replace(effect.arm, store="any"))
+        groups.setdefault(key, {})[effect.arm.store] = effect
+    return [
+        _row(arm, stores)
+        for (_, arm), stores in sorted(
+            groups.items(), key=lambda item: _order(*item[0])
+        )
+    ]
+
+
+def _row(arm: Arm, stores: dict[str, Effect]) -> Row:
+    effects = list(stores.values())
+    copied, shared = stores.get("strdup"), stores.get("refcounted")
+    return Row(
+        place=effects[0].place,
+        kernels=tuple(sorted({e.place.variant for e in effects})),
+        arm=arm,
+        strdup=copied,
+        refcounted=shared,
+        ratio=reduction(copied, shared) if copied and shared else None,
+        published={
+            store: figure
+            for store, effect in stores.items()
+            if (figure := published_percent(effect.arm)) is not None
+        },
+    )
+
+
+def _families(found: Sequence[Effect]) -> list[str]:
+    """Of each effect, what stands in one row: nothing, or a kernel by itself.
+
+    Two kernels of one store each stand side by side like the halves of one that
+    has both; where two of a place have the same store, each is by itself.
+    """
+    stores: dict[Place, set[str]] = {}
+    for e in found:
+        stores.setdefault(e.place, set()).add(e.arm.store)
+    rivals: dict[tuple[Place, str], set[str]] = {}
+    for e in found:
+        if len(stores[e.place]) == 1:
+            key = (replace(e.place, variant=""), e.arm.store)
+            rivals.setdefault(key, set()).add(e.place.variant)
+    return [
+        e.place.variant
+        if len(stores[e.place]) > 1
+        or len(rivals[(replace(e.place, variant=""), e.arm.store)]) > 1
+        else ""
+        for e in found
+    ]
+
+
+def _identity(effect: Effect) -> tuple[Place, Arm]:
+    return effect.place, effect.arm
+
+
+def _order(place: Place, arm: Arm) -> tuple[object, ...]:
+    return (
+        place.base, place.target, place.machine, place.accelerator, place.unit,
+        place.variant, arm.written_pages, arm.vmas, arm.naming, arm.name_length,
+        arm.vma_pages,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostRow:
+    """What an arm costs by itself, in both stores where both were measured."""
+
+    place: Place
+    arm: Arm
+    strdup: Cost | None
+    refcounted: Cost | None
+
+    @property
+    def costs(self) -> list[Cost]:
+        """What was measured of it: one store or both, the copying one first."""
+        return [each for each in (self.strdup, self.refcounted) if each is not None]
+
+
+def costs_side_by_side(costs: Sequence[Cost]) -> list[CostRow]:
+    """Costs of named arms as rows, a kernel each."""
+    groups: dict[tuple[Place, Arm], dict[str, Cost]] = {}
+    for cost in costs:
+        key = (cost.place, replace(cost.arm, store="any"))
+        groups.setdefault(key, {})[cost.arm.store] = cost
+    return [
+        CostRow(
+            place=place, arm=arm,
+            strdup=stores.get("strdup"), refcounted=stores.get("refcounted"),
+        )
+        for (place, arm), stores in sorted(
+            groups.items(), key=lambda item: _order(*item[0])
+        )
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricTables:
+    """What a campaign has of one metric.
+
+    ``effects`` where it has named and unnamed cells; else ``costs`` of named cells,
+    and ``unnamed``, of kernels that were not measured named.
+    """
+
+    metric: str
+    effects: tuple[Row, ...]
+    costs: tuple[CostRow, ...]
+    unnamed: tuple[Cost, ...]
+
+
+def metric_tables(frame: pd.DataFrame, metric: str, *, margin: float) -> MetricTables:
+    """Every table of a metric. Raises UsageError when runs may not be pooled."""
+    effects = cell_effects(frame, margin=margin, metric=metric)
+    costs = cell_costs(frame, margin=margin, metric=metric)
+    alone = [] if effects else [cost for cost in costs if cost.arm.named]
+    return MetricTables(
+        metric=metric,
+        effects=tuple(side_by_side(effects)),
+        costs=tuple(costs_side_by_side(alone)),
+        unnamed=tuple(unnamed_only(costs)),
+    )

@@ -1,0 +1,62 @@
+"""What one VMA more costs: a straight line through an arm's layouts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from harness.analysis.processes import BOOT, PLACE, Place, place_of, processes
+from harness.analysis.stats import Line, line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slope:
+    """What one VMA more costs: ``arm`` is unnamed, or the store of ``naming``.
+
+    ``by_boot`` has a row for each boot and in it a cost for each of ``counts``.
+    """
+
+    place: Place
+    metric: str
+    arm: str
+    naming: str
+    vma_pages: int
+    line: Line
+    counts: tuple[int, ...]
+    by_boot: tuple[tuple[float, ...], ...]
+
+    @property
+    def words(self) -> str:
+        """The arm and how it is named, in a word or two."""
+        return self.arm if self.arm == "unnamed" else f"{self.arm} {self.naming}"
+
+
+def slopes(frame: pd.DataFrame, *, metric: str = "fork") -> list[Slope]:
+    """The cost over VMA counts, of kernels measured with three or more of them.
+
+    Of unwritten layouts; of each way to name, the longest names of its place.
+    """
+    table = processes(frame, metric).query("written_pages == 0")
+    table["arm"] = np.where(table["naming"] == "none", "unnamed", table["store"])
+    kinds = [*PLACE, "arm", "naming", "vma_pages"]
+    longest = table.groupby(kinds)["name_length"].transform("max")
+    found = []
+    for key, rows in table[table["name_length"] == longest].groupby(kinds):
+        grid = rows.pivot_table(
+            index=BOOT, columns="vmas", values="value", aggfunc="mean"
+        ).dropna()
+        if grid.shape[1] < 3 or grid.empty:
+            continue
+        counts = tuple(int(count) for count in grid.columns)
+        by_boot = tuple(tuple(row) for row in grid.to_numpy())
+        place, (arm, naming, vma_pages) = place_of(key), key[-3:]
+        found.append(
+            Slope(
+                place=place, metric=metric, arm=str(arm),
+                naming=f"{naming}:{rows['name_length'].iloc[0]}",
+                vma_pages=int(str(vma_pages)),
+                line=line(counts, by_boot, exact=place.exact),
+                counts=counts, by_boot=by_boot,
+            )
+        )  # fmt: skip
+    return found
