@@ -2,6 +2,9 @@
 
 ``mmdebstrap --variant=extract`` unpacks packages without running any of them,
 so neither emulation nor root is needed; what a guest never reads is left out.
+
+Packages since Debian 13 have everything in /usr, and a script of base-files, which
+is not run, makes /bin, /lib and /sbin links to there: here they are made.
 """
 
 import hashlib
@@ -15,7 +18,7 @@ import sys
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.arch import Arch
@@ -38,13 +41,15 @@ WHEEL_PACKAGES = ("libstdc++6", "zlib1g")
 PROJECT = "opt/anonvma"
 _DEADLINE_S = 600
 # Bumped when what is made from the same packages changes.
-_FORMAT = 2
+_FORMAT = 3
+# Links to folders of the same names in /usr, where packages have nothing in them.
+_MERGED = ("bin", "lib", "lib64", "sbin")
 _MOST_FILE_BYTES = 1 << 28
 
 # Documentation, locales and package managers' state; encodings, tests and
 # tools of Python that no guest uses.
 _LEFT_OUT = re.compile(
-    r"usr/share|var/|usr/bin/dpkg|lib/systemd|usr/lib/[^/]+/gconv|"
+    r"usr/share|var/|usr/bin/dpkg|(usr/)?lib/systemd|usr/lib/[^/]+/gconv|"
     r"usr/lib/python3[^/]*/(test|lib2to3|pydoc_data|distutils|idlelib|tkinter)/"
 )
 _CACHE_TAG = sys.implementation.cache_tag
@@ -52,7 +57,7 @@ _CACHE_TAG = sys.implementation.cache_tag
 # half of the root's bytes, and an emulated guest unpacks them in half a second.
 # Without OpenSSL, hashlib has digests of its own.
 _FOR_IMAGES = re.compile(
-    r"bin/tar|usr/lib/[^/]+/(lib(crypto|ssl|db|sqlite3|krb5|krb5support|k5crypto|"
+    r"(usr/)?bin/tar|usr/lib/[^/]+/(lib(crypto|ssl|db|sqlite3|krb5|krb5support|k5crypto|"
     r"gssapi_krb5|stdc\+\+|pcre2|nsl|tirpc|uuid)[-.]|engines|ossl)|"
     r"usr/lib/python3[^/]*/((asyncio|curses|dbm|email|ensurepip|html|http|"
     r"multiprocessing|sqlite3|unittest|venv|wsgiref|xml|xmlrpc|zoneinfo)/|"
@@ -141,16 +146,12 @@ def _make_root(arch: Arch, suite: str, packages: tuple[str, ...], root: Path) ->
         log = root.with_suffix(".log")
         log.unlink(missing_ok=True)
         status = run_logged(
-            [
-                "mmdebstrap", "--mode=chrootless", "--variant=extract",
-                f"--arch={arch.debian_arch}", f"--include={','.join(packages)}",
-                suite, str(tarball),
-            ],
+            mmdebstrap_argv(arch.debian_arch, suite, packages, tarball),
             log,
             deadline_s=_DEADLINE_S,
             # Its own folder, too, goes with ours if it is killed.
             env={**os.environ, "TMPDIR": scratch},
-        )  # fmt: skip
+        )
         if status != 0:
             how = f"exit status {status}" if status else f"over {_DEADLINE_S} s"
             raise EnvironmentFault(
@@ -161,6 +162,21 @@ def _make_root(arch: Arch, suite: str, packages: tuple[str, ...], root: Path) ->
         entries = root_entries(tarball, Path(scratch), whole=packages != _PACKAGES)
         made.write_bytes(render_cpio(entries))
         made.replace(root)
+
+
+def mmdebstrap_argv(
+    debian_arch: str, suite: str, packages: Sequence[str], tarball: Path
+) -> list[str]:
+    """The command that unpacks packages of a suite, and what they need, to a tarball.
+
+    Debian 13's mmdebstrap refuses chrootless mode to root, as a package's script could
+    reach this machine's files; none is run here, so that check is skipped.
+    """
+    return [
+        "mmdebstrap", "--mode=chrootless", "--skip=check/chrootless",
+        "--variant=extract", f"--arch={debian_arch}",
+        f"--include={','.join(packages)}", suite, str(tarball),
+    ]  # fmt: skip
 
 
 def root_entries(tarball: Path, scratch: Path, *, whole: bool) -> Iterator[CpioEntry]:
@@ -186,6 +202,7 @@ def root_entries(tarball: Path, scratch: Path, *, whole: bool) -> Iterator[CpioE
 def _entries_of(
     tar: tarfile.TarFile, scratch: Path, *, whole: bool
 ) -> Iterator[CpioEntry]:
+    top, folders = set(), set()
     for member in tar:
         path = member.name.removeprefix("./").rstrip("/")
         if path in ("", ".") or _LEFT_OUT.match(path):
@@ -193,7 +210,9 @@ def _entries_of(
         check_inside(path)
         if not whole and _FOR_IMAGES.match(path):
             continue
+        top.add(path.partition("/")[0])
         if member.isdir():
+            folders.add(path)
             yield folder_entry(path)
         elif member.issym():
             yield link_entry(path, member.linkname)
@@ -204,7 +223,10 @@ def _entries_of(
             content = file.read()
             yield file_entry(path, content, mode=member.mode & 0o777)
             yield from compiled_entries(path, content, scratch)
-    yield link_entry("bin/sh", "busybox")
+    for name in _MERGED:
+        if name not in top and f"usr/{name}" in folders:
+            yield link_entry(name, f"usr/{name}")
+    yield link_entry("bin/sh" if "bin" in folders else "usr/bin/sh", "busybox")
 
 
 def check_inside(path: str) -> None:
