@@ -19,9 +19,18 @@ TEST_KERNEL := env HYPOTHESIS_STORAGE_DIRECTORY=/run/tmp/hypothesis \
 
 # What building kernels for every machine and running them takes.
 PACKAGES := bc bison bubblewrap flex gcc gcc-aarch64-linux-gnu libc6-dev \
-            libc6-dev-arm64-cross libelf-dev libssl-dev linux-source-6.1 \
-            linux-source-6.12 make mmdebstrap patch python3-venv qemu-system-arm \
-            qemu-system-x86 util-linux xz-utils
+            libc6-dev-arm64-cross libelf-dev libssl-dev linux-source-6.12 make \
+            mmdebstrap patch python3-venv qemu-system-arm qemu-system-x86 util-linux \
+            xz-utils
+# And the sources of the other bases that this Debian has: not every one has all.
+SOURCES = $$($(ANONVMA) doctor --bases 2>/dev/null | sed s/^/linux-source-/)
+MISSING = for p in $(PACKAGES) $(SOURCES); do \
+              dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | \
+                  grep -qx installed || echo $$p; \
+          done | sort -u
+
+# What is done for every base that can be had; the others are named.
+EACH_BASE = bases=$$($(ANONVMA) doctor --bases) && for base in $$bases; do
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,8 +43,8 @@ test: setup check test-kernel test-guest test-model test-notebooks test-torture 
 check: format lint layers types unit ## Everything that needs no kernel.
 
 test-kernel: setup ## The tests that need a kernel with names, in User-Mode Linux.
-	$(ANONVMA) boot --target uml -- $(TEST_KERNEL)
-	$(ANONVMA) boot --target uml --base 6.1 -- $(TEST_KERNEL)
+	$(EACH_BASE) $(ANONVMA) boot --target uml --base $$base -- $(TEST_KERNEL) \
+	    || exit; done
 
 test-guest: setup ## The tests that boot guests, on kernels built here.
 	$(BIN)/pytest -m guest --require-guest $(ARGS)
@@ -44,8 +53,7 @@ test-guest: setup ## The tests that boot guests, on kernels built here.
 DAY = $$(date -u +%Y%m%d)
 
 test-model: setup ## Three minutes of agree, and three mutants that it must tell.
-	$(ANONVMA) agree --seconds 90 --seed $(DAY)
-	$(ANONVMA) agree --seconds 90 --seed $(DAY) --base 6.1
+	$(EACH_BASE) $(ANONVMA) agree --seconds 90 --seed $(DAY) --base $$base || exit; done
 	$(ANONVMA) mutants --of-the-day 3
 
 test-notebooks: venv ## The notebooks, run on the data that comes with us.
@@ -102,15 +110,14 @@ doctor: venv ## Tell what this machine can run and what is missing.
 	$(ANONVMA) doctor
 
 setup: venv ## Install what is missing: Debian's packages and the environment.
-	@missing=$$(for p in $(PACKAGES); do \
-	    dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed \
-	    || echo $$p; done); \
+	@missing=$$($(MISSING)); \
 	if [ -n "$$missing" ]; then \
-	    echo "installing" $$missing; \
 	    if [ "$$(id -u)" = 0 ]; then sudo=; \
 	    elif command -v sudo >/dev/null; then sudo=sudo; \
 	    else echo "as root: apt-get install" $$missing; exit 1; fi; \
-	    $$sudo apt-get update -qq && \
+	    $$sudo apt-get update -qq || exit; \
+	    missing=$$($(MISSING)); [ -n "$$missing" ] || exit 0; \
+	    echo "installing" $$missing; \
 	    $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
 	        --no-install-recommends $$missing >/dev/null; \
 	fi

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psutil
 
 from harness.arch import Arch
-from harness.errors import EnvironmentFault
+from harness.errors import EnvironmentFault, NoSuchSource
 from harness.kbuild import base_names, check_static_libc, find_source
 from harness.kbuild.toolchain import header_path
 from harness.linux import probe_anon_name, read_sysctl
@@ -135,9 +135,20 @@ def _tools(arch: Arch) -> Iterator[Finding]:
 
 
 def _sources() -> Iterator[Finding]:
+    # Of the newest everything is built, unless it is told otherwise.
+    *_, newest = base_names()
     for base in base_names():
         try:
             package = find_source(base)
+        except NoSuchSource:
+            yield Finding(
+                subject=f"linux {base} source",
+                found=f"this Debian has no linux-source-{base}",
+                well=False,
+                needed=base == newest,
+                mend=f"what needs Linux {base} is left out; a suite that has "
+                f"linux-source-{base} may be added to apt's sources",
+            )
         except EnvironmentFault:
             yield Finding(
                 subject=f"linux {base} source",

@@ -37,6 +37,10 @@ class EnvironmentFault(HarnessError):
     """Something this machine needs is missing, or refuses; the message mends it."""
 
 
+class NoSuchSource(EnvironmentFault):
+    """This Debian has no source of a base: what needs that base is not for here."""
+
+
 class MapsFormatError(HarnessError):
     """A line of /proc/pid/maps has a shape that no kernel we know writes."""
 

@@ -7,7 +7,7 @@ import pytest
 from harness import doctor
 from harness.arch import arch_named
 from harness.doctor import Finding, examine
-from harness.errors import EnvironmentFault
+from harness.errors import EnvironmentFault, NoSuchSource
 from harness.kbuild import base_names
 from harness.kbuild.source import SourcePackage
 
@@ -102,6 +102,26 @@ def test_a_source_that_is_missing_has_its_command(
         finding = found[f"linux {base} source"]
         assert (finding.well, finding.needed) == (False, True)
         assert finding.mend == f"apt-get install linux-source-{base}"
+
+
+def test_a_source_that_this_debian_has_not_is_no_need_and_has_no_command(
+    tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for the newest, of which everything is built unless told otherwise."""
+
+    def refuse(base: str) -> SourcePackage:
+        raise NoSuchSource("lacking")
+
+    monkeypatch.setattr(doctor, "find_source", refuse)
+
+    found = findings()
+
+    for base in base_names():
+        finding = found[f"linux {base} source"]
+        assert (finding.well, finding.needed) == (False, base == base_names()[-1])
+        assert finding.found == f"this Debian has no linux-source-{base}"
+        assert finding.mend.startswith(f"what needs Linux {base} is left out")
+        assert "apt-get" not in finding.mend
 
 
 @pytest.fixture

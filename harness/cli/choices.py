@@ -1,19 +1,53 @@
 """Kernels and targets as they are asked for."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.arch import QEMU_ARCHES, UM
 from harness.campaign import TARGETS, TargetChoice, fitted_choice
 from harness.cli.given import refuse_idle
-from harness.errors import UsageError
+from harness.errors import EnvironmentFault, NoSuchSource, UsageError
+from harness.kbuild import base_names, find_source
+from harness.programs import printable
 from harness.target import Accelerator, Deadlines, arch_of_image
 
 
 def chosen(words: tuple[str, ...], known: Sequence[str]) -> tuple[str, ...]:
     """The words, or where they are ``all``, all that are known."""
     return tuple(known) if words == ("all",) else words
+
+
+def chosen_bases(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words, or where they are ``all``, none, for ``bases_here`` to tell."""
+    return () if words == ("all",) else words
+
+
+def bases_here(asked: tuple[str, ...]) -> tuple[str, ...]:
+    """The bases that were asked for; of none, all whose source can be had here.
+
+    Those that this Debian has no source of are named on stderr, and left out. Raises
+    NoSuchSource where no base is left.
+    """
+    if asked:
+        return asked
+    bases, lacking = [], []
+    for base in base_names():
+        try:
+            find_source(base)
+        except NoSuchSource as fault:
+            lacking.append(fault)
+            continue
+        except EnvironmentFault:
+            # It can be installed: whoever builds says how.
+            pass
+        bases.append(base)
+    if not bases:
+        raise lacking[-1]
+    for each in lacking:
+        print(f"anonvma: left out: {printable(str(each))}", file=sys.stderr)
+    return tuple(bases)
 
 
 def choices_of(

@@ -19,6 +19,7 @@ from harness.campaign import (
     run_plan,
     subjects_of,
 )
+from harness.cli.choices import bases_here
 from harness.cli.places import (
     check_file,
     check_folder,
@@ -70,8 +71,9 @@ def build(request: BuildRequest) -> int:
         *map(variant_named, request.variants),
         *(mutant_variant(mutant_named(name)) for name in request.mutants),
     ]
+    bases = bases_here(request.bases)
     with Progress() as progress:
-        for base in request.bases:
+        for base in bases:
             for variant in variants:
                 kernel = build_kernel(
                     variant, base, request.arch, on_step=progress.step

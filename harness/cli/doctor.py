@@ -8,6 +8,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
+from harness.cli.choices import bases_here
 from harness.cli.requests import DoctorRequest
 from harness.cli.tables import stdout_console
 from harness.doctor import examine
@@ -23,10 +24,14 @@ _PLACES = ("results", "results/*")
 def doctor(request: DoctorRequest) -> int:
     """Print what was found; 3 when something that guests need is missing.
 
-    To mend, print what is done instead; 3 when something may not be done.
+    To mend, print what is done instead; 3 when something may not be done. Asked for
+    bases, print each on a line.
     """
     if request.mend:
         return _mend()
+    if request.bases:
+        print(*bases_here(()), sep="\n")
+        return _DONE
     findings = examine(request.arch)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
     for finding in findings:

@@ -22,6 +22,7 @@ examples:
 examples:
   anonvma doctor                          what is missing, and how to install it
   anonvma doctor --mend                   after kill -9: settings and files, as before
+  anonvma doctor --bases                  6.1 and 6.12, where Debian has their sources
 """,
     "build": """\
 examples:

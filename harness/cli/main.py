@@ -10,7 +10,7 @@ from harness.arch import UM, arch_named
 from harness.campaign import Plan, read_plan, read_preset
 from harness.cli import commands
 from harness.cli.agree import agree_, replay
-from harness.cli.choices import choices_of, chosen
+from harness.cli.choices import choices_of, chosen, chosen_bases
 from harness.cli.compare import compare
 from harness.cli.doctor import doctor
 from harness.cli.given import refuse_idle
@@ -48,7 +48,7 @@ from harness.cli.requests import (
 from harness.cli.truth import keeping_names, truth_, truth_request
 from harness.cli.tune import tune
 from harness.errors import EnvironmentFault, HarnessError, UsageError
-from harness.kbuild import base_names, variant_names
+from harness.kbuild import variant_names
 from harness.kbuild.mutant import BASE, mutant_named, mutant_names
 from harness.programs import printable, printable_lines
 from harness.target import Deadlines
@@ -141,9 +141,11 @@ def _do(request: Request) -> int:
 
 
 def _doctor_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
-    if options.mend:
-        refuse_idle(options, ("--arch",), "with --mend")
-    return DoctorRequest(arch_named(options.arch), mend=options.mend)
+    for instead in ("mend", "bases"):
+        if getattr(options, instead):
+            refuse_idle(options, ("--arch",), f"with --{instead}")
+    arch = arch_named(options.arch)
+    return DoctorRequest(arch, mend=options.mend, bases=options.bases)
 
 
 def _build_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
@@ -151,7 +153,7 @@ def _build_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
         return _mutant_build_request(options)
     return BuildRequest(
         variants=chosen(options.variant, variant_names()),
-        bases=chosen(options.base, base_names()),
+        bases=chosen_bases(options.base),
         arch=arch_named(options.arch),
     )
 
@@ -202,7 +204,7 @@ def _kselftest_request(options: argparse.Namespace, _: Sequence[str]) -> Request
     return KselftestRequest(
         choices=choices,
         variants=chosen(options.variant, variant_names()),
-        bases=chosen(options.base, base_names()),
+        bases=chosen_bases(options.base),
     )
 
 
@@ -264,7 +266,7 @@ def _truth_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
     return truth_request(
         options,
         chosen(options.variant, keeping_names()),
-        chosen(options.base, base_names()),
+        chosen_bases(options.base),
     )
 
 

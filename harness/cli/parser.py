@@ -69,9 +69,14 @@ def make_parser() -> argparse.ArgumentParser:
 
     sub = command("doctor", "Tell what this machine can run and what is missing.")
     add_arch(sub, QEMU_ARCHES)
-    sub.add_argument(
+    instead = sub.add_mutually_exclusive_group()
+    instead.add_argument(
         "--mend", action="store_true",
         help="instead, put back and remove what a killed harness left",
+    )  # fmt: skip
+    instead.add_argument(
+        "--bases", action="store_true",
+        help="instead, list each Linux whose source this Debian has",
     )  # fmt: skip
     _add_build(command("build", "Build kernels, or find them built before."))
     _add_boot(command("boot", "Boot a guest: a shell in it, or one command."))

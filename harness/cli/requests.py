@@ -11,15 +11,22 @@ from harness.campaign.truth import TruthPlan
 
 @dataclass(frozen=True, slots=True)
 class DoctorRequest:
-    """What ``anonvma doctor`` was asked: to look, or to ``mend`` what was left."""
+    """What ``anonvma doctor`` was asked: to look, unless it is one of the others.
+
+    ``mend`` is to put right what was left, ``bases`` to list those there are here.
+    """
 
     arch: Arch
     mend: bool = False
+    bases: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """What ``anonvma build`` was asked; with ``mutants``, those and nothing else."""
+    """What ``anonvma build`` was asked; with ``mutants``, those and nothing else.
+
+    No ``bases`` are all that can be had.
+    """
 
     variants: tuple[str, ...]
     bases: tuple[str, ...]
@@ -46,7 +53,10 @@ class BootRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KselftestRequest:
-    """What ``anonvma kselftest`` was asked: every kernel on each of ``choices``."""
+    """What ``anonvma kselftest`` was asked: every kernel on each of ``choices``.
+
+    No ``bases`` are all that can be had.
+    """
 
     choices: tuple[TargetChoice, ...]
     variants: tuple[str, ...]
@@ -175,7 +185,10 @@ class CompareRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TruthRequest:
-    """What ``anonvma truth`` was asked: each variant on each base, with one plan."""
+    """What ``anonvma truth`` was asked: each variant on each base, with one plan.
+
+    No ``bases`` are all that can be had.
+    """
 
     plan: TruthPlan
     variants: tuple[str, ...]

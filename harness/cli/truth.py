@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import product
 
 from rich import box
@@ -14,13 +15,20 @@ from harness.campaign import (
     remove_empty_campaign,
 )
 from harness.campaign.truth import Truth, TruthPlan, records_of, truth
+from harness.cli.choices import bases_here
 from harness.cli.options import add_arch, add_kernels, add_results
 from harness.cli.progress import Progress
 from harness.cli.requests import TruthRequest
 from harness.cli.tables import stdout_console
 from harness.cli.words import count, count_from_0, words
 from harness.errors import HarnessError, UsageError
-from harness.kbuild import build_kernel, readable, variant_named, variant_names
+from harness.kbuild import (
+    base_names,
+    build_kernel,
+    readable,
+    variant_named,
+    variant_names,
+)
 from harness.kbuild.variant import patch_paths
 from harness.measure import Record
 from harness.programs import printable
@@ -74,7 +82,7 @@ def truth_request(
         variant_named(variant)
         if variant not in keeping_names():
             raise UsageError(f"variant {variant} keeps no names to look at")
-        for base in bases:
+        for base in bases or base_names():
             patch_paths(readable(variant_named(variant)), base, arch)
     return TruthRequest(
         plan=TruthPlan(
@@ -88,6 +96,7 @@ def truth_request(
 
 def truth_(request: TruthRequest) -> int:
     """Hold kernels to account, one after the other; 1 when one differs."""
+    request = replace(request, bases=bases_here(request.bases))
     folder = campaign_folder(request.results, request.name)
     with appended_records(folder) as append:
         try:

@@ -5,6 +5,8 @@ only the files whose patched content differs, so make compiles only what those
 reach; what a file was before any patch is kept beside the tree.
 """
 
+import os
+import platform
 import re
 import shutil
 import subprocess
@@ -13,11 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import BuildFailed, EnvironmentFault
+from harness.errors import BuildFailed, EnvironmentFault, NoSuchSource
 from harness.programs import run_logged, tail_of
 from harness.scratch import scratch_folder
 
 _UNPACK_DEADLINE_S = 900
+_APT_DEADLINE_S = 60
 _TOUCHED = re.compile(r"^(?:---|\+\+\+) [ab]/(\S+)", re.MULTILINE)
 
 
@@ -32,7 +35,8 @@ class SourcePackage:
 def find_source(base: str) -> SourcePackage:
     """The installed linux-source package of a base.
 
-    Raises EnvironmentFault, which says how to install it.
+    Raises EnvironmentFault, which says how to install it; NoSuchSource where this
+    Debian has none to install.
     """
     package = f"linux-source-{base}"
     try:
@@ -41,17 +45,62 @@ def find_source(base: str) -> SourcePackage:
                 "dpkg-query", "--show",
                 "--showformat=${db:Status-Status} ${Version}", package,
             ],
-            capture_output=True, text=True, check=True, timeout=60,
+            capture_output=True, text=True, check=True, timeout=_APT_DEADLINE_S,
         ).stdout.split()  # fmt: skip
     except (FileNotFoundError, subprocess.CalledProcessError):
         version = []
     tarball = Path(f"/usr/src/{package}.tar.xz")
     if len(version) != 2 or version[0] != "installed" or not tarball.exists():
+        if _is_lacking(package):
+            raise NoSuchSource(
+                f"linux {base} cannot be built here: {_debian()} has no package "
+                f"{package}; what can: another --base, or a suite with it in apt's "
+                "sources"
+            )
         raise EnvironmentFault(
             f"Debian's package {package} is not installed; "
             f"as root: apt-get install {package}"
         )
     return SourcePackage(tarball, version[1])
+
+
+def candidates(policy: str) -> dict[str, str]:
+    """What ``apt-cache policy`` would install: a version for each package's name.
+
+    Names must be looked up in here, whole: apt takes one that it does not know for a
+    pattern, and tells of linux-source-6.12 when asked for linux-source-6.1.
+    """
+    found, name = {}, ""
+    for line in policy.splitlines():
+        if not line.startswith(" "):
+            name = line.removesuffix(":")
+        elif line.startswith("  Candidate: ") and not line.endswith("(none)"):
+            found[name] = line.removeprefix("  Candidate: ")
+    return found
+
+
+def _is_lacking(package: str) -> bool:
+    try:
+        told, lists = _policy(package), _policy()
+    except (OSError, subprocess.SubprocessError):
+        return False
+    # Only who has lists of packages can tell that one is not in them.
+    return package not in candidates(told) and " Packages\n" in lists
+
+
+def _policy(*packages: str) -> str:
+    return subprocess.run(
+        ["apt-cache", "policy", *packages],
+        capture_output=True, text=True, check=True, timeout=_APT_DEADLINE_S,
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+    ).stdout  # fmt: skip
+
+
+def _debian() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        return "this Debian"
 
 
 def unpack_source(package: SourcePackage, tree: Path, log: Path) -> None:

@@ -35,7 +35,8 @@ CHOICE = ("", "no-such-thing", "\0", "\x1b[2J", "../../x")
 ENDLESS = (("/dev/zero",), ("endless",))
 # Words and names are checked by the command: a row for each that has one.
 ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
-    ("doctor", "--mend"): (("extra",), ("--mend=yes",)),
+    ("doctor", "--mend"): (("extra",), ("--mend=yes",), ("--bases",)),
+    ("doctor", "--bases"): (("extra",), ("--bases=6.1",), ("--arch", "x86_64")),
     ("build", "--variant"): (("nope",), ("\x1b[2J",), ("../../etc/passwd",), ("/x",),
                              ("a\0b",), (",",)),
     ("build", "--base"): (("5.0",), ("\x1b[2J",), (",",)),
@@ -287,8 +288,8 @@ def _told() -> Iterator[str]:
     for text in ((ROOT / "README.md").read_text(), *EXAMPLES.values()):
         yield from re.findall(r"^ *anonvma (\S.*?)(?:  .*)?$", text, re.MULTILINE)
     makefile = (ROOT / "Makefile").read_text().replace("$(DAY)", "1")
-    for line in re.findall(r"\$\(ANONVMA\) (.*)", makefile):
-        yield line.replace("$(ARGS)", "")
+    makefile = makefile.replace("$$base", "6.12").replace("$(ARGS)", "")
+    yield from re.findall(r"\$\(ANONVMA\) (.*?)(?= 2>|[;|)\n])", makefile)
 
 
 @pytest.mark.parametrize("line", sorted({*_told()}))

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import BuildFailed, EnvironmentFault
+from harness.errors import BuildFailed, EnvironmentFault, NoSuchSource
 from harness.kbuild import find_source
 from harness.kbuild.source import (
     SourcePackage,
     apply_patches,
+    candidates,
     touched_files,
     unpack_source,
 )
@@ -289,3 +290,92 @@ def test_without_dpkg_no_package_is_installed(
 
     with pytest.raises(EnvironmentFault, match=r"linux-source-0\.1 is not installed"):
         find_source("0.1")
+
+
+# What apt-cache policy of Debian 13 prints when it is asked for linux-source-6.1,
+# in short: the name is taken for a pattern.
+POLICY = """\
+linux-source-6.12:
+  Installed: (none)
+  Candidate: 6.12.118-1
+  Version table:
+     6.12.118-1 500
+        500 http://mirror/debian-security trixie-security/main amd64 Packages
+linux-source-6.13:
+  Installed: (none)
+  Candidate: (none)
+  Version table:
+"""
+LISTS = """\
+Package files:
+ 100 /var/lib/dpkg/status
+     release a=now
+ 500 http://mirror/debian trixie/main amd64 Packages
+     release v=13.8,o=Debian,a=stable,n=trixie,l=Debian,c=main,b=amd64
+     origin mirror
+Pinned packages:
+"""
+
+
+def test_what_apt_would_install_is_read_under_its_own_name() -> None:
+    assert candidates(POLICY) == {"linux-source-6.12": "6.12.118-1"}
+    assert candidates("") == {}
+
+
+@pytest.fixture
+def apt_says(dpkg_says: Path) -> Path:
+    """Nothing is installed; a folder with what apt-cache says of lists and packages."""
+    dpkg_says.write_text("unknown ok not-installed\n")
+    program = dpkg_says.parent / "apt-cache"
+    cat = shutil.which("cat", path="/usr/bin:/bin")
+    program.write_text(
+        "#!/bin/sh\n"
+        f'[ "$LC_ALL $1" = "C.UTF-8 policy" ] || exit 100\n'
+        f'case $# in 1) {cat} "$0.lists";; *) {cat} "$0.policy";; esac\n'
+    )
+    program.chmod(0o755)
+    (dpkg_says.parent / "apt-cache.lists").write_text(LISTS)
+    (dpkg_says.parent / "apt-cache.policy").write_text(POLICY)
+    return dpkg_says.parent
+
+
+def test_a_source_that_debian_has_is_told_with_its_command(apt_says: Path) -> None:
+    with pytest.raises(EnvironmentFault, match=r"apt-get install linux-source-6\.12$"):
+        find_source("6.12")
+
+
+@pytest.mark.parametrize("base", ["6.1", "6.13"], ids=["a pattern", "no candidate"])
+def test_a_source_that_debian_has_not_is_told_and_no_command_advised(
+    apt_says: Path, base: str
+) -> None:
+    """apt-get install linux-source-6.1 ends well on Debian 13, with nothing done."""
+    with pytest.raises(NoSuchSource, match=f"no package linux-source-{base}") as told:
+        find_source(base)
+
+    assert "apt-get install" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "lists", ["Package files:\n 100 /var/lib/dpkg/status\n     release a=now\n", ""]
+)
+def test_an_apt_without_lists_cannot_tell_what_debian_has(
+    apt_says: Path, lists: str
+) -> None:
+    """So before the first apt-get update, and where lists are removed to save space."""
+    (apt_says / "apt-cache.lists").write_text(lists)
+    (apt_says / "apt-cache.policy").write_text("")
+
+    with pytest.raises(EnvironmentFault, match=r"apt-get install linux-source-6\.1$"):
+        find_source("6.1")
+
+
+@pytest.mark.parametrize("arguments", [1, 2], ids=["lists", "a package"])
+def test_an_apt_that_fails_cannot_tell_what_debian_has(
+    apt_says: Path, arguments: int
+) -> None:
+    program = apt_says / "apt-cache"
+    failing = f"#!/bin/sh\n[ $# = {arguments} ] && exit 100\n"
+    program.write_text(program.read_text().replace("#!/bin/sh\n", failing))
+
+    with pytest.raises(EnvironmentFault, match=r"apt-get install linux-source-6\.1$"):
+        find_source("6.1")
