@@ -64,8 +64,12 @@ class Machine:
 
     def start(self, argv: list[str]) -> "subprocess.Popen[str]":
         """A command as a process."""
-        # Whoever runs the tests in the background has SIGINT ignored.
-        prelude = "import signal; signal.signal(2, signal.default_int_handler)"
+        # Who runs the tests in the background has SIGINT ignored, and nohup SIGHUP;
+        # what was ignored before it started, the command goes on ignoring.
+        prelude = (
+            "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+            "signal.signal(signal.SIGINT, signal.default_int_handler)"
+        )
         return subprocess.Popen(
             [sys.executable, "-c", f"{prelude}\nimport sys, harness.__main__ as m\n"
              "sys.exit(m.main())", *argv],
