@@ -1,6 +1,8 @@
 """What tests share: the guests, booted from kernels built here."""
 
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from harness.arch import UM, Arch, arch_named
 from harness.errors import EnvironmentFault, NoSuchSource
 from harness.kbuild import BuiltKernel, base_names, build_kernel, variant_named
+from harness.paths import package_dir
 from harness.target import Deadlines, QemuTarget, UmlTarget
 
 # A kernel from nothing takes five minutes, on a machine with nothing else to do.
@@ -81,6 +84,21 @@ def uml_target(request: pytest.FixtureRequest) -> Callable[..., UmlTarget]:
         return UmlTarget(kernel=kernel.image, deadlines=deadlines or Deadlines())
 
     return make
+
+
+@pytest.fixture(scope="session")
+def package_for_all() -> Iterator[Path]:
+    """The folder of a copy of the package that other users may read, too.
+
+    A checkout may be where only its user may enter, as root's home is.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        leave_out = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(package_dir(), folder / "harness", ignore=leave_out)
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        yield folder
 
 
 @pytest.fixture

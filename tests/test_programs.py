@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import programs
-from harness.paths import package_dir
 from harness.programs import exclusive, leashed, printable, run_logged, tail_of
 
 # For what should be there at once; a test that meets it fails.
@@ -232,7 +231,9 @@ os.write(1, b"%d\\n" % count)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="becomes another user, as root may")
-def test_a_program_has_as_many_processes_as_it_was_given_and_no_more() -> None:
+def test_a_program_has_as_many_processes_as_it_was_given_and_no_more(
+    package_for_all: Path,
+) -> None:
     """Of a user without any: others' processes come and go meanwhile."""
     argv = ["/usr/bin/python3", "-c", BOMB]
     owner = f"""
@@ -245,7 +246,7 @@ with leashed({argv}, processes=50) as process:
         # This environment's may be in a folder that only root may enter.
         [*become, "/usr/bin/python3", "-c", owner],
         stdout=subprocess.PIPE, check=False,
-        env={"PYTHONPATH": str(package_dir().parent), "PATH": os.defpath},
+        env={"PYTHONPATH": str(package_for_all), "PATH": os.defpath},
     )  # fmt: skip
 
     # Owner, leash and program were there: the first two as the leash counted.

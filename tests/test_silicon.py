@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,12 +42,14 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @contextmanager
-def held_elsewhere(lock: Path, *become: str) -> Iterator[subprocess.Popen[str]]:
+def held_elsewhere(
+    lock: Path, *become: str, package: Path | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds it, of another user's where that can be."""
     python = "/usr/bin/python3" if become else sys.executable
     with subprocess.Popen(
         [*become, python, "-c", HOLDER, str(lock)], stdout=subprocess.PIPE, text=True,
-        env={"PYTHONPATH": str(package_dir().parent), "PATH": os.defpath},
+        env={"PYTHONPATH": str(package or package_dir().parent), "PATH": os.defpath},
     ) as holder:  # fmt: skip
         try:
             assert holder.stdout is not None
@@ -113,19 +116,20 @@ def test_what_a_killed_holder_left_is_removed(lock: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="becomes another user, as root may")
-def test_it_is_one_for_all_users(lock: Path) -> None:
+def test_it_is_one_for_all_users(lock: Path, package_for_all: Path) -> None:
+    other = partial(held_elsewhere, lock, *OTHER, package=package_for_all)
     for folder in lock.parents:
         if not folder.stat().st_mode & 1:
             folder.chmod(folder.stat().st_mode | 0o711)
     with (
-        held_elsewhere(lock, *OTHER) as holder,
+        other() as holder,
         pytest.raises(EnvironmentFault, match=f"process {holder.pid} "),
         silicon_clock_held("here"),
     ):
         pass
     with silicon_clock_held("here"):
         assert lock.stat().st_uid == 61_235
-        with pytest.raises(AssertionError), held_elsewhere(lock, *OTHER):
+        with pytest.raises(AssertionError), other():
             pass
     # Root may, and does, remove what the other could not keep.
     assert not lock.exists()

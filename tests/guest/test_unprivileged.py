@@ -38,6 +38,12 @@ def command(
     probe = [PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     if subprocess.run(probe, capture_output=True, text=True).stdout.strip() != here:
         pytest.skip(f"{PYTHON} is not Python {here}, whose packages are here")
+    become = [
+        "setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--",
+    ]  # fmt: skip
+    packages = sysconfig.get_path("purelib")
+    if subprocess.run([*become, "test", "-r", packages]).returncode:
+        pytest.skip(f"another user may not read {packages}")
     # Not in pytest's folder, which only its user may enter.
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -50,10 +56,8 @@ def command(
             os.chown(path, USER, USER)
 
         def run(*words: str) -> tuple[int, str, str]:
-            packages = sysconfig.get_path("purelib")
             done = subprocess.run(
-                ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups",
-                 "--", PYTHON, "-m", "harness", *words],
+                [*become, PYTHON, "-m", "harness", *words],
                 cwd=folder, capture_output=True, text=True, check=False,
                 env={
                     "PATH": "/usr/bin:/bin", "HOME": name, "TMPDIR": f"{name}/temp",

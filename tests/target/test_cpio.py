@@ -52,9 +52,10 @@ def read_cpio(text: bytes) -> list[Member]:
     return members
 
 
+# What ends an archive is the name of no file.
 paths = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1
-)
+).filter(lambda path: path != "TRAILER!!!")
 entries = st.one_of(
     st.builds(file_entry, paths, st.binary(max_size=9), mode=st.integers(0, 0o777)),
     st.builds(folder_entry, paths),
