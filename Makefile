@@ -4,8 +4,9 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup venv run test test-kernel test-guest test-model test-notebooks \
-        test-torture torture mutants kselftest notebooks bench calibrate check \
-        format lint layers types unit kernels image probe doctor lock clean
+        test-torture test-debian13 torture mutants kselftest notebooks bench \
+        calibrate check format lint layers types unit kernels image probe doctor \
+        lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -33,7 +34,7 @@ MISSING = for p in $(PACKAGES) $(SOURCES); do \
 EACH_BASE = bases=$$($(ANONVMA) doctor --bases) && for base in $$bases; do
 
 help: ## Show this list.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: setup ## Measure, and print the table: everything from nothing.
 	$(ANONVMA) run $(ARGS)
@@ -70,6 +71,9 @@ calibrate: venv ## Intervals and verdicts against campaigns whose truth is known
 
 bench: setup ## What the harness costs, row by row (ARGS: --list, --only, --quick).
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+test-debian13: venv ## make check and make run in a new Debian 13, as root.
+	$(BIN)/python -m tests.debian13 $(ARGS)
 
 notebooks: venv ## Open the notebooks in a browser (as root: ARGS=--allow-root).
 	cd notebooks && ../$(BIN)/jupyter notebook $(ARGS)
