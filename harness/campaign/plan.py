@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.kbuild import base_names, read_table, variant_named
+from harness.kbuild import check_base, read_table, variant_named
 from harness.measure import PlannedCell
 from harness.workload import (
     Cell,
@@ -35,6 +35,7 @@ class Plan:
     each, ``blocks`` rounds over all cells in an order of their own; in each cell
     one process, which forks ``warmups`` + ``repetitions`` times. ``pages`` is
     what is written in each VMA, ``vma_pages`` how large it is at least.
+    ``bases`` are measured one after the other, each with every variant.
     ``margin``, in percent, is what counts as no difference; it is chosen before
     anything is measured.
 
@@ -42,7 +43,7 @@ class Plan:
     """
 
     variants: tuple[str, ...] = ("switch",)
-    base: str = "6.12"
+    bases: tuple[str, ...] = ("6.12",)
     vmas: tuple[int, ...] = DEFAULT_VMAS
     pages: tuple[int, ...] = (0,)
     vma_pages: int = 1
@@ -55,7 +56,7 @@ class Plan:
     margin: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("variants", "vmas", "pages", "naming"):
+        for name in ("variants", "bases", "vmas", "pages", "naming"):
             values = getattr(self, name)
             if not values:
                 raise UsageError(f"{name} is empty; give at least one")
@@ -80,15 +81,15 @@ class Plan:
             )
         # Counted before they are made: a file may ask for any number.
         kinds = len(self.vmas) * len(self.pages) * (2 * len(self.naming) + 2)
-        cells = kinds * self.blocks * self.boots * len(self.variants)
+        kernels = len(self.variants) * len(self.bases)
+        cells = kinds * self.blocks * self.boots * kernels
         if cells > _MOST_CELLS:
             raise UsageError(
                 f"a campaign has at most {_MOST_CELLS} processes, this one up to "
                 f"{_shown(cells)}: give fewer boots, blocks or values"
             )
-        if self.base not in base_names():
-            known = ", ".join(base_names())
-            raise UsageError(f"no base is called {self.base[:100]!r}; known: {known}")
+        for base in self.bases:
+            check_base(base)
         for variant in self.variants:
             self.cells(variant_named(variant).stores)
 
@@ -151,11 +152,15 @@ def read_preset(name: str) -> dict[str, object]:
 
 
 def read_plan(path: Path) -> dict[str, object]:
-    """The fields of a plan that a TOML file gives.
+    """The fields of a plan that a TOML file gives; ``base`` is one of ``bases``.
 
     Raises UsageError for a key that no plan has or a value of another type.
     """
-    table = read_table(path)
+    table = dict(read_table(path))
+    if "base" in table:
+        if "bases" in table:
+            raise UsageError(f"{path}: a plan has base or bases, not both")
+        table["bases"] = [_value(f"{path}: base", table.pop("base"), str)]
     defaults = {field.name: field.default for field in fields(Plan)}
     plan: dict[str, object] = {}
     for key, value in table.items():
@@ -164,12 +169,32 @@ def read_plan(path: Path) -> dict[str, object]:
             raise UsageError(f"{path}: a plan has no {key[:100]!r}; it has {known}")
         wanted = defaults[key]
         if isinstance(wanted, tuple):
-            item = type(wanted[0])
-            if not isinstance(value, list) or any(type(v) is not item for v in value):
-                raise UsageError(f"{path}: {key} should be a list of {item.__name__}")
-            plan[key] = tuple(value)
-        elif type(value) is not type(wanted):
-            raise UsageError(f"{path}: {key} should be a {type(wanted).__name__}")
+            plan[key] = _values(f"{path}: {key}", value, type(wanted[0]))
         else:
-            plan[key] = value
+            plan[key] = _value(f"{path}: {key}", value, type(wanted))
     return plan
+
+
+_CALLED = {int: "whole number", float: "number", str: "string"}
+
+
+def _value(what: str, value: object, kind: type) -> object:
+    # Exactly: a boolean is an int in Python, and never meant as a number.
+    if type(value) is not kind:
+        raise UsageError(f"{what} should be a {_CALLED[kind]}, not {_cut(value)}")
+    return value
+
+
+def _values(what: str, value: object, kind: type) -> tuple[object, ...]:
+    if not isinstance(value, list) or any(type(item) is not kind for item in value):
+        raise UsageError(
+            f"{what} should be a list of {_CALLED[kind]}s, not {_cut(value)}"
+        )
+    return tuple(value)
+
+
+def _cut(value: object) -> str:
+    try:
+        return repr(value)[:100]
+    except ValueError:
+        return "a number of thousands of digits"

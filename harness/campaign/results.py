@@ -95,6 +95,9 @@ def _read_plan(path: Path) -> dict[str, Any]:
         kept: Any = json.loads(read_small(path))
         if type(kept["plan"]["boots"]) is not int or type(kept["began"]) is not str:
             raise TypeError("boots are a number, began is a time")
+        if "base" in kept["plan"]:
+            # Plans had one base until 0.3.2.
+            kept["plan"]["bases"] = [kept["plan"].pop("base")]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{path} is not the plan of a campaign: {error!r:.200}; choose another name"

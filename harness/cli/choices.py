@@ -9,7 +9,13 @@ from harness.arch import QEMU_ARCHES, UM
 from harness.campaign import TARGETS, TargetChoice, fitted_choice
 from harness.cli.given import refuse_idle
 from harness.errors import EnvironmentFault, NoSuchSource, UsageError
-from harness.kbuild import base_names, find_source
+from harness.kbuild import (
+    base_names,
+    check_base,
+    find_source,
+    variant_named,
+    variant_names,
+)
 from harness.programs import printable
 from harness.target import Accelerator, Deadlines, arch_of_image
 
@@ -19,19 +25,12 @@ def chosen(words: tuple[str, ...], known: Sequence[str]) -> tuple[str, ...]:
     return tuple(known) if words == ("all",) else words
 
 
-def chosen_bases(words: tuple[str, ...]) -> tuple[str, ...]:
-    """The words, or where they are ``all``, none, for ``bases_here`` to tell."""
-    return () if words == ("all",) else words
-
-
-def bases_here(asked: tuple[str, ...]) -> tuple[str, ...]:
-    """The bases that were asked for; of none, all whose source can be had here.
+def bases_here() -> tuple[str, ...]:
+    """Every base whose source can be had here.
 
     Those that this Debian has no source of are named on stderr, and left out. Raises
     NoSuchSource where no base is left.
     """
-    if asked:
-        return asked
     bases, lacking = [], []
     for base in base_names():
         try:
@@ -48,6 +47,25 @@ def bases_here(asked: tuple[str, ...]) -> tuple[str, ...]:
     for each in lacking:
         print(f"anonvma: left out: {printable(str(each))}", file=sys.stderr)
     return tuple(bases)
+
+
+def chosen_kernels(
+    variants: tuple[str, ...],
+    bases: tuple[str, ...],
+    known: Sequence[str] | None = None,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The variants and the bases that are asked for; of each, ``all`` is every one.
+
+    All bases are those of ``bases_here``. Raises UsageError for one that there is not.
+    """
+    variants = chosen(variants, variant_names() if known is None else known)
+    for variant in variants:
+        variant_named(variant)
+    if bases == ("all",):
+        return variants, bases_here()
+    for base in bases:
+        check_base(base)
+    return variants, bases
 
 
 def choices_of(

@@ -19,7 +19,6 @@ from harness.campaign import (
     run_plan,
     subjects_of,
 )
-from harness.cli.choices import bases_here
 from harness.cli.places import (
     check_file,
     check_folder,
@@ -71,9 +70,8 @@ def build(request: BuildRequest) -> int:
         *map(variant_named, request.variants),
         *(mutant_variant(mutant_named(name)) for name in request.mutants),
     ]
-    bases = bases_here(request.bases)
     with Progress() as progress:
-        for base in bases:
+        for base in request.bases:
             for variant in variants:
                 kernel = build_kernel(
                     variant, base, request.arch, on_step=progress.step
@@ -134,7 +132,12 @@ def run(request: RunRequest) -> int:
         try:
             keep_plan(folder, request.plan, request.argv)
             for choice in request.choices:
-                outcomes.append(_run_on(choice, request, folder, append, progress))
+                # A kernel of the user's has a base of its own: it is measured once.
+                bases = request.plan.bases
+                for base in bases[:1] if choice.foreign else bases:
+                    outcomes.append(
+                        _run_on(choice, base, request, folder, append, progress)
+                    )
         except (HarnessError, KeyboardInterrupt) as error:
             # What cannot be meant will not go on when it is said again.
             meant = not isinstance(error, UsageError)
@@ -165,13 +168,14 @@ def _told(outcomes: Sequence[Outcome]) -> str:
 
 def _run_on(
     choice: TargetChoice,
+    base: str,
     request: RunRequest,
     folder: Path,
     append: Callable[[Record], None],
     progress: Progress,
 ) -> Outcome:
     plan = request.plan
-    subjects = subjects_of(choice, plan.variants, plan.base, on_step=progress.step)
+    subjects = subjects_of(choice, plan.variants, base, on_step=progress.step)
     check_names(plan, subjects)
     progress.step(f"measuring on {choice.kind}; records go to {folder}")
     return run_plan(

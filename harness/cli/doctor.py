@@ -30,7 +30,7 @@ def doctor(request: DoctorRequest) -> int:
     if request.mend:
         return _mend()
     if request.bases:
-        print(*bases_here(()), sep="\n")
+        print(*bases_here(), sep="\n")
         return _DONE
     findings = examine(request.arch)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)

@@ -42,13 +42,14 @@ examples:
   anonvma run
   anonvma run --vmas 1000,4000 --naming distinct:79,shared:79 --boots 2
   anonvma run --variant strdup,refcount --vmas 65536
+  anonvma run --variant all --base all --vmas 65536
   anonvma run --plan plan.toml --name nightly
   anonvma run --target uml,qemu --arch aarch64,x86_64 --name everywhere
   anonvma run --kernel ~/linux/arch/arm64/boot/Image
   anonvma run --target host --naming none
 
 A plan file gives any of these options by its long name, in the plural where it
-takes a list: vmas = [1000, 65536], variants = ["switch"], boots = 4.
+takes a list: vmas = [1000, 65536], variants = ["switch"], bases = ["all"], boots = 4.
 Options on the command line win.
 """,
     "kselftest": """\

@@ -1,6 +1,5 @@
 """The command ``anonvma kselftest``."""
 
-from harness.cli.choices import bases_here
 from harness.cli.progress import Progress
 from harness.cli.requests import KselftestRequest
 from harness.kselftest import guests_of, run_selftest
@@ -11,10 +10,9 @@ from harness.scratch import scratch_folder
 def kselftest(request: KselftestRequest) -> int:
     """Print one KTAP report, a result for each guest; 1 unless all of them pass."""
     passed = True
-    bases = bases_here(request.bases)
     with Progress() as progress, scratch_folder() as scratch:
         guests = guests_of(
-            request.choices, request.variants, bases, on_step=progress.step
+            request.choices, request.variants, request.bases, on_step=progress.step
         )
         progress.result(render_opening(len(guests)))
         for number, guest in enumerate(guests, 1):

@@ -10,7 +10,7 @@ from harness.arch import UM, arch_named
 from harness.campaign import Plan, read_plan, read_preset
 from harness.cli import commands
 from harness.cli.agree import agree_, replay
-from harness.cli.choices import choices_of, chosen, chosen_bases
+from harness.cli.choices import choices_of, chosen, chosen_kernels
 from harness.cli.compare import compare
 from harness.cli.doctor import doctor
 from harness.cli.given import refuse_idle
@@ -48,7 +48,6 @@ from harness.cli.requests import (
 from harness.cli.truth import keeping_names, truth_, truth_request
 from harness.cli.tune import tune
 from harness.errors import EnvironmentFault, HarnessError, UsageError
-from harness.kbuild import variant_names
 from harness.kbuild.mutant import BASE, mutant_named, mutant_names
 from harness.programs import printable, printable_lines
 from harness.target import Deadlines
@@ -151,16 +150,17 @@ def _doctor_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
 def _build_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
     if options.mutant is not None:
         return _mutant_build_request(options)
+    variants, bases = chosen_kernels(options.variants, options.bases)
     return BuildRequest(
-        variants=chosen(options.variant, variant_names()),
-        bases=chosen_bases(options.base),
+        variants=variants,
+        bases=bases,
         arch=arch_named(options.arch),
     )
 
 
 def _mutant_build_request(options: argparse.Namespace) -> Request:
     # What says the same may be said.
-    same = {"--base": options.base == (BASE,), "--arch": options.arch == UM.name}
+    same = {"--base": options.bases == (BASE,), "--arch": options.arch == UM.name}
     if any(not same.get(option) for option in {*options.given} - {"--mutant"}):
         raise UsageError(
             f"a mutant is a kernel of its own, of {BASE}, for {UM.name}: --mutant "
@@ -201,11 +201,8 @@ def _kselftest_request(options: argparse.Namespace, _: Sequence[str]) -> Request
     )
     if any(choice.kind == "host" for choice in choices):
         raise UsageError("kselftest boots guests: --target qemu, uml or both")
-    return KselftestRequest(
-        choices=choices,
-        variants=chosen(options.variant, variant_names()),
-        bases=chosen_bases(options.base),
-    )
+    variants, bases = chosen_kernels(options.variants, options.bases)
+    return KselftestRequest(choices=choices, variants=variants, bases=bases)
 
 
 def _run_request(options: argparse.Namespace, arguments: Sequence[str]) -> Request:
@@ -222,10 +219,15 @@ def _run_request(options: argparse.Namespace, arguments: Sequence[str]) -> Reque
         silence_s=options.silence_deadline,
         total_s=options.deadline,
     )
+    choices = choices_of(options, limits)
+    # The types were seen to by read_plan and by the options' own.
+    fields["variants"], fields["bases"] = chosen_kernels(
+        fields.get("variants", Plan().variants),  # type: ignore[arg-type]
+        fields.get("bases", Plan().bases),  # type: ignore[arg-type]
+    )
     return RunRequest(
-        # The types were seen to by read_plan and by the options' own.
         plan=Plan(**fields),  # type: ignore[arg-type]
-        choices=choices_of(options, limits),
+        choices=choices,
         results=options.results,
         name=options.name,
         parallel=options.jobs,
@@ -263,11 +265,8 @@ def _image_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
 
 def _truth_request(options: argparse.Namespace, _: Sequence[str]) -> Request:
     check_schemes_differ(options.naming)
-    return truth_request(
-        options,
-        chosen(options.variant, keeping_names()),
-        chosen_bases(options.base),
-    )
+    variants, bases = chosen_kernels(options.variants, options.bases, keeping_names())
+    return truth_request(options, variants, bases)
 
 
 _REQUESTS: dict[str, Callable[[argparse.Namespace, Sequence[str]], Request]] = {

@@ -1,6 +1,7 @@
 """Options that several commands have."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.arch import QEMU_ARCHES
@@ -70,19 +71,25 @@ def add_kernel(sub: argparse.ArgumentParser, *, variant: str) -> None:
     )  # fmt: skip
 
 
-def add_kernels(sub: argparse.ArgumentParser, *, variant: str) -> None:
-    """--variant and --base, as lists."""
-    sub.add_argument(
+def add_kernels(
+    parser: argparse._ActionsContainer, *, variant: str, known: Sequence[str] = ()
+) -> None:
+    """--variant and --base, as lists; ``known`` are the variants, unless all are."""
+    parser.add_argument(
         "--variant",
+        dest="variants",
         type=words,
         default=(variant,),
         metavar="NAMES",
-        help=f"{', '.join(variant_names())}, or all (default: {variant})",
+        help=f"kernels: {', '.join(known or variant_names())}, or all "
+        f"(default: {variant})",
     )
-    sub.add_argument(
+    parser.add_argument(
         "--base",
+        dest="bases",
         type=words,
         default=("6.12",),
         metavar="VERSIONS",
-        help=f"{', '.join(base_names())}, or all (default: 6.12)",
+        help=f"of Linux: {', '.join(base_names())}, or all that have a source here "
+        "(default: 6.12)",
     )

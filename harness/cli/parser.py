@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -36,7 +36,6 @@ from harness.cli.words import (
     seconds,
     words,
 )
-from harness.kbuild import base_names, variant_names
 from harness.programs import printable
 from harness.target import Deadlines
 
@@ -116,6 +115,15 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add_mutants(command("mutants", "Try the check: kernels with a bug must diverge."))
     return parser
+
+
+def commands_of(
+    parser: argparse.ArgumentParser,
+) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """The commands of what ``make_parser`` made, in their order, each with its own."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield from action.choices.items()
 
 
 def _add_build(sub: argparse.ArgumentParser) -> None:
@@ -216,16 +224,9 @@ def _add_plan(plan: argparse._ArgumentGroup) -> None:
         metavar="NAME",
         help=f"a plan of ours: {', '.join(preset_names())}",
     )
-    plan.add_argument(
-        "--variant",
-        dest="variants",
-        type=words,
-        metavar="NAMES",
-        help=f"kernels: {', '.join(variant_names())}",
-    )
-    plan.add_argument(
-        "--base", metavar="VERSION", help=f"of linux: {', '.join(base_names())}"
-    )
+    add_kernels(plan, variant="switch")
+    # What is not given is the plan's.
+    plan.set_defaults(variants=None, bases=None)
     plan.add_argument("--vmas", type=counts, metavar="N,N", help="how many named VMAs")
     plan.add_argument(
         "--pages",

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import product
 
 from rich import box
@@ -15,7 +14,6 @@ from harness.campaign import (
     remove_empty_campaign,
 )
 from harness.campaign.truth import Truth, TruthPlan, records_of, truth
-from harness.cli.choices import bases_here
 from harness.cli.options import add_arch, add_kernels, add_results
 from harness.cli.progress import Progress
 from harness.cli.requests import TruthRequest
@@ -23,7 +21,6 @@ from harness.cli.tables import stdout_console
 from harness.cli.words import count, count_from_0, words
 from harness.errors import HarnessError, UsageError
 from harness.kbuild import (
-    base_names,
     build_kernel,
     readable,
     variant_named,
@@ -41,7 +38,7 @@ AS_PREDICTED, DIVERGED = 0, 1
 
 def add_truth(sub: argparse.ArgumentParser) -> None:
     """Options of truth."""
-    add_kernels(sub, variant="refcount")
+    add_kernels(sub, variant="refcount", known=keeping_names())
     add_arch(sub, ("aarch64", "x86_64"))
     sub.add_argument(
         "--vmas", type=count, default=65_536, metavar="N",
@@ -79,10 +76,9 @@ def truth_request(
             raise UsageError("without names there is nothing to look at: --naming none")
         naming.name_of(options.vmas - 1)
     for variant in variants:
-        variant_named(variant)
         if variant not in keeping_names():
             raise UsageError(f"variant {variant} keeps no names to look at")
-        for base in bases or base_names():
+        for base in bases:
             patch_paths(readable(variant_named(variant)), base, arch)
     return TruthRequest(
         plan=TruthPlan(
@@ -96,7 +92,6 @@ def truth_request(
 
 def truth_(request: TruthRequest) -> int:
     """Hold kernels to account, one after the other; 1 when one differs."""
-    request = replace(request, bases=bases_here(request.bases))
     folder = campaign_folder(request.results, request.name)
     with appended_records(folder) as append:
         try:

@@ -8,6 +8,7 @@ from harness.kbuild.toolchain import check_static_libc
 from harness.kbuild.variant import (
     Variant,
     base_names,
+    check_base,
     readable,
     variant_named,
     variant_names,
@@ -21,6 +22,7 @@ __all__ = [
     "base_names",
     "build_kernel",
     "build_selftest",
+    "check_base",
     "check_static_libc",
     "find_source",
     "read_table",

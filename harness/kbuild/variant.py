@@ -49,6 +49,13 @@ def base_names() -> list[str]:
     return sorted(bases, key=lambda base: [int(part) for part in base.split(".")])
 
 
+def check_base(name: str) -> None:
+    """Assert that there is a base of that name; UsageError lists the known ones."""
+    if name not in base_names():
+        known = ", ".join(base_names())
+        raise UsageError(f"no base is called {name[:100]!r}; known: {known}")
+
+
 def variant_named(name: str) -> Variant:
     """The variant of that name; UsageError lists the known ones."""
     if name not in variant_names():
@@ -113,9 +120,7 @@ def patch_paths(variant: Variant, base: str, arch: Arch) -> list[Path]:
 
     Raises UsageError for an unknown base, or one that lacks a patch.
     """
-    if base not in base_names():
-        known = ", ".join(base_names())
-        raise UsageError(f"no base is called {base!r}; known: {known}")
+    check_base(base)
     names = (*arch.patches, *variant.patches)
     paths = [kernels_dir() / "patches" / base / name for name in names]
     for path in paths:

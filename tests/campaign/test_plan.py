@@ -15,7 +15,7 @@ BOTH = (Store.REFCOUNTED, Store.STRDUP)
 def test_nothing_given_is_the_published_experiment_in_the_switch_kernel() -> None:
     assert Plan() == Plan(
         variants=("switch",),
-        base="6.12",
+        bases=("6.12",),
         vmas=(1_000, 4_000, 16_000, 65_536),
         pages=(0,),
         naming=("distinct:63", "distinct:79"),
@@ -34,6 +34,7 @@ def test_nothing_given_is_the_published_experiment_in_the_switch_kernel() -> Non
         ({"vmas": ()}, "vmas is empty"),
         ({"pages": ()}, "pages is empty"),
         ({"naming": ()}, "naming is empty"),
+        ({"bases": ()}, "bases is empty"),
         ({"variants": ("none", "none")}, "variants has a value twice"),
         ({"vmas": (5, 5)}, "vmas has a value twice"),
         ({"pages": (0, 1, 0)}, "pages has a value twice"),
@@ -52,7 +53,7 @@ def test_nothing_given_is_the_published_experiment_in_the_switch_kernel() -> Non
         ({"boots": 10**18}, "boots must be at most 1000000000"),
         ({"vmas": (10**12,)}, "vmas must be at most 16777216"),
         ({"pages": (10**12,)}, "more than an address space has room for"),
-        ({"base": "5.4"}, "no base is called '5.4'; known: 6.1, 6.12"),
+        ({"bases": ("5.4",)}, "no base is called '5.4'; known: 6.1, 6.12"),
         ({"variants": ("odd",)}, "no variant is called 'odd'; known: none, refcount"),
         ({"vmas": (0,)}, "at least 1 VMA, not 0"),
         ({"pages": (-1,)}, "-1 pages cannot be written"),
@@ -121,8 +122,7 @@ def test_the_variant_without_names_is_measured_unnamed_only() -> None:
 
 
 def test_every_variant_and_base_there_is_can_be_planned() -> None:
-    for base in base_names():
-        Plan(variants=tuple(variant_names()), base=base)
+    Plan(variants=tuple(variant_names()), bases=tuple(base_names()))
 
 
 VARIANTS = ("none", "refcount", "strdup", "switch")
@@ -169,14 +169,20 @@ def test_every_boot_has_an_order_of_its_own() -> None:
 def test_a_plan_file_gives_the_fields_that_it_names(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text(
-        'variants = ["none", "switch"]\nvmas = [10, 20]\nbase = "6.1"\nboots = 2\n'
+        'variants = ["none", "switch"]\nvmas = [10, 20]\nbases = ["6.1"]\nboots = 2\n'
     )
 
-    fields = read_plan(path)
+    given = read_plan(path)
 
-    assert fields == {
-        "variants": ("none", "switch"), "vmas": (10, 20), "base": "6.1", "boots": 2
+    assert given == {
+        "variants": ("none", "switch"), "vmas": (10, 20), "bases": ("6.1",), "boots": 2
     }  # fmt: skip
+
+
+def test_a_plan_file_may_give_its_one_base_as_a_word(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text('base = "6.1"\n')
+
+    assert read_plan(tmp_path / "plan.toml") == {"bases": ("6.1",)}
 
 
 def test_an_empty_plan_file_gives_nothing(tmp_path: Path) -> None:
@@ -188,17 +194,21 @@ def test_an_empty_plan_file_gives_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("vma = [1]", "a plan has no 'vma'; it has base, blocks, boots"),
-        ("vmas = 1", "vmas should be a list of int"),
-        ("vmas = [1.0]", "vmas should be a list of int"),
-        ("vmas = [true]", "vmas should be a list of int"),
-        ('vmas = ["1"]', "vmas should be a list of int"),
-        ("naming = [79]", "naming should be a list of str"),
-        ('variants = "switch"', "variants should be a list of str"),
-        ("boots = true", "boots should be a int"),
-        ("boots = 1.0", "boots should be a int"),
-        ('boots = "1"', "boots should be a int"),
-        ("base = 6.12", "base should be a str"),
+        ("vma = [1]", "a plan has no 'vma'; it has bases, blocks, boots"),
+        ("vmas = 1", "vmas should be a list of whole numbers, not 1"),
+        ("vmas = [1.0]", "vmas should be a list of whole numbers, not [1.0]"),
+        ("vmas = [true]", "vmas should be a list of whole numbers"),
+        ('vmas = ["1"]', "vmas should be a list of whole numbers"),
+        ("naming = [79]", "naming should be a list of strings"),
+        ('variants = "switch"', "variants should be a list of strings"),
+        ("boots = true", "boots should be a whole number, not True"),
+        ("boots = 1.0", "boots should be a whole number, not 1.0"),
+        ('boots = "1"', "boots should be a whole number, not '1'"),
+        ("margin = true", "margin should be a number, not True"),
+        ('margin = "2"', "margin should be a number, not '2'"),
+        ("bases = [6.12]", "bases should be a list of strings"),
+        ("base = 6.12", "base should be a string, not 6.12"),
+        ('base = "6.1"\nbases = ["6.12"]', "a plan has base or bases, not both"),
         ("boots", "is not TOML"),
         ("boots = 1\nboots = 2", "is not TOML"),
     ],

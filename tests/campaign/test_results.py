@@ -58,6 +58,21 @@ def test_a_campaign_goes_on_with_the_same_plan(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_campaign_of_a_version_whose_plans_had_one_base_goes_on(
+    tmp_path: Path,
+) -> None:
+    keep_plan(tmp_path, Plan(bases=("6.1",)), ["first"])
+    (path,) = tmp_path.iterdir()
+    document = json.loads(path.read_text())
+    (document["plan"]["base"],) = document["plan"].pop("bases")
+    path.write_text(json.dumps(document))
+
+    keep_plan(tmp_path, Plan(bases=("6.1",)), ["second"])
+
+    with pytest.raises(UsageError, match=r"\(bases differ\)"):
+        keep_plan(tmp_path, Plan(), [])
+
+
 def test_a_campaign_gets_more_boots_but_never_fewer(tmp_path: Path) -> None:
     keep_plan(tmp_path, Plan(boots=4), ["first"])
     (path,) = tmp_path.iterdir()

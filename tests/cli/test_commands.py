@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.campaign import Outcome, Subject
+from harness.campaign import Outcome, Subject, TargetChoice
 from harness.cli import commands, main
 from harness.errors import GuestLost, UsageError
 from harness.measure import Record, RunEnd, Sample
@@ -196,6 +196,30 @@ def test_run_tells_of_cells_that_failed_and_is_status_1(
     assert "not measured: cell a: VMA \\x1b 3\n" in err
     assert "What names cost at fork" in out
     assert (tmp_path / "n" / "plan.json").exists()
+
+
+def test_run_measures_every_base_and_a_kernel_of_the_user_s_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    measured = []
+
+    def subjects(
+        choice: TargetChoice, variants: Sequence[str], base: str, **_: object
+    ) -> list[Subject]:
+        measured.append((choice.kind, base, *variants))
+        return []
+
+    monkeypatch.setattr(commands, "subjects_of", subjects)
+    nothing = Outcome(planned=0, ended=0, invalid=())
+    monkeypatch.setattr(commands, "run_plan", lambda *_, **__: nothing)
+
+    line = "run --target host,uml --base 6.1,6.12 --variant none,refcount --results"
+    assert main([*line.split(), str(tmp_path)]) == 0
+
+    assert [kind for kind, *_ in measured] == ["host", "uml", "uml"]
+    assert measured[1:] == [
+        ("uml", "6.1", "none", "refcount"), ("uml", "6.12", "none", "refcount")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

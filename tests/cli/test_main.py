@@ -9,8 +9,9 @@ import pytest
 
 from harness.arch import UM, arch_named
 from harness.campaign import Plan, TargetChoice
-from harness.cli import commands, main
+from harness.cli import choices, commands, main
 from harness.cli.main import parse_arguments
+from harness.cli.parser import commands_of, make_parser
 from harness.cli.requests import (
     BootRequest,
     BuildRequest,
@@ -21,17 +22,20 @@ from harness.cli.requests import (
     Request,
     RunRequest,
     ShowRequest,
+    TruthRequest,
     TuneRequest,
 )
+from harness.cli.truth import keeping_names
 from harness.errors import (
     BuildFailed,
     CheckFailed,
     GuestHung,
     HarnessError,
+    NoSuchSource,
     UnsupportedError,
     UsageError,
 )
-from harness.kbuild import variant_names
+from harness.kbuild import base_names, variant_names
 from harness.kbuild.mutant import mutant_names
 from harness.target import Accelerator, Deadlines
 
@@ -81,7 +85,7 @@ def run_request(*arguments: str) -> RunRequest:
         ),
         (
             "build --variant all --base all --arch aarch64",
-            BuildRequest(tuple(variant_names()), (), ARM64),
+            BuildRequest(tuple(variant_names()), tuple(base_names()), ARM64),
         ),
         (
             "boot",
@@ -136,7 +140,7 @@ def run_request(*arguments: str) -> RunRequest:
                         deadlines=SHORT,
                     ),
                 ),
-                variants=("none", "switch"), bases=(),
+                variants=("none", "switch"), bases=tuple(base_names()),
             ),
         ),
         (
@@ -161,7 +165,9 @@ def run_request(*arguments: str) -> RunRequest:
         ),
     ],
 )  # fmt: skip
-def test_arguments_make_a_request(arguments: str, request_: Request) -> None:
+def test_arguments_make_a_request(
+    arguments: str, request_: Request, sources: set[str]
+) -> None:
     assert parse_arguments(arguments.split()) == request_
 
 
@@ -191,7 +197,7 @@ def test_every_option_of_run_is_in_its_request() -> None:
 
     assert run_request(*arguments) == RunRequest(
         plan=Plan(
-            variants=("none", "switch"), base="6.1", vmas=(10, 1000), pages=(0, 3),
+            variants=("none", "switch"), bases=("6.1",), vmas=(10, 1000), pages=(0, 3),
             naming=("shared:5", "distinct:9"), boots=2, blocks=3, repetitions=4,
             warmups=0, seed=0,
         ),
@@ -214,6 +220,71 @@ def test_options_win_over_the_plan_file(tmp_path: Path) -> None:
     request = run_request("--plan", str(path), "--boots", "2", "--warmups", "0")
 
     assert request.plan == Plan(vmas=(10,), boots=2, warmups=0, variants=("strdup",))
+
+
+@pytest.fixture
+def sources(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The bases whose source is installed: at first all."""
+    there = {*base_names()}
+
+    def find(base: str) -> None:
+        if base not in there:
+            raise NoSuchSource(f"no linux-source-{base} here")
+
+    monkeypatch.setattr(choices, "find_source", find)
+    return there
+
+
+def kernels_of(request: Request) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The variants and bases that a request is of."""
+    asked = request.plan if isinstance(request, RunRequest) else request
+    assert isinstance(asked, Plan | BuildRequest | KselftestRequest | TruthRequest)
+    return asked.variants, asked.bases
+
+
+def lists_of_kernels() -> list[str]:
+    """The commands whose --variant and --base are lists."""
+    return [
+        command
+        for command, parser in commands_of(make_parser())
+        if {"variants", "bases"} <= {action.dest for action in parser._actions}
+    ]
+
+
+def test_all_kernels_can_be_asked_of_every_command_that_takes_several() -> None:
+    assert lists_of_kernels() == ["build", "run", "kselftest", "truth"]
+
+
+@pytest.mark.parametrize("command", lists_of_kernels())
+def test_all_is_every_variant_and_every_base_that_has_a_source(
+    command: str, sources: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    variants = keeping_names() if command == "truth" else variant_names()
+    line = [command, "--variant", "all", "--base", "all"]
+
+    assert kernels_of(parse_arguments(line)) == (tuple(variants), tuple(base_names()))
+    assert capsys.readouterr().err == ""
+
+    sources.remove("6.1")
+    assert kernels_of(parse_arguments(line)) == (tuple(variants), ("6.12",))
+    told = "anonvma: left out: no linux-source-6.1 here\n"
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("command", lists_of_kernels())
+def test_all_beside_a_name_is_the_name_of_nothing(command: str) -> None:
+    for option, word in (("--variant", "all,refcount"), ("--base", "6.12,all")):
+        with pytest.raises(UsageError, match="is called 'all'; known: "):
+            parse_arguments([command, option, word])
+
+
+def test_a_plan_file_may_ask_for_all_kernels(tmp_path: Path, sources: set[str]) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text('variants = ["all"]\nbase = "all"\n')
+
+    request = run_request("--plan", str(path))
+
+    assert kernels_of(request) == (tuple(variant_names()), tuple(base_names()))
 
 
 @pytest.mark.parametrize(
