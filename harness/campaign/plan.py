@@ -176,9 +176,14 @@ def read_plan(path: Path) -> dict[str, object]:
 
 
 _CALLED = {int: "whole number", float: "number", str: "string"}
+# Every whole number up to this is a float, too.
+_EXACT = 2**53
 
 
 def _value(what: str, value: object, kind: type) -> object:
+    if kind is float and type(value) is int:
+        # A larger one stays as it is, to be refused by its own name.
+        return float(value) if abs(value) <= _EXACT else value
     # Exactly: a boolean is an int in Python, and never meant as a number.
     if type(value) is not kind:
         raise UsageError(f"{what} should be a {_CALLED[kind]}, not {_cut(value)}")

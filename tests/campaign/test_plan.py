@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,28 @@ def test_a_plan_file_may_give_its_one_base_as_a_word(tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text('base = "6.1"\n')
 
     assert read_plan(tmp_path / "plan.toml") == {"bases": ("6.1",)}
+
+
+NUMBERS = [f.name for f in fields(Plan) if type(f.default) is float]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_whole_number_is_taken_where_any_number_is(name: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text(f"{name} = 3\n")
+
+    (value,) = read_plan(tmp_path / "plan.toml").values()
+
+    assert (value, type(value)) == (3.0, float)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_whole_number_that_no_float_holds_is_out_of_range(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "plan.toml").write_text(f"{name} = 1{'0' * 400}\n")
+
+    with pytest.raises(UsageError, match="must be at most"):
+        Plan(**read_plan(tmp_path / "plan.toml"))  # type: ignore[arg-type]
 
 
 def test_an_empty_plan_file_gives_nothing(tmp_path: Path) -> None:
