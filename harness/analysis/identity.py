@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from harness.analysis.frames import stream_parquet
-from harness.analysis.parquet import FAULTS, shown
+from harness.analysis.parquet import FAULTS, why_unreadable
 from harness.errors import UsageError
 from harness.reading import read_small
 
@@ -46,6 +46,11 @@ def export_campaign(folder: Path, out: Path) -> None:
 
     Raises UsageError, RecordError as ``load`` does; then ``out`` is as it was.
     """
+    if not folder.is_dir():
+        raise UsageError(
+            f"expected a campaign's folder, not {folder}: only a folder has the plan "
+            "and the records that an export is made of"
+        )
     identity = identity_of(folder)
     told = {f.name: getattr(identity, f.name) for f in fields(Identity)}
     kept = {_KEY: json.dumps(told).encode()}
@@ -62,8 +67,25 @@ def identity_of(path: Path) -> Identity:
         return _checked(told)
     except (*FAULTS, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
-            f"{path} does not say what campaign it is: {shown(error)}"
+            f"{path} does not say what campaign it is: {_why_not(path, error)}"
         ) from None
+
+
+def _why_not(path: Path, error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be read: {error.strerror}"
+    if path.is_dir():
+        return "its plan.json is not one that anonvma wrote"
+    if path.suffix != ".parquet":
+        return (
+            "it is a file without a plan; give its campaign's folder, or make it one: "
+            f"anonvma import {path}"
+        )
+    if isinstance(error, KeyError) and error.args == (_KEY,):
+        return "anonvma export did not make it; give its campaign's folder"
+    if isinstance(error, FAULTS) and not isinstance(error, json.JSONDecodeError):
+        return f"it {why_unreadable(path, error)}"
+    return "what it says about itself is nothing that anonvma export wrote"
 
 
 def margin_of(path: Path) -> float | None:

@@ -5,6 +5,7 @@ numbers take. A file from elsewhere may be cut, damaged or made to be a nuisance
 each page has a checksum, only our columns are read, and only in our types.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -29,6 +30,8 @@ _FEW = 64
 # nothing, and fill the memory.
 _MOST_A_BYTE = 16
 _ALWAYS = 1 << 20
+# With what Parquet begins, and ends.
+_MAGIC = b"PAR1"
 # What pyarrow raises for a file that is not as it should be.
 FAULTS = (OSError, ValueError, MemoryError, OverflowError, pa.ArrowException)
 
@@ -85,7 +88,30 @@ def read_frame(path: Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
             # One is read while the one before goes into the frame.
             return frame_of(results_of(pool, calls, ahead=1), rows, wanted)
     except FAULTS as error:
-        raise UsageError(f"{path} is not Parquet: {shown(error)}") from None
+        raise UsageError(f"{path} {why_unreadable(path, error)}") from None
+
+
+def why_unreadable(path: Path, error: BaseException) -> str:
+    """In words of ours, what is amiss with a file that pyarrow could not read."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"cannot be read: {os.strerror(error.errno)}"
+    if isinstance(error, MemoryError):
+        return "needs more memory to be read than there is"
+    if type(error) is ValueError:
+        # From here, not from a library: those derive theirs.
+        return f"is damaged: {shown(error)}"
+    with open(path, "rb") as file:
+        begin = file.read(len(_MAGIC))
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(_MAGIC)))
+        end = file.read()
+    if not size:
+        return "is empty, and no campaign"
+    if begin != _MAGIC:
+        return "is not Parquet, so no campaign that was exported"
+    if end != _MAGIC:
+        return "is cut off: it begins as Parquet and lacks its end; copy it again"
+    return "is damaged: its parts do not fit its checksums or each other; copy it again"
 
 
 def _read_group(

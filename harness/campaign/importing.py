@@ -59,6 +59,11 @@ def foreign_records(path: Path) -> Iterator[Record]:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
+    if path.suffix == ".parquet" and path.is_file():
+        raise UsageError(
+            f"expected records, not Parquet that was made of some: {path} can be read "
+            f"as it is: anonvma show {path}"
+        )
     try:
         yield from lines_of(path, longest=LONGEST)
     except OSError as error:

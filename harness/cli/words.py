@@ -7,6 +7,8 @@ from pathlib import Path
 _MOST = 10**9
 _MOST_SEED = 2**64 - 1
 _MOST_SECONDS = 10**7
+# PATH_MAX of linux/limits.h, without the NUL.
+_LONGEST_PATH = 4095
 _SHOWN = 60
 
 
@@ -27,6 +29,10 @@ def path(text: str) -> Path:
     if max(len(part.encode(errors="replace")) for part in text.split("/")) > 255:
         raise argparse.ArgumentTypeError(
             f"expected a path, not {_shown(text)}: a name of it is over 255 bytes"
+        )
+    if len(text.encode(errors="replace")) > _LONGEST_PATH:
+        raise argparse.ArgumentTypeError(
+            f"expected a path, not {_shown(text)}: it is over {_LONGEST_PATH} bytes"
         )
     return Path(text)
 

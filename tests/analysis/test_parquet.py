@@ -110,7 +110,7 @@ def test_text_that_is_no_text_is_one_error(table: pa.Table, tmp_path: Path) -> N
     broken = pa.array([b"\xff\xfe"] * len(table)).view(pa.string())
     pq.write_table(changed(table, "reason", broken), path)
 
-    with pytest.raises(UsageError, match="is not Parquet"):
+    with pytest.raises(UsageError, match="is damaged"):
         load(path)
 
 
