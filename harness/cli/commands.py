@@ -25,6 +25,8 @@ from harness.cli.places import (
     check_given_folder,
     check_not_in_use,
     check_suffix,
+    find_campaign,
+    newest_campaign,
 )
 from harness.cli.progress import Progress
 from harness.cli.requests import (
@@ -221,8 +223,7 @@ def report(request: ReportRequest) -> int:
     """Write a campaign's page, or print it as a mail."""
     from harness.analysis.report import render_html, render_mail, report_of
 
-    path = request.campaign
-    path = path if path.exists() else request.results / path
+    path = find_campaign(request.campaign, request.results)
     if request.out is not None:
         check_suffix(request.out, ".html")
     made = report_of(path)
@@ -248,8 +249,7 @@ def export(request: ExportRequest) -> int:
     """Write a campaign as one Parquet that says what it is."""
     from harness.analysis.identity import export_campaign
 
-    path = request.campaign
-    path = path if path.exists() else request.results / path
+    path = find_campaign(request.campaign, request.results)
     check_suffix(request.out, ".parquet")
     check_not_in_use(request.out, path)
     try:
@@ -262,22 +262,9 @@ def export(request: ExportRequest) -> int:
 
 def show(request: ShowRequest) -> int:
     """Print the table of a campaign."""
-    path = request.path
-    if path is None:
-        # Of the records, which nothing but a measurement changes.
-        newest = max(
-            request.results.glob("*/records.jsonl"),
-            key=lambda p: p.stat().st_mtime,
-            default=None,
-        )
-        if newest is None:
-            raise UsageError(
-                f"there is no campaign in {request.results}; try anonvma run"
-            )
-        path = newest.parent
-    elif not path.exists() and (request.results / path).exists():
-        path = request.results / path
-    return _show(path, request.metrics)
+    if request.path is None:
+        return _show(newest_campaign(request.results), request.metrics)
+    return _show(find_campaign(request.path, request.results), request.metrics)
 
 
 def _show(path: Path, metrics: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
+from harness.cli.places import find_campaign
 from harness.cli.requests import CompareRequest
 from harness.cli.tables import stdout_console
 from harness.errors import UsageError
@@ -31,7 +32,7 @@ def compare(request: CompareRequest) -> int:
     given = (
         [request.first] if request.second is None else [request.first, request.second]
     )
-    places = [_place(path, request.results) for path in given]
+    places = [find_campaign(path, request.results) for path in given]
     variants = request.variants or (None,)
     first = load_kernel(places[0], variants[0])
     if request.second is None and len(variants) == 1:
@@ -45,10 +46,6 @@ def compare(request: CompareRequest) -> int:
         )
     _PRINT[request.format](comparison, whose)
     return WITHIN if comparison.trusted and not comparison.regressed else REGRESSED
-
-
-def _place(path: Path, results: Path) -> Path:
-    return path if path.exists() else results / path
 
 
 def _margin(request: CompareRequest, places: list[Path]) -> tuple[float, str]:

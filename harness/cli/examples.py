@@ -126,7 +126,10 @@ examples:
     "show": """\
 examples:
   anonvma show
-  anonvma show results/nightly
-  anonvma show results/nightly --metric name,exit_reap
+  anonvma show nightly                    results/nightly
+  anonvma show nightly --metric name,exit_reap
+  anonvma show ~/elsewhere/nightly
+A name is looked up in --results. A file or folder here with the same name counts
+only if it is a campaign too; then give the whole path of the one you mean.
 """,
 }  # fmt: skip

@@ -48,6 +48,10 @@ def add_arch(
     )
 
 
+# What find_campaign takes.
+CAMPAIGN = "its name in --results, or its folder, records.jsonl or Parquet"
+
+
 def add_results(parser: argparse._ActionsContainer) -> None:
     """--results."""
     parser.add_argument(
@@ -55,7 +59,7 @@ def add_results(parser: argparse._ActionsContainer) -> None:
         type=path,
         default=Path("results"),
         metavar="DIR",
-        help="where campaigns are kept (default: results)",
+        help="the folder of campaigns (default: results)",
     )
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from harness.cli.options import add_results
+from harness.cli.options import CAMPAIGN, add_results
 from harness.cli.requests import (
     CompareRequest,
     ExportRequest,
@@ -20,7 +20,7 @@ def add_show(sub: argparse.ArgumentParser) -> None:
     """Options of show."""
     sub.add_argument(
         "path", nargs="?", type=path,
-        help="its folder, name, records or Parquet (default: the newest)",
+        help=f"{CAMPAIGN} (default: the newest)",
     )  # fmt: skip
     sub.add_argument(
         "--metric", type=words, default=("fork",), metavar="NAME[,NAME]",
@@ -31,9 +31,7 @@ def add_show(sub: argparse.ArgumentParser) -> None:
 
 def add_report(sub: argparse.ArgumentParser) -> None:
     """Options of report."""
-    sub.add_argument(
-        "campaign", type=path, metavar="CAMPAIGN", help="folder, name or Parquet"
-    )
+    sub.add_argument("campaign", type=path, metavar="CAMPAIGN", help=CAMPAIGN)
     sub.add_argument(
         "--out", type=path, metavar="FILE", help="the page (default: CAMPAIGN.html)"
     )
@@ -43,14 +41,17 @@ def add_report(sub: argparse.ArgumentParser) -> None:
 
 def add_export(sub: argparse.ArgumentParser) -> None:
     """Options of export."""
-    sub.add_argument("campaign", type=path, metavar="CAMPAIGN", help="folder or name")
+    sub.add_argument(
+        "campaign", type=path, metavar="CAMPAIGN",
+        help="its name in --results, or its folder",
+    )  # fmt: skip
     sub.add_argument("out", type=path, metavar="FILE", help="FILE.parquet")
     add_results(sub)
 
 
 def add_compare(sub: argparse.ArgumentParser) -> None:
     """Options of compare."""
-    sub.add_argument("first", type=path, metavar="A", help="campaign or Parquet")
+    sub.add_argument("first", type=path, metavar="A", help=CAMPAIGN)
     sub.add_argument(
         "second", type=path, nargs="?", metavar="B",
         help="compared with A; without it, A's named arms with its unnamed one",

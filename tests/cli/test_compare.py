@@ -209,7 +209,7 @@ def test_one_boot_is_told_by_its_range_and_no_number_in_json_is_none(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([BASELINE, "no-such"], "there are no records at results/no-such"),
+        ([BASELINE, "no-such"], "no campaign is called no-such, nor is there such a"),
         ([BASELINE, SAME, "--margin", "0"], "expected a percentage above 0"),
         ([BASELINE, SAME, "--variant", "odd"], "has no kernel called 'odd'"),
         ([BASELINE, "plain.txt"], "not a record"),

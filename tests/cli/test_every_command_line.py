@@ -28,7 +28,7 @@ OF_TYPE = {
     "counts_from_0": ("-1", "0,-1", "x", HUGE, "\x1b[2J"),
     "seconds": ("", "0", "-1", "nan", "inf", "1e308", "x", "\0", "\x1b[2J"),
     "percent": ("", "0", "-1", "nan", "inf", "x", "%", "\x1b[2J"),
-    "path": ("", "a\0b", "x" * 5000),
+    "path": ("", "a\0b", "x" * 5000, "x/" * 2100),
 }
 CHOICE = ("", "no-such-thing", "\0", "\x1b[2J", "../../x")
 # What is read has no end, nor one line.
@@ -99,7 +99,8 @@ ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("kselftest", "--arch"): (("nope",), ("aarch64", "--target", "uml")),
     ("kselftest", "--accel"): (("tcg", "--target", "uml"),),
     ("kselftest", "--kernel"): (("missing",), ("file",), ("arm64", "--target", "uml")),
-    ("show", "path"): (("missing",), ("file",), (".",), ("\x1b[2J",), *ENDLESS),
+    ("show", "path"): (("missing",), ("file",), (".",), ("\x1b[2J",),
+                       ("missing", "--results", "endless"), *ENDLESS),
     ("show", "--metric"): (("name",), ("split,munmap",), ("all",), ("nosuch",), ("",)),
     ("show", "--results"): (("missing",), ("file",)),
     ("import", "records"): (("missing",), ("file",), (".",), ("\x1b[2J",), *ENDLESS),

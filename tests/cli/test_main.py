@@ -341,7 +341,7 @@ def test_a_plan_file_may_ask_for_all_kernels(tmp_path: Path, sources: set[str]) 
         ("replay no/such.jsonl", "no traces can be read from no/such.jsonl"),
         ("mutants --name odd", "no mutant is called 'odd'; known: advice-clears"),
         ("run --name a/b", "'a/b' cannot be the name of a campaign"),
-        ("show no/such", "there are no records at no/such"),
+        ("show no/such", "no campaign is called no/such, nor is there such a path"),
         ("show --results no/such", "there is no campaign in no/such; try anonvma run"),
     ],
 )
