@@ -2,7 +2,8 @@
 
 All variants of a base are built in one tree. Going from one to another writes
 only the files whose patched content differs, so make compiles only what those
-reach; what a file was before any patch is kept beside the tree.
+reach. What a file was before any patch is kept beside the tree, with a list of
+files that only patches have: a variant leaves none of those to the next.
 """
 
 import os
@@ -21,7 +22,18 @@ from harness.scratch import scratch_folder
 
 _UNPACK_DEADLINE_S = 900
 _APT_DEADLINE_S = 60
-_TOUCHED = re.compile(r"^(?:---|\+\+\+) [ab]/(\S+)", re.MULTILINE)
+# Of a patch: what it says of a file, with a hunk that makes one; and what git says.
+_CHANGE = re.compile(
+    r"^--- (?P<old>\S+)(?:\t.*)?\n\+\+\+ (?P<new>\S+)(?:\t.*)?\n(?P<none>@@ -0,0 )?",
+    re.MULTILINE,
+)
+_GIT = re.compile(
+    r"^diff --git (?P<old>\S+) (?P<new>\S+)\n(?P<headers>(?:(?!diff |--- |@@ ).+\n)*)",
+    re.MULTILINE,
+)
+_MAKES = re.compile(r"^(?:new file|rename to|copy to) ", re.MULTILINE)
+# A name without its first part, as patch --strip=1 has it; not /dev/null.
+_STRIPPED = re.compile(r"[^/]+/(?P<path>.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,45 +140,106 @@ def unpack_source(package: SourcePackage, tree: Path, log: Path) -> None:
 
 
 def apply_patches(tree: Path, pristine: Path, patches: Sequence[Path]) -> list[str]:
-    """Bring a tree to exactly its source plus these patches; the files written.
+    """Bring a tree to exactly its source plus these patches; the files that changed.
 
-    ``pristine`` keeps each file as it was before it was first patched. Raises
-    BuildFailed when a patch does not apply; the tree is then as it was.
+    ``pristine`` keeps each file as it was before it was first patched; a list beside
+    it has those that the source lacks, and some patch made. Raises BuildFailed when
+    a patch does not apply; the tree is then as it was.
     """
-    wanted = [path for patch in patches for path in touched_files(patch.read_text())]
     pristine.mkdir(exist_ok=True)
-    for path in wanted:
-        kept = pristine / path
-        if not kept.exists():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            # Beside the folder: one that stays half made is no file of the tree.
-            new = pristine.with_name(pristine.name + ".new")
-            try:
-                shutil.copyfile(tree / path, new)
-            except FileNotFoundError:
-                raise BuildFailed(
-                    f"a patch touches {path}, which {tree} lacks"
-                ) from None
-            new.rename(kept)
+    foreign = _keep_pristine(tree, pristine, [patch.read_text() for patch in patches])
     with scratch_folder() as scratch:
         patched = scratch / "tree"
         shutil.copytree(pristine, patched)
         for patch in patches:
             _apply(patch, patched)
-        written = []
-        for made in sorted(p for p in patched.rglob("*") if p.is_file()):
-            path = str(made.relative_to(patched))
-            content = made.read_bytes()
-            if (tree / path).read_bytes() != content:
-                # A new time, whichever way the change goes: make must see it.
-                (tree / path).write_bytes(content)
-                written.append(path)
-    return written
+        there = {str(p.relative_to(patched)) for p in _files(patched)}
+        known = {str(p.relative_to(pristine)) for p in _files(pristine)} | foreign
+        # First, as one variant's file may be another's folder.
+        gone = [path for path in sorted(known - there) if (tree / path).is_file()]
+        for path in gone:
+            _remove(tree, path)
+        written = [path for path in sorted(there) if _write(tree, patched, path)]
+    return sorted(gone + written)
 
 
 def touched_files(patch: str) -> list[str]:
-    """The files that a patch changes, each once, in the patch's order."""
-    return list(dict.fromkeys(_TOUCHED.findall(patch)))
+    """The files that a patch changes, adds or deletes, each once, in its order."""
+    return [path for path, _ in _touched(patch)]
+
+
+def _touched(patch: str) -> list[tuple[str, bool]]:
+    """Each file that a patch touches, and whether the patch itself makes it."""
+    found: dict[str, bool] = {}
+    for match in _CHANGE.finditer(patch):
+        old, new = (_STRIPPED.fullmatch(match[name]) for name in ("old", "new"))
+        makes = old is None or match["none"] is not None
+        for name in (old, new):
+            if name is not None:
+                found.setdefault(name["path"], makes)
+    for match in _GIT.finditer(patch):
+        old, new = (_STRIPPED.fullmatch(match[name]) for name in ("old", "new"))
+        makes = _MAKES.search(match["headers"]) is not None
+        for name, made in ((old, makes and old == new), (new, makes)):
+            if name is not None:
+                found[name["path"]] = found.get(name["path"], False) or made
+    return list(found.items())
+
+
+def _keep_pristine(tree: Path, pristine: Path, patches: Sequence[str]) -> set[str]:
+    """Keep what patches touch as it is in the source; the files that it lacks."""
+    listed = pristine.with_name(pristine.name + ".lacks")
+    before = {*listed.read_text().splitlines()} if listed.exists() else set()
+    foreign = set(before)
+    for path, made in (each for patch in patches for each in _touched(patch)):
+        if ".." in path.split("/"):
+            raise BuildFailed(f"a patch touches {path}, which is outside of its tree")
+        kept = pristine / path
+        if path in foreign or kept.exists():
+            continue
+        if not (tree / path).is_file():
+            if not made:
+                raise BuildFailed(f"a patch touches {path}, which {tree} lacks")
+            foreign.add(path)
+            continue
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the folder: one that stays half made is no file of the tree.
+        new = pristine.with_name(pristine.name + ".new")
+        shutil.copyfile(tree / path, new)
+        shutil.copymode(tree / path, new)
+        new.rename(kept)
+    if foreign != before:
+        # Before any of them is in the tree, whole or not at all.
+        new = pristine.with_name(pristine.name + ".new")
+        new.write_text("".join(f"{path}\n" for path in sorted(foreign)))
+        new.rename(listed)
+    return foreign
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _remove(tree: Path, path: str) -> None:
+    """Remove a file, and the folders that it leaves empty."""
+    (tree / path).unlink()
+    for folder in (tree / path).parents:
+        if folder == tree or any(folder.iterdir()):
+            return
+        folder.rmdir()
+
+
+def _write(tree: Path, patched: Path, path: str) -> bool:
+    """Make a file of the tree what it is in ``patched``; whether it was another."""
+    content, mode = (patched / path).read_bytes(), (patched / path).stat().st_mode
+    to = tree / path
+    if to.exists() and (to.read_bytes(), to.stat().st_mode) == (content, mode):
+        return False
+    to.parent.mkdir(parents=True, exist_ok=True)
+    # A new time, whichever way the change goes: make must see it.
+    to.write_bytes(content)
+    to.chmod(mode)
+    return True
 
 
 def _apply(patch: Path, tree: Path) -> None:

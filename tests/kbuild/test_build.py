@@ -1,6 +1,7 @@
 """Building, with make told by a tree of three files what Linux's would do."""
 
 import io
+import itertools
 import multiprocessing
 import re
 import shutil
@@ -40,7 +41,8 @@ PLAIN = replace(ONE, name="plain", patches=())
 
 # What make is told by FAKE, a folder: calls is written, and env; dropped are options
 # that Kconfig loses; while hold exists, make waits; where broken exists, it fails;
-# where killed exists, it is killed while an object is written.
+# where killed exists, it is killed while an object is written; where more exists, the
+# files of more/ are in the object too.
 MAKEFILE = r"""
 allnoconfig:
 	@echo $@ >> $(FAKE)/calls
@@ -57,7 +59,7 @@ $(O)/a.o: a.c
 	@env > $(FAKE)/env
 	@if [ -e $(FAKE)/killed ]; then echo half > $@; kill -9 $$PPID; sleep 60; fi
 	@if [ -e $(FAKE)/broken ]; then echo "a.c: it is broken"; exit 1; fi
-	@cp a.c $@
+	@cat a.c $(if $(wildcard $(FAKE)/more), $(wildcard more/*.c)) > $@
 """
 PATCH = "--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-stock\n+%s\n"
 CONFIG = "CONFIG_BASE=y\n# CONFIG_OFF is not set\nCONFIG_ARM=y\n"
@@ -111,7 +113,11 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     tarball = tmp_path / "linux.tar"
     with tarfile.open(tarball, "w") as tar:
         makefile = f"FAKE = {fake}\n{MAKEFILE}"
-        for name, text in (("Makefile", makefile), ("a.c", "stock\n")):
+        for name, text in (
+            ("Makefile", makefile),
+            ("a.c", "stock\n"),
+            ("more/d.c", "d\n"),
+        ):
             member = tarfile.TarInfo(f"linux-source-9.9/{name}")
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text.encode()))
@@ -168,6 +174,36 @@ def test_variants_of_a_base_are_built_in_one_tree(bench: Bench) -> None:
     assert one.image.read_text() == CONFIG + "patched\n"
     assert plain.image.read_text() == CONFIG + "stock\n"
     assert steps[0] == "configuring plain-9.9-aarch64, 1 source files changed"
+
+
+ADDS = "--- /dev/null\n+++ b/more/b.c\n@@ -0,0 +1 @@\n+added\n"
+DELETES = "--- a/more/d.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-d\n"
+
+
+def test_a_variant_may_add_a_file_and_delete_one_and_leaves_no_trace(
+    bench: Bench,
+) -> None:
+    write(bench.fake / "more", "")
+    patches = {"adds": ADDS, "deletes": DELETES, "both": ADDS + DELETES}
+    for name, text in patches.items():
+        write(bench.kernels / f"patches/9.9/{name}.patch", PATCH % name + text)
+    contents = {
+        "adds": "adds\nadded\nd\n", "deletes": "deletes\n", "both": "both\nadded\n",
+        "plain": "stock\nd\n",
+    }  # fmt: skip
+    # Each after each other one, in the one tree that is kept.
+    order = [
+        "plain", "adds", "plain", "deletes", "plain", "both", "adds", "deletes", "adds",
+        "both", "deletes", "both", "plain",
+    ]  # fmt: skip
+    assert {*itertools.pairwise(order)} == {*itertools.permutations(contents, 2)}
+
+    for name in order:
+        shutil.rmtree(bench.cache / "kernels", ignore_errors=True)
+        named = replace(ONE, name=name, patches=(f"{name}.patch",))
+        kernel, _ = bench.build(PLAIN if name == "plain" else named)
+
+        assert kernel.image.read_text() == CONFIG + contents[name]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 import difflib
 import io
+import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -51,6 +52,22 @@ def test_the_files_that_a_patch_changes_are_told_once_in_its_order() -> None:
     )
 
     assert touched_files(patch) == ["mm/b.c", "mm/a.c"]
+
+
+@pytest.mark.parametrize(
+    ("patch", "files"),
+    [
+        ("--- /dev/null\n+++ b/mm/n.c\n@@ -0,0 +1 @@\n+n\n", ["mm/n.c"]),
+        ("--- a/mm/b.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-b\n", ["mm/b.c"]),
+        ("--- linux/mm/n.c\t1970-01-01\n+++ new/mm/n.c\t2026-01-01\n", ["mm/n.c"]),
+        ("diff --git a/e b/e\nnew file mode 100644\nindex 0..e\n", ["e"]),
+        ("diff --git a/o b/n\nrename from o\nrename to n\n", ["o", "n"]),
+        ("diff --git a/mm/a.c b/mm/a.c\n--- a/mm/a.c\n+++ b/mm/a.c\n", ["mm/a.c"]),
+    ],
+    ids=["added", "deleted", "of no git", "added empty", "renamed", "changed"],
+)
+def test_files_that_come_and_go_are_told_too(patch: str, files: list[str]) -> None:
+    assert touched_files(patch) == files
 
 
 class Tree:
@@ -212,6 +229,117 @@ def test_a_file_that_was_written_in_part_is_written_again(tree: Tree) -> None:
 
     assert tree.apply(A) == ["mm/a.c"]
     assert contents(tree.source) == WITH_A
+
+
+NEW = "--- /dev/null\n+++ b/mm/n/new.c\n@@ -0,0 +1,2 @@\n+n1\n+n2\n"
+NEW_BY_DIFF = (
+    "--- linux.orig/mm/n/new.c\t1970-01-01 00:00:00.000000000 +0000\n"
+    "+++ linux/mm/n/new.c\t2026-01-01 00:00:00.000000000 +0000\n"
+    "@@ -0,0 +1,2 @@\n+n1\n+n2\n"
+)
+NEW_BY_GIT = f"diff --git a/mm/n/new.c b/mm/n/new.c\nnew file mode 100755\n{NEW}"
+NEW_EMPTY = (
+    "diff --git a/mm/n/new.c b/mm/n/new.c\nnew file mode 100644\nindex 000..e69\n"
+)
+CHANGED = "--- a/mm/n/new.c\n+++ b/mm/n/new.c\n@@ -1,2 +1,2 @@\n n1\n-n2\n+changed\n"
+GONE = "--- a/kernel/c.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-c\n"
+MOVED = (
+    "diff --git a/kernel/c.c b/kernel/d/moved.c\nsimilarity index 100%\n"
+    "rename from kernel/c.c\nrename to kernel/d/moved.c\n"
+)
+# By what they do: patches, and the files that are then in the tree.
+COMING_AND_GOING: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "added": ((NEW,), {**FILES, "mm/n/new.c": "n1\nn2\n"}),
+    "added by diff": ((NEW_BY_DIFF,), {**FILES, "mm/n/new.c": "n1\nn2\n"}),
+    "added by git": ((NEW_BY_GIT,), {**FILES, "mm/n/new.c": "n1\nn2\n"}),
+    "added empty": ((NEW_EMPTY,), {**FILES, "mm/n/new.c": ""}),
+    "added and changed": ((NEW, CHANGED), {**FILES, "mm/n/new.c": "n1\nchanged\n"}),
+    "added beside a change": ((A, NEW), {**WITH_A, "mm/n/new.c": "n1\nn2\n"}),
+    "deleted": ((GONE,), {k: v for k, v in FILES.items() if k != "kernel/c.c"}),
+    "moved": (
+        (MOVED,),
+        {**{k: v for k, v in FILES.items() if k != "kernel/c.c"},
+         "kernel/d/moved.c": "c\n"},
+    ),
+    "a file, where there is a folder elsewhere": (
+        (NEW.replace("mm/n/new.c", "mm/n"),), {**FILES, "mm/n": "n1\nn2\n"}
+    ),
+    "none": ((), FILES),
+    "changed": ((B,), WITH_B),
+}  # fmt: skip
+
+
+def folders(tree: Tree) -> set[str]:
+    return {
+        str(path.relative_to(tree.source))
+        for path in tree.source.rglob("*")
+        if path.is_dir()
+    }
+
+
+@needs_patch
+@pytest.mark.parametrize("after", COMING_AND_GOING)
+@pytest.mark.parametrize("before", COMING_AND_GOING)
+def test_files_come_and_go_from_one_variant_to_another(
+    before: str, after: str, tree: Tree
+) -> None:
+    for which in (before, after, before):
+        patches, files = COMING_AND_GOING[which]
+        tree.apply(*patches)
+
+        assert contents(tree.source) == files
+        assert tree.apply(*patches) == []
+
+    written = tree.apply()
+
+    assert contents(tree.source) == FILES
+    assert folders(tree) == {"mm", "kernel"}
+    assert bool(written) == (files != FILES)
+
+
+@needs_patch
+def test_a_file_that_comes_may_be_a_program(tree: Tree) -> None:
+    tree.apply(NEW_BY_GIT)
+
+    assert os.access(tree.source / "mm/n/new.c", os.X_OK)
+    assert not os.access(tree.source / "mm/a.c", os.X_OK)
+
+
+@needs_patch
+def test_a_patch_that_adds_a_file_that_is_there_does_not_apply(tree: Tree) -> None:
+    with pytest.raises(BuildFailed, match=r"/0\.patch does not apply:\n.*mm/a\.c"):
+        tree.apply(NEW.replace("mm/n/new.c", "mm/a.c"))
+
+    assert contents(tree.source) == FILES
+
+
+@needs_patch
+@pytest.mark.parametrize("call", ["shutil.copyfile", "pathlib.Path.write_bytes"])
+def test_files_that_came_before_an_interruption_go_with_the_next(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def interrupt(path: Path, other: Path | bytes) -> None:
+        (path if isinstance(other, bytes) else other).write_text("half of it")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(call, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            tree.apply(NEW, A)
+    tree.apply(B)
+
+    assert contents(tree.source) == WITH_B
+
+
+@pytest.mark.parametrize("path", ["../out.c", "mm/../../out.c"])
+def test_a_patch_reaches_nothing_outside_of_the_tree(path: str, tree: Tree) -> None:
+    (tree.folder / "out.c").write_text("b\n")
+
+    for patch in (NEW, GONE):
+        with pytest.raises(BuildFailed, match="outside"):
+            tree.apply(patch.replace("mm/n/new.c", path).replace("kernel/c.c", path))
+
+    assert (tree.folder / "out.c").read_text() == "b\n"
 
 
 def pack(path: Path, files: dict[str, str]) -> SourcePackage:
