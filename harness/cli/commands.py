@@ -51,6 +51,7 @@ from harness.programs import printable
 from harness.scratch import scratch_folder
 from harness.target import (
     COMMAND_MIB,
+    IMAGE_MIB,
     Accelerator,
     GuestTarget,
     QemuTarget,
@@ -59,9 +60,6 @@ from harness.target import (
     read_image,
     write_pyz,
 )
-
-# The packages of an image lie in memory twice while it boots.
-IMAGE_MIB = 3072
 
 DONE, UNCHECKED = 0, 1
 

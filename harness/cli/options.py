@@ -10,8 +10,14 @@ from harness.kbuild import base_names, variant_names
 from harness.target import Accelerator
 
 
-def add_target(parser: argparse._ActionsContainer, help_: str, *, single: bool) -> None:
-    """Where: --target, --arch, --accel, --kernel; one of each, or lists."""
+def add_target(
+    parser: argparse._ActionsContainer, help_: str, *, single: bool, timed: bool = True
+) -> None:
+    """Where: --target, --arch, --accel, --kernel; one of each, or lists.
+
+    Where nothing is ``timed``, QEMU need not count instructions.
+    """
+    auto = "kvm where it works, else icount" if timed else "tcg, as no clock is read"
     parser.add_argument(
         "--target", type=words, metavar="KIND" if single else "KINDS", help=help_
     )
@@ -26,7 +32,7 @@ def add_target(parser: argparse._ActionsContainer, help_: str, *, single: bool) 
         default="auto",
         choices=["auto", *(accelerator.value for accelerator in Accelerator)],
         help="of QEMU: icount counts instructions, kvm takes time, tcg neither; auto "
-        "is kvm where it works, else icount",
+        f"is {auto} (default: auto)",
     )
     parser.add_argument(
         "--kernel",

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import harness
 from harness.arch import ARCHES, QEMU_ARCHES
-from harness.campaign import TARGETS, preset_names
+from harness.campaign import TARGETS, Plan, preset_names
 from harness.cli.examples import EXAMPLES, STATUS
 from harness.cli.given import note_given
 from harness.cli.options import (
@@ -37,7 +37,7 @@ from harness.cli.words import (
     words,
 )
 from harness.programs import printable
-from harness.target import Deadlines
+from harness.target import COMMAND_MIB, IMAGE_MIB, Deadlines
 
 
 class _Parser(argparse.ArgumentParser):
@@ -137,7 +137,7 @@ def _add_build(sub: argparse.ArgumentParser) -> None:
 
 def _add_kselftest(sub: argparse.ArgumentParser) -> None:
     add_kernels(sub, variant="refcount")
-    add_target(sub, "of guests: qemu (default), uml or both", single=False)
+    add_target(sub, "of guests: qemu, uml or both (default: qemu)", single=False)
     sub.add_argument(
         "--deadline",
         type=seconds,
@@ -149,7 +149,7 @@ def _add_kselftest(sub: argparse.ArgumentParser) -> None:
 
 def _add_boot(sub: argparse.ArgumentParser) -> None:
     add_kernel(sub, variant="switch")
-    add_target(sub, "of guest: qemu (default) or uml", single=True)
+    add_target(sub, "of guest: qemu or uml (default: qemu)", single=True)
     sub.add_argument(
         "--image", type=path, metavar="DIR", help="what anonvma image made, instead"
     )
@@ -161,7 +161,10 @@ def _add_boot(sub: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="a folder that the guest may write to (uml)",
     )
-    sub.add_argument("--memory", type=count, metavar="MIB", help="default: 1024")
+    sub.add_argument(
+        "--memory", type=count, metavar="MIB",
+        help=f"of the guest (default: {COMMAND_MIB}, with --image {IMAGE_MIB})",
+    )  # fmt: skip
     sub.add_argument(
         "--deadline",
         type=seconds,
@@ -178,7 +181,7 @@ def _add_boot(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_run(sub: argparse.ArgumentParser) -> None:
-    _add_plan(sub.add_argument_group("plan (defaults: those of README's table)"))
+    _add_plan(sub.add_argument_group("plan (its defaults make README's table)"), Plan())
     where = sub.add_argument_group("where")
     add_target(where, f"of kernel: {', '.join(TARGETS)} (default: qemu)", single=False)
     how = sub.add_argument_group("how")
@@ -190,7 +193,7 @@ def _add_run(sub: argparse.ArgumentParser) -> None:
         type=count,
         default=len(os.sched_getaffinity(0)),
         metavar="N",
-        help="guests at a time (default: one a processor); one, where time is taken",
+        help="guests in parallel (default: one per CPU; always 1 when measuring time)",
     )
     how.add_argument(
         "--boot-deadline",
@@ -216,7 +219,7 @@ def _add_run(sub: argparse.ArgumentParser) -> None:
     add_results(how)
 
 
-def _add_plan(plan: argparse._ArgumentGroup) -> None:
+def _add_plan(plan: argparse._ArgumentGroup, default: Plan) -> None:
     given = plan.add_mutually_exclusive_group()
     given.add_argument("--plan", type=path, metavar="FILE", help="a plan in TOML")
     given.add_argument(
@@ -227,50 +230,62 @@ def _add_plan(plan: argparse._ArgumentGroup) -> None:
     add_kernels(plan, variant="switch")
     # What is not given is the plan's.
     plan.set_defaults(variants=None, bases=None)
-    plan.add_argument("--vmas", type=counts, metavar="N,N", help="how many named VMAs")
+    plan.add_argument(
+        "--vmas", type=counts, metavar="N,N",
+        help=f"how many named VMAs (default: {_listed(default.vmas)})",
+    )  # fmt: skip
     plan.add_argument(
         "--pages",
         type=counts_from_0,
         metavar="N,N",
-        help="pages written in each VMA: 0, 1, 10",
+        help=f"pages written in each VMA: 0, 1, 10 (default: {_listed(default.pages)})",
     )
     plan.add_argument(
         "--naming",
         type=words,
         metavar="SCHEME:LENGTH,...",
         help="shared:79 (one struct), distinct:79 (a struct each), "
-        "distinct-same-text:79, none",
+        f"distinct-same-text:79, none (default: {_listed(default.naming)})",
     )
     plan.add_argument(
         "--vma-pages", type=count, metavar="N",
-        help="pages of a VMA, at least; from 2 on splits are measured too",
+        help="pages of a VMA, at least; from 2 on splits are measured too "
+        f"(default: {default.vma_pages})",
     )  # fmt: skip
     plan.add_argument(
         "--margin", type=percent, metavar="PERCENT",
-        help="what counts as no difference (default: 2)",
+        help=f"what counts as no difference (default: {default.margin:g})",
     )  # fmt: skip
-    plan.add_argument("--boots", type=count, metavar="N", help="guests of each variant")
+    plan.add_argument(
+        "--boots", type=count, metavar="N",
+        help=f"guests of each variant (default: {default.boots})",
+    )  # fmt: skip
     plan.add_argument(
         "--blocks",
         type=count,
         metavar="N",
-        help="rounds over all cells within a guest",
+        help=f"rounds over all cells within a guest (default: {default.blocks})",
     )
     plan.add_argument(
-        "--repetitions", type=count, metavar="N", help="timed forks of each process"
-    )
+        "--repetitions", type=count, metavar="N",
+        help=f"timed forks of each process (default: {default.repetitions})",
+    )  # fmt: skip
     plan.add_argument(
         "--warmups",
         type=count_from_0,
         metavar="N",
-        help="forks before them, kept but not analysed",
+        help=f"forks before them, kept but not analysed (default: {default.warmups})",
     )
     plan.add_argument(
         "--seed",
         type=count_from_0,
         metavar="N",
-        help="of the order and of what is written",
+        help=f"of the order and of what is written (default: {default.seed})",
     )
+
+
+def _listed(values: tuple[object, ...]) -> str:
+    return ",".join(map(str, values))
 
 
 def _add_image(sub: argparse.ArgumentParser) -> None:

@@ -27,7 +27,7 @@ def add_agree(sub: argparse.ArgumentParser) -> None:
     """Options of agree."""
     sub.add_argument(
         "--ops", type=count, metavar="N",
-        help="operations to play (default: 20000)",
+        help=f"operations to play (default: {_OPERATIONS})",
     )  # fmt: skip
     sub.add_argument(
         "--seconds", type=seconds, metavar="S",
@@ -50,10 +50,10 @@ def add_agree(sub: argparse.ArgumentParser) -> None:
         "--pages", type=count, default=32, metavar="N",
         help="of a trace's arena (default: 32)",
     )  # fmt: skip
-    _add_player(sub, "uml by default")
+    _add_player(sub, "uml")
     sub.add_argument(
         "--jobs", type=count, default=len(os.sched_getaffinity(0)), metavar="N",
-        help="guests at a time (default: one a processor)",
+        help="guests in parallel (default: one per CPU)",
     )  # fmt: skip
     sub.add_argument(
         "--record", type=path, metavar="FILE",
@@ -71,7 +71,7 @@ def add_replay(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "trace", type=path, metavar="TRACE", help="what agree recorded or kept"
     )
-    _add_player(sub, "without, what was recorded is judged")
+    _add_player(sub, "judge what was recorded")
 
 
 def add_mutants(sub: argparse.ArgumentParser) -> None:
@@ -94,12 +94,15 @@ def add_mutants(sub: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     sub.add_argument(
         "--jobs", type=count, default=len(os.sched_getaffinity(0)), metavar="N",
-        help="guests at a time (default: one a processor)",
+        help="guests in parallel (default: one per CPU)",
     )  # fmt: skip
 
 
 def _add_player(sub: argparse.ArgumentParser, default: str) -> None:
-    add_target(sub, f"of kernel: {', '.join(TARGETS)} ({default})", single=True)
+    known = ", ".join(TARGETS)
+    add_target(
+        sub, f"of kernel: {known} (default: {default})", single=True, timed=False
+    )
     add_kernel(sub, variant="refcount")
     sub.add_argument(
         "--deadline", type=seconds, default=Deadlines().total_s, metavar="S",

@@ -1,7 +1,7 @@
 """Where jobs run: guests, what they boot from, and how they are told apart in death."""
 
 from harness.target.channel import Deadlines
-from harness.target.full_image import make_image, read_image
+from harness.target.full_image import IMAGE_MIB, make_image, read_image
 from harness.target.guest import COMMAND_MIB, GuestTarget, memory_mib
 from harness.target.host import HostTarget, host_facts
 from harness.target.image import arch_of_image
@@ -13,6 +13,7 @@ from harness.target.uml import UmlTarget
 
 __all__ = [
     "COMMAND_MIB",
+    "IMAGE_MIB",
     "Accelerator",
     "Deadlines",
     "GuestTarget",

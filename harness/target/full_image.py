@@ -33,6 +33,8 @@ from harness.target.rootfs import (
     guest_root,
 )
 
+# The packages of an image lie in memory twice while it boots.
+IMAGE_MIB = 3072
 # What the image installs to run the project and to test it.
 _PACKAGES_FOLDER = "usr/lib/python3/dist-packages"
 _NEEDED = ("numpy", "pandas", "psutil", "pyarrow", "python-ptrace", "rich")
