@@ -68,6 +68,7 @@ torture: setup ## Kills, faults and hostile input: an hour, or ARGS="--minutes N
 
 calibrate: venv ## Intervals and verdicts against campaigns whose truth is known.
 	$(BIN)/python -m tests.analysis.calibration
+	$(BIN)/python -m tests.analysis.calibration_compare
 
 bench: setup ## What the harness costs, row by row (ARGS: --list, --only, --quick).
 	@$(BIN)/python -m tests.bench $(ARGS)
