@@ -6,6 +6,7 @@ named processes have it (naming, renaming), they are two processes of one named 
 of neighbouring blocks of a boot.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -19,6 +20,7 @@ from harness.analysis.processes import (
     arm_of,
     place_of,
     processes,
+    unnamed_of,
 )
 from harness.analysis.stats import (
     Interval,
@@ -60,6 +62,20 @@ def aa_checks(
     two identical processes has none.
     """
     return _checks(processes(frame, metric), margin=margin, metric=metric)
+
+
+def checks_of(checks: Sequence[AACheck], place: Place, arm: Arm) -> list[AACheck]:
+    """The checks that speak for an arm: of its layout unnamed, or of the arm itself.
+
+    An arm that has none, or one that does not hold, is not to be trusted.
+    """
+    return [
+        check
+        for check in checks
+        if check.place == place
+        and check.arm.layout == arm.layout
+        and check.arm in (arm, unnamed_of(arm))
+    ]
 
 
 def holding_layouts(

@@ -1,45 +1,53 @@
 """Two campaigns, or the arms of one, cell by cell against a margin.
 
-Two campaigns are compared arm by arm: the same cell, named or not, on one
-kernel and on another. Their boots are not pairs; each of the second is set
-against the mean of the first. In one campaign the named arms are compared with
-the unnamed one, paired within boot and block (``answers``).
+Four forms: the calls of two campaigns; what names add to a call (effects) in two
+campaigns, whose calls need not be comparable; the named arms of one campaign against
+its unnamed ones; and for what only named processes have, its copied names against its
+shared ones. Two campaigns have no boots in common, so theirs are not pairs
+(``unpaired``); the arms of one are paired within boot and block, with the same numbers
+as everywhere else (``effects``). Each form says what it could not compare
+(``missing``).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from harness.analysis.aa_check import aa_checks
-from harness.analysis.effects import cell_effects
+from harness.analysis.aa_check import AACheck, aa_checks, checks_of
+from harness.analysis.comparison import Compared, Comparison, Differing, Form
+from harness.analysis.costs import Cost, cell_costs
+from harness.analysis.effects import Effect, cell_effects
 from harness.analysis.frames import load
-from harness.analysis.processes import (
-    BOOT,
-    LAYOUT,
-    LEAST_BOOTS,
-    NAMING,
-    PLACE,
-    Arm,
-    processes,
+from harness.analysis.matching import (
+    Frames,
+    Matching,
+    check_comparable,
+    check_one_kernel,
+    differing,
+    listed,
 )
-from harness.analysis.stats import (
-    ALPHA,
-    SEED,
-    Interval,
-    Judged,
-    Noise,
-    Values,
-    Verdict,
-    exact_range,
-    holm,
-    judge_exact,
+from harness.analysis.missing import (
+    FIRST,
+    SECOND,
+    Side,
+    Wanted,
+    fewer_boots,
+    fewer_than_other,
+    lacking,
+    lost_metrics,
+    side_of,
+    unmatched,
+    unmeasured_kernels,
 )
+from harness.analysis.processes import Arm, Place
+from harness.analysis.promise import NAMED_ONLY, Promise
+from harness.analysis.stats import holm
+from harness.analysis.stores import StoreChange, shared_of, store_changes
+from harness.analysis.unpaired import change, difference
 from harness.errors import UsageError
 
 # What must be the same for two campaigns to be compared; kernels may differ.
@@ -47,258 +55,299 @@ COMPARABLE = (
     "target", "machine", "accelerator", "unit", "clock", "cpu", "settle_ms",
     "rest_ms", "settings", "harness",
 )  # fmt: skip
-_RESAMPLES = 4000
+
+Promises = tuple[Promise | None, Promise | None]
+UNPROMISED: Promises = (None, None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """One cell of both sides: means over boots, their spread, and the change.
-
-    ``change`` is in percent of the first side; ``first`` and ``second`` are in
-    ``unit``, the spreads in percent of them (standard deviation over boots).
-    """
-
-    metric: str
-    unit: str
-    where: str
-    cell: str
-    first: float
-    first_spread: float
-    first_boots: int
-    second: float
-    second_spread: float
-    second_boots: int
-    change: Interval
-    judged: Judged
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """All cells, Holm-corrected, and whether the A/A nulls of both sides held.
-
-    ``nulls`` counts them; with none, nothing says what the sides' noise is.
-    """
-
-    margin: float
-    cells: tuple[Compared, ...]
-    nulls: int
-    nulls_failed: int
-
-    @property
-    def trusted(self) -> bool:
-        """Whether verdicts may be believed: there were nulls, and all held."""
-        return self.nulls > 0 and not self.nulls_failed
-
-    @property
-    def regressed(self) -> bool:
-        """Whether any cell got worse by more than the margin."""
-        return any(cell.judged.verdict is Verdict.REGRESSED for cell in self.cells)
-
-
-def load_kernel(path: Path, variant: str | None) -> pd.DataFrame:
-    """A campaign as ``load`` reads it; of one kernel, where one is named."""
+def load_kernel(
+    path: Path, variant: str | None = None, base: str | None = None
+) -> pd.DataFrame:
+    """A campaign as ``load`` reads it; of one variant or base, where one is named."""
     frame = load(path)
-    if variant is None:
-        return frame
-    chosen = frame[frame["variant"] == variant]
-    if chosen.empty:
-        known = ", ".join(sorted(frame["variant"].unique()))
-        raise UsageError(f"{path} has no kernel called {variant!r}; it has {known}")
-    return chosen
+    for what, column, name in (
+        ("kernel", "variant", variant), ("base", "base", base),
+    ):  # fmt: skip
+        if name is None:
+            continue
+        known = listed(set(map(str, frame[column].unique())))
+        frame = frame[frame[column] == name]
+        if frame.empty:
+            raise UsageError(f"{path} has no {what} called {name!r}; it has {known}")
+    return frame
 
 
 def compare_campaigns(
-    first: pd.DataFrame, second: pd.DataFrame, *, margin: float, metric: str = "fork"
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    *,
+    margin: float,
+    metric: str = "fork",
+    promises: Promises = UNPROMISED,
 ) -> Comparison:
-    """Every cell that both have, the second against the first.
+    """The calls of every cell that both have, the second against the first.
 
-    Raises UsageError, which names the first fact that differs, for campaigns
-    that may not be compared, and when they have no cell in common.
+    ``promises`` are those of their plans. Raises UsageError, which names the first
+    fact that differs, for campaigns that may not be compared.
     """
-    _check_comparable(first, second)
-    sides = [_by_boot(frame, metric) for frame in (first, second)]
-    keys = [*_WHERE, *LAYOUT, *NAMING]
-    groups = [dict(list(side.groupby(keys))) for side in sides]
-    common = [key for key in groups[0] if key in groups[1]]
-    if not common:
-        raise UsageError("the two campaigns have no cell in common")
-    cells = [
-        _compared(key, metric, _values(groups[0][key]), _values(groups[1][key]), margin)
-        for key in common
+    frames = first, second
+    check_one_kernel(frames)
+    check_comparable(frames, COMPARABLE)
+    sides = _sides(frames, metric, promises)
+    matching = Matching(sides, across_machines=False)
+    costs = [
+        {matching.key(c.place, c.arm): c for c in found}
+        for found in (cell_costs(f, margin=margin, metric=metric) for f in frames)
     ]
-    nulls = [
-        null
-        for frame in (first, second)
-        for null in aa_checks(frame, margin=margin, metric=metric)
+    pairs = [(costs[0][key], costs[1][key]) for key in costs[0] if key in costs[1]]
+    return _of_two(
+        _Two(Form.CALLS, frames, sides, matching, margin),
+        [side.arms() for side in sides],
+        [_compared_costs(a, b, margin) for a, b in pairs],
+        [[(pair[i].place, pair[i].arm) for pair in pairs] for i in (0, 1)],
+    )
+
+
+def compare_effects(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    *,
+    margin: float,
+    metric: str = "fork",
+    promises: Promises = UNPROMISED,
+) -> Comparison:
+    """What names add to a call, the second campaign against the first.
+
+    Their kernels, machines and versions of the harness may differ, as each effect is
+    taken within one boot; their units may not. Raises UsageError where they do, and
+    for a metric that unnamed processes do not have.
+    """
+    if metric in NAMED_ONLY:
+        raise UsageError(
+            f"no unnamed process has {metric}, so names add nothing to it: compare "
+            "the calls themselves, without --effects"
+        )
+    frames = first, second
+    check_one_kernel(frames)
+    units = [set(map(str, frame["unit"].unique())) for frame in frames]
+    if not units[0] & units[1]:
+        raise UsageError(
+            f"effects in {listed(units[0])} and in {listed(units[1])} may not be "
+            "compared: give two campaigns of one unit"
+        )
+    sides = _sides(frames, metric, promises)
+    matching = Matching(sides, across_machines=True)
+    effects = [
+        {matching.key(e.place, e.arm): e for e in found}
+        for found in (cell_effects(f, margin=margin, metric=metric) for f in frames)
     ]
-    return _comparison(cells, margin, len(nulls), sum(not n.holds for n in nulls))
+    pairs = [
+        (effects[0][key], effects[1][key]) for key in effects[0] if key in effects[1]
+    ]
+    return _of_two(
+        _Two(Form.EFFECTS, frames, sides, matching, margin),
+        [side.named() for side in sides],
+        [_compared_effects(a, b, margin) for a, b in pairs],
+        [[(pair[i].place, pair[i].arm) for pair in pairs] for i in (0, 1)],
+    )
 
 
 def compare_arms(
-    frame: pd.DataFrame, *, margin: float, metric: str = "fork"
+    frame: pd.DataFrame,
+    *,
+    margin: float,
+    metric: str = "fork",
+    promise: Promise | None = None,
 ) -> Comparison:
-    """The named arms of one campaign against its unnamed ones."""
-    cells = []
-    for a in cell_effects(frame, margin=margin, metric=metric):
-        first, second = np.array(a.unnamed_by_boot), np.array(a.named_by_boot)
-        cells.append(
-            Compared(
-                metric=metric, unit=a.place.unit, where=a.place.words,
-                cell=f"{a.arm.words} against unnamed",
-                first=float(first.mean()), first_spread=_spread(first),
-                first_boots=len(first), second=float(second.mean()),
-                second_spread=_spread(second), second_boots=len(second),
-                change=a.percent, judged=a.judged,
-            )
-        )  # fmt: skip
-    if not cells:
-        raise UsageError(_why_no_arms(frame, metric))
-    nulls = aa_checks(frame, margin=margin, metric=metric)
-    # Already corrected, kernel by kernel.
+    """The named arms of one campaign against its unnamed ones.
+
+    Of a metric that only named processes have: copied names against shared ones.
+    Raises UsageError where the campaign has nothing of the kind.
+    """
+    side = side_of(frame, metric, promise)
+    if metric in NAMED_ONLY:
+        form, wanted = Form.STORES, side.copied()
+        changes = store_changes(frame, margin=margin, metric=metric)
+        cells = [_compared_stores(each) for each in changes]
+        compared = [
+            (c.place, arm) for c in changes for arm in (c.arm, shared_of(c.arm))
+        ]
+    else:
+        form, wanted = Form.ARMS, side.named()
+        effects = cell_effects(frame, margin=margin, metric=metric)
+        cells = [_compared_arms(each) for each in effects]
+        compared = [(e.place, e.arm) for e in effects]
+    if not wanted:
+        raise UsageError(_why_nothing(side, metric))
+    lost = [
+        *lacking(wanted, metric), *side.only_unnamed(),
+        *unmeasured_kernels(side, FIRST), *lost_metrics(side),
+    ]  # fmt: skip
+    checks = _checks_of(frame, margin, metric, compared)
+    # Verdicts are corrected already, kernel by kernel.
     return Comparison(
-        margin=margin, cells=tuple(cells), nulls=len(nulls),
-        nulls_failed=sum(not n.holds for n in nulls),
+        form=form, metric=metric, margin=margin, cells=tuple(cells),
+        missing=tuple(lost), fewer_boots=tuple(fewer_boots(wanted, FIRST, metric)),
+        checks=len(checks), checks_failed=sum(not check.holds for check in checks),
     )  # fmt: skip
 
 
-def _why_no_arms(frame: pd.DataFrame, metric: str) -> str:
-    named = processes(frame, metric)["naming"] != "none"
-    if not len(named):
-        return f"the campaign has no samples of {metric} that can be analysed"
-    if named.all():
+@dataclass(frozen=True, slots=True)
+class _Two:
+    """Two campaigns, and how they are compared."""
+
+    form: Form
+    frames: Frames
+    sides: tuple[Side, Side]
+    matching: Matching
+    margin: float
+
+    @property
+    def metric(self) -> str:
+        return self.sides[0].metric
+
+    @property
+    def facts(self) -> list[Differing]:
+        found = differing(self.frames, COMPARABLE)
+        if self.matching.stores_differ:
+            first, second = (listed(side.stores) for side in self.sides)
+            found.append(Differing(fact="store", first=first, second=second))
+        return found
+
+
+def _sides(frames: Frames, metric: str, promises: Promises) -> tuple[Side, Side]:
+    return side_of(frames[0], metric, promises[0]), side_of(
+        frames[1], metric, promises[1]
+    )
+
+
+def _of_two(
+    two: _Two,
+    wanted: Sequence[Sequence[Wanted]],
+    cells: Sequence[Compared],
+    compared: Sequence[Sequence[tuple[Place, Arm]]],
+) -> Comparison:
+    first, second = (two.matching.by_key(side) for side in wanted)
+    lost = [
+        *unmatched((first, second), two.metric),
+        *unmeasured_kernels(two.sides[0], FIRST),
+        *unmeasured_kernels(two.sides[1], SECOND), *lost_metrics(*two.sides),
+    ]  # fmt: skip
+    fewer = [
+        *fewer_boots(wanted[0], FIRST, two.metric),
+        *fewer_boots(wanted[1], SECOND, two.metric),
+    ]
+    planned = {(f.side, f.where, f.cell) for f in fewer}
+    others = fewer_than_other((first, second), two.metric)
+    fewer += [f for f in others if (f.side, f.where, f.cell) not in planned]
+    checks = [
+        check
+        for frame, side in zip(two.frames, compared, strict=True)
+        for check in _checks_of(frame, two.margin, two.metric, side)
+    ]
+    return Comparison(
+        form=two.form, metric=two.metric, margin=two.margin,
+        cells=tuple(_corrected(cells)), missing=tuple(lost), fewer_boots=tuple(fewer),
+        differing=tuple(two.facts), checks=len(checks),
+        checks_failed=sum(not check.holds for check in checks),
+    )  # fmt: skip
+
+
+def _checks_of(
+    frame: pd.DataFrame,
+    margin: float,
+    metric: str,
+    compared: Iterable[tuple[Place, Arm]],
+) -> list[AACheck]:
+    """The A/A checks of the cells that are compared, each once."""
+    checks = aa_checks(frame, margin=margin, metric=metric)
+    found = {
+        (check.place, check.arm): check
+        for place, arm in compared
+        for check in checks_of(checks, place, arm)
+    }
+    return list(found.values())
+
+
+def _corrected(cells: Sequence[Compared]) -> list[Compared]:
+    result = list(cells)
+    for where in {cell.where for cell in cells}:
+        at = [i for i, cell in enumerate(cells) if cell.where == where]
+        for i, judged in zip(at, holm([cells[i].judged for i in at]), strict=True):
+            result[i] = replace(cells[i], judged=judged)
+    return result
+
+
+def _compared_costs(a: Cost, b: Cost, margin: float) -> Compared:
+    exact = a.place.exact
+    found, judged = change(a.by_boot, b.by_boot, a.by_boot, margin=margin, exact=exact)
+    return Compared(
+        metric=a.metric, unit=a.place.unit, where=_where(a.place, b.place),
+        cell=_cell(a.arm, b.arm), first=a.total, second=b.total,
+        spreads=(_spread(a.by_boot), _spread(b.by_boot)),
+        change=found, judged=judged, trusted=a.trusted and b.trusted,
+    )  # fmt: skip
+
+
+def _compared_effects(a: Effect, b: Effect, margin: float) -> Compared:
+    exact = a.place.exact
+    base = np.array(a.unnamed_by_boot) / a.arm.vmas
+    found, judged = change(
+        a.extra_by_boot, b.extra_by_boot, base, margin=margin, exact=exact
+    )
+    return Compared(
+        metric=a.metric, unit=a.place.unit, where=_where(a.place, b.place),
+        cell=_cell(a.arm, b.arm), first=a.extra, second=b.extra,
+        spreads=(_spread(a.extra_by_boot), _spread(b.extra_by_boot)),
+        difference=difference(a.extra_by_boot, b.extra_by_boot, exact=exact),
+        change=found, judged=judged, trusted=a.trusted and b.trusted,
+    )  # fmt: skip
+
+
+def _compared_arms(effect: Effect) -> Compared:
+    return Compared(
+        metric=effect.metric, unit=effect.place.unit, where=effect.place.words,
+        cell=f"{effect.arm.words} against unnamed",
+        first=effect.unnamed, second=effect.named,
+        spreads=(_spread(effect.unnamed_by_boot), _spread(effect.named_by_boot)),
+        change=effect.percent, judged=effect.judged, trusted=effect.trusted,
+    )  # fmt: skip
+
+
+def _compared_stores(each: StoreChange) -> Compared:
+    return Compared(
+        metric=each.metric, unit=each.place.unit, where=each.place.words,
+        cell=f"{each.arm.words} against {shared_of(each.arm).store}",
+        first=each.shared, second=each.copied,
+        spreads=(_spread(each.shared_by_boot), _spread(each.copied_by_boot)),
+        change=each.percent, judged=each.judged, trusted=each.trusted,
+    )  # fmt: skip
+
+
+def _where(first: Place, second: Place) -> str:
+    if first == second:
+        return first.words
+    return f"{second.words} against {first.words}"
+
+
+def _cell(first: Arm, second: Arm) -> str:
+    if first.store == second.store:
+        return second.words
+    return f"{second.words} against {first.store}"
+
+
+def _why_nothing(side: Side, metric: str) -> str:
+    if metric not in side.metrics | side.spoilt:
+        return f"the campaign has no samples of {metric}"
+    if metric in NAMED_ONLY:
         return (
-            f"no unnamed process has {metric}, so its named arms cannot be compared "
-            "with one; compare two campaigns, or two kernels with --variant"
+            f"no unnamed process has {metric}, and no kernel of the campaign keeps "
+            "names both shared and copied: compare two campaigns, or two kernels with "
+            "--variant or --base"
         )
     return "the campaign has no named cells to compare with unnamed ones"
 
 
-# A place without its kernel, which is what is compared.
-_WHERE = [name for name in PLACE if name not in ("base", "variant")]
-
-
-def _check_comparable(first: pd.DataFrame, second: pd.DataFrame) -> None:
-    for fact in COMPARABLE:
-        values = [
-            set(map(str, frame[fact].dropna().unique())) for frame in (first, second)
-        ]
-        if values[0] != values[1]:
-            shown = " and ".join(
-                ", ".join(sorted(side)) or "nothing" for side in values
-            )
-            raise UsageError(f"the two may not be compared: {fact} is {shown}")
-    for frame, which in ((first, "first"), (second, "second")):
-        kernels = frame[["base", "variant"]].drop_duplicates()
-        if len(kernels) > 1:
-            names = ", ".join(sorted(kernels["variant"].astype(str)))
-            raise UsageError(
-                f"the {which} campaign has more than one kernel ({names}): which one "
-                "is meant? give --variant, or two to compare"
-            )
-
-
-def _by_boot(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
-    keys = [*_WHERE, *LAYOUT, *NAMING, *BOOT]
-    table = processes(frame, metric)
-    # Without names it is no matter how they would be kept.
-    table.loc[table["naming"] == "none", "store"] = "any"
-    return table.groupby(keys)["value"].median().reset_index()
-
-
-def _values(boots: pd.DataFrame) -> Values:
-    return boots["value"].to_numpy(dtype=float)
-
-
-def _compared(
-    key: tuple[object, ...], metric: str, a: Values, b: Values, margin: float
-) -> Compared:
-    facts = dict(zip([*_WHERE, *LAYOUT, *NAMING], map(str, key), strict=True))
-    arm = Arm(
-        vmas=int(facts["vmas"]), vma_pages=int(facts["vma_pages"]),
-        written_pages=int(facts["written_pages"]), store=facts["store"],
-        naming=facts["naming"], name_length=int(facts["name_length"]),
-    )  # fmt: skip
-    if facts["unit"] == "insns":
-        percent = (b / a.mean() - 1) * 100
-        change, judged = exact_range(percent), judge_exact(percent, margin)
-        if len(a) < 2:
-            judged = Judged(Verdict.INCONCLUSIVE, None, 1)
-    else:
-        change, judged = _two_samples(a, b, margin)
-    return Compared(
-        metric=metric,
-        unit=facts["unit"],
-        where=f"{facts['target']} {facts['machine']} ({facts['accelerator']})",
-        cell=arm.words,
-        first=float(a.mean()),
-        first_spread=_spread(a),
-        first_boots=len(a),
-        second=float(b.mean()),
-        second_spread=_spread(b),
-        second_boots=len(b),
-        change=change,
-        judged=judged,
-    )
-
-
-def _two_samples(a: Values, b: Values, margin: float) -> tuple[Interval, Judged]:
-    """Welch's t against the margin, a bootstrap interval over boots of both.
-
-    Below ``LEAST_BOOTS`` the range: any boot of the one over any of the other.
-    """
-    value = float(b.mean() / a.mean() - 1) * 100
-    boots = min(len(a), len(b))
-    if boots < LEAST_BOOTS:
-        low, high = b.min() / a.max() - 1, b.max() / a.min() - 1
-        change = Interval(value, float(low) * 100, float(high) * 100, boots, "range")
-        if boots < 2:
-            return change, Judged(Verdict.INCONCLUSIVE, None, LEAST_BOOTS - boots)
-        return change, _noise(a, b, margin).undecided()
-    draw = np.random.default_rng(SEED)
-    means = [draw.choice(x, (_RESAMPLES, len(x))).mean(axis=1) for x in (a, b)]
-    low, high = np.quantile((means[1] / means[0] - 1) * 100, (0.025, 0.975))
-    change = Interval(value, float(low), float(high), boots, "bootstrap")
-    noise = _noise(a, b, margin)
-    shift = float(a.mean()) * margin / 100
-    if (above := _welch(a + shift, b, "greater")) < ALPHA / 2:
-        return change, Judged(Verdict.REGRESSED, above, noise=noise)
-    if (below := _welch(a - shift, b, "less")) < ALPHA / 2:
-        return change, Judged(Verdict.IMPROVED, below, noise=noise)
-    within = max(_welch(a + shift, b, "less"), _welch(a - shift, b, "greater"))
-    if within < ALPHA:
-        return change, Judged(Verdict.EQUIVALENT, within, noise=noise)
-    return change, noise.undecided()
-
-
-def _noise(a: Values, b: Values, margin: float) -> Noise:
-    """That of the difference of two means, in percent of the first."""
-    percent = abs(float(b.mean() / a.mean() - 1) * 100)
-    both = float(np.hypot(a.std(ddof=1), b.std(ddof=1)) / a.mean() * 100)
-    return Noise(abs(margin - percent), both, min(len(a), len(b)))
-
-
-def _welch(a: Values, b: Values, side: Literal["greater", "less"]) -> float:
-    if np.ptp(a) == 0 and np.ptp(b) == 0:
-        # No noise, and no test: the means are what they are.
-        beyond = b[0] > a[0] if side == "greater" else b[0] < a[0]
-        return 0.0 if beyond else 1.0
-    # Of the figures: given the data, scipy warns of boots that are all the same.
-    test = stats.ttest_ind_from_stats(
-        b.mean(), b.std(ddof=1), len(b), a.mean(), a.std(ddof=1), len(a),
-        equal_var=False, alternative=side,
-    )  # fmt: skip
-    return float(test.pvalue)
-
-
-def _comparison(
-    cells: Sequence[Compared], margin: float, nulls: int, failed: int
-) -> Comparison:
-    judged = holm([cell.judged for cell in cells])
-    corrected = [replace(c, judged=j) for c, j in zip(cells, judged, strict=True)]
-    return Comparison(
-        margin=margin, cells=tuple(corrected), nulls=nulls, nulls_failed=failed
-    )
-
-
-def _spread(data: Values) -> float:
-    return float(data.std(ddof=1) / data.mean() * 100) if len(data) > 1 else math.nan
+def _spread(values: Iterable[float]) -> float:
+    boots = np.fromiter(values, dtype=float)
+    return float(boots.std(ddof=1)) if len(boots) > 1 else math.nan

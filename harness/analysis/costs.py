@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from harness.analysis.aa_check import AACheck, aa_checks
+from harness.analysis.aa_check import aa_checks, checks_of
 from harness.analysis.processes import (
     ARM,
     PLACE,
@@ -19,7 +19,6 @@ from harness.analysis.processes import (
     arm_values,
     place_of,
     processes,
-    unnamed_of,
 )
 from harness.analysis.stats import Interval, estimate
 
@@ -28,7 +27,8 @@ from harness.analysis.stats import Interval, estimate
 class Cost:
     """A metric in one arm: ``total`` in ``place.unit``, and the same ``per_vma``.
 
-    ``alike`` is whether two identical arms of it were: None where none were measured.
+    ``by_boot`` has the total of each boot. ``alike`` is whether two identical arms of
+    it were: None where none were measured.
     """
 
     place: Place
@@ -36,6 +36,7 @@ class Cost:
     arm: Arm
     total: Interval
     per_vma: Interval
+    by_boot: tuple[float, ...]
     alike: bool | None
 
     @property
@@ -57,12 +58,14 @@ def cell_costs(
     for key, rows in boots.groupby([*PLACE, *ARM]):
         place, arm = place_of(key), arm_of(key)
         values = rows["value"].to_numpy(dtype=float)
+        about = checks_of(checks, place, arm)
         found.append(
             Cost(
                 place=place, metric=metric, arm=arm,
                 total=estimate(values, exact=place.exact),
                 per_vma=estimate(values / arm.vmas, exact=place.exact),
-                alike=_alike(checks, place, arm),
+                by_boot=tuple(map(float, values)),
+                alike=all(check.holds for check in about) if about else None,
             )
         )  # fmt: skip
     return found
@@ -72,15 +75,3 @@ def unnamed_only(costs: Sequence[Cost]) -> list[Cost]:
     """Those of kernels that have no named cell: kernels without names, above all."""
     named = {cost.place for cost in costs if cost.arm.named}
     return [cost for cost in costs if cost.place not in named]
-
-
-def _alike(checks: list[AACheck], place: Place, arm: Arm) -> bool | None:
-    # Two unnamed processes speak for their layout, two named ones for their arm.
-    about = [
-        check.holds
-        for check in checks
-        if check.place == place
-        and check.arm.layout == arm.layout
-        and check.arm in (arm, unnamed_of(arm))
-    ]
-    return all(about) if about else None

@@ -58,6 +58,7 @@ class Effect:
     boots: tuple[tuple[str, int], ...]
     unnamed_by_boot: tuple[float, ...]
     named_by_boot: tuple[float, ...]
+    extra_by_boot: tuple[float, ...]
     percent_by_boot: tuple[float, ...]
     judged: Judged
     trusted: bool
@@ -111,6 +112,7 @@ def _effect(
         boots=tuple(zip(rows["session"], rows["boot"], strict=True)),
         unnamed_by_boot=tuple(map(float, rows["unnamed"])),
         named_by_boot=tuple(map(float, rows["value"])),
+        extra_by_boot=tuple(map(float, rows["extra"])),
         percent_by_boot=tuple(map(float, percent)),
         judged=judge_on(percent, margin, exact=place.exact),
         trusted=held.get((place, arm.layout), False),

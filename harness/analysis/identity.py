@@ -88,10 +88,10 @@ def _why_not(path: Path, error: BaseException) -> str:
     return "what it says about itself is nothing that anonvma export wrote"
 
 
-def margin_of(path: Path) -> float | None:
-    """The margin of a campaign's plan, in percent; None where it has no plan.
+def planned_identity(path: Path) -> Identity | None:
+    """The identity of a campaign that was planned; None where it has no plan.
 
-    Raises UsageError where there is one that cannot be read.
+    Raises UsageError where there is a plan that cannot be read.
     """
     if path.is_dir():
         told = (path / "plan.json").exists()
@@ -99,7 +99,16 @@ def margin_of(path: Path) -> float | None:
         told = path.suffix == ".parquet" and _KEY in (
             pq.read_schema(path).metadata or {}
         )
-    return identity_of(path).margin if told else None
+    return identity_of(path) if told else None
+
+
+def margin_of(path: Path) -> float | None:
+    """The margin of a campaign's plan, in percent; None where it has no plan.
+
+    Raises UsageError where there is one that cannot be read.
+    """
+    identity = planned_identity(path)
+    return None if identity is None else identity.margin
 
 
 def _checked(told: dict[str, Any]) -> Identity:

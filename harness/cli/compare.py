@@ -1,60 +1,141 @@
-"""anonvma compare: cells side by side, for people, for lists and for CI."""
+"""anonvma compare: what is compared, and the exit status that a gate goes by."""
 
 from __future__ import annotations
 
-import json
-import math
-import re
+import os
+import sys
+from collections.abc import Callable
+from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich import box
-from rich.table import Table
-
+from harness.cli.compare_json import print_json
+from harness.cli.compare_text import print_markdown, print_mm, print_text
+from harness.cli.compare_words import Said
 from harness.cli.places import find_campaign
 from harness.cli.requests import CompareRequest
-from harness.cli.tables import stdout_console
 from harness.errors import UsageError
-from harness.programs import printable
+from harness.kbuild import variant_named, variant_names
 
 if TYPE_CHECKING:
-    from harness.analysis.compare import Compared, Comparison
+    from harness.analysis.comparison import Comparison
+    from harness.analysis.identity import Identity
+    from harness.analysis.promise import Promise
 
-WITHIN, REGRESSED = 0, 1
-SCHEMA = "anonvma-compare/1"
+
+class Outcome(IntEnum):
+    """The exit status of a comparison; the first of these that applies.
+
+    None is a status of an error (``harness.errors``), except that 1 is the status
+    of every check that failed.
+    """
+
+    REGRESSED = 1
+    UNTRUSTED = 5
+    MISSING = 6
+    DONE = 0
 
 
 def compare(request: CompareRequest) -> int:
-    """Print the comparison; 1 when a cell regressed, or verdicts cannot be trusted."""
-    # pandas and scipy take seconds to import: only what needs them waits.
-    from harness.analysis.compare import compare_arms, compare_campaigns, load_kernel
-
+    """Print the comparison; its status is an ``Outcome``."""
     given = (
         [request.first] if request.second is None else [request.first, request.second]
     )
     places = [find_campaign(path, request.results) for path in given]
-    variants = request.variants or (None,)
-    first = load_kernel(places[0], variants[0])
-    if request.second is None and len(variants) == 1:
-        margin, whose = _margin(request, places)
-        comparison = compare_arms(first, margin=margin, metric=request.metric)
-    else:
-        second = load_kernel(places[-1], variants[-1])
-        margin, whose = _margin(request, places)
-        comparison = compare_campaigns(
-            first, second, margin=margin, metric=request.metric
+    comparison, margin_from = _comparison(request, places)
+    found = outcomes(comparison)
+    status = status_of(comparison, allow_missing=request.allow_missing)
+    said = Said(
+        comparison=comparison, margin_from=margin_from, status=status,
+        outcomes=tuple(outcome.name.lower() for outcome in found),
+        missing_allowed=request.allow_missing,
+    )  # fmt: skip
+    try:
+        _PRINT[request.format](said)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # A reader that stops early (head) must not turn a failure into success.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
+def outcomes(comparison: Comparison) -> list[Outcome]:
+    """Everything that keeps a comparison from passing, most important first."""
+    applies = {
+        Outcome.REGRESSED: comparison.regressed,
+        Outcome.UNTRUSTED: bool(comparison.cells) and not comparison.trusted,
+        Outcome.MISSING: not comparison.complete or not comparison.cells,
+    }
+    return [outcome for outcome, it_does in applies.items() if it_does]
+
+
+def status_of(comparison: Comparison, *, allow_missing: bool) -> Outcome:
+    """The exit status. Something may be missing, if allowed, but not everything."""
+    found = outcomes(comparison)
+    if allow_missing and comparison.cells and Outcome.MISSING in found:
+        found.remove(Outcome.MISSING)
+    return found[0] if found else Outcome.DONE
+
+
+def _comparison(request: CompareRequest, places: list[Path]) -> tuple[Comparison, str]:
+    # pandas and scipy take seconds to import: only what needs them waits.
+    from harness.analysis.compare import (
+        compare_arms,
+        compare_campaigns,
+        compare_effects,
+        load_kernel,
+    )
+    from harness.analysis.identity import planned_identity
+
+    variants, bases = request.variants or (None,), request.bases or (None,)
+    first = load_kernel(places[0], variants[0], bases[0])
+    second = load_kernel(places[-1], variants[-1], bases[-1]) if request.two else None
+    identities = [planned_identity(place) for place in places]
+    margin, margin_from = _margin(request, identities)
+    promise = _promise(places[0], identities[0], variants[0], bases[0])
+    if second is None:
+        compared = compare_arms(
+            first, margin=margin, metric=request.metric, promise=promise
         )
-    _PRINT[request.format](comparison, whose)
-    return WITHIN if comparison.trusted and not comparison.regressed else REGRESSED
+        return compared, margin_from
+    other = _promise(places[-1], identities[-1], variants[-1], bases[-1])
+    compare_two = compare_effects if request.effects else compare_campaigns
+    compared = compare_two(
+        first, second, margin=margin, metric=request.metric, promises=(promise, other)
+    )
+    return compared, margin_from
 
 
-def _margin(request: CompareRequest, places: list[Path]) -> tuple[float, str]:
+def _promise(
+    path: Path, identity: Identity | None, variant: str | None, base: str | None
+) -> Promise | None:
+    """What the plan of a campaign promised of the kernels that are looked at."""
+    from harness.analysis.promise import promise_of
+
+    if identity is None:
+        return None
+    try:
+        promise = promise_of(identity.plan, _stores_of)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    return promise and promise.of(variant, base)
+
+
+def _stores_of(variant: str) -> tuple[str, ...] | None:
+    if variant not in variant_names():
+        return None
+    return tuple(store.value for store in variant_named(variant).stores)
+
+
+def _margin(
+    request: CompareRequest, identities: list[Identity | None]
+) -> tuple[float, str]:
     """The margin, and whose it is: given, of the plan, or the default."""
-    from harness.analysis.identity import DEFAULT_MARGIN, margin_of
+    from harness.analysis.identity import DEFAULT_MARGIN
 
     if request.margin is not None:
         return request.margin, "given"
-    told = {margin for path in places if (margin := margin_of(path)) is not None}
+    told = {identity.margin for identity in identities if identity is not None}
     if len(told) > 1:
         both = " and ".join(f"{margin:g} %" for margin in sorted(told))
         raise UsageError(
@@ -63,154 +144,7 @@ def _margin(request: CompareRequest, places: list[Path]) -> tuple[float, str]:
     return (told.pop(), "plan") if told else (DEFAULT_MARGIN, "default")
 
 
-_WHOSE = {
-    "given": "given with --margin", "plan": "chosen beforehand, in the plan",
-    "default": "the default, as there is no plan",
-}  # fmt: skip
-
-
-def _margin_words(comparison: Comparison, whose: str) -> str:
-    return f"margin: {comparison.margin:g} %, {_WHOSE[whose]}"
-
-
-def _trust(comparison: Comparison) -> str:
-    if comparison.trusted:
-        return f"A/A: {comparison.nulls} pairs of identical arms, all alike"
-    if not comparison.nulls:
-        metric = comparison.cells[0].metric
-        return (
-            f"A/A: no two identical unnamed processes have {metric}: NO VERDICT BELOW "
-            "CAN BE TRUSTED"
-        )
-    return (
-        f"A/A: {comparison.nulls_failed} of {comparison.nulls} pairs of identical arms "
-        "differ: NO VERDICT BELOW CAN BE TRUSTED"
-    )
-
-
-def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
-    return [
-        (
-            printable(c.cell),
-            _side(c.first, c.first_spread),
-            f"{c.change.value:+.2f}% [{c.change.low:.2f}, {c.change.high:.2f}]",
-            _side(c.second, c.second_spread),
-            _verdict(c),
-        )
-        for c in comparison.cells
-    ]
-
-
-def _bounds(cells: list[Compared]) -> str:
-    kinds = {c.change.kind for c in cells}
-    if kinds == {"range"}:
-        return "range of the boots"
-    few = ", of few boots their range" if "range" in kinds else ""
-    return f"95 % interval over boots{few}"
-
-
-def _side(value: float, spread: float) -> str:
-    return f"{value:,.0f}" + ("" if math.isnan(spread) else f" ±{spread:.2f}%")
-
-
-def _verdict(cell: Compared) -> str:
-    judged = cell.judged
-    words = judged.verdict.value
-    if judged.more_boots:
-        words += f": {judged.more_boots} more boots"
-    if judged.before:
-        words += f" ({judged.before.value} before Holm)"
-    return words
-
-
-_COLUMNS = ("cell", "first", "change", "second", "verdict")
-
-
-def _print_text(comparison: Comparison, whose: str) -> None:
-    console = stdout_console()
-    console.print(_trust(comparison), soft_wrap=True)
-    for where in dict.fromkeys(cell.where for cell in comparison.cells):
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in _COLUMNS:
-            justify = "right" if column in ("first", "change", "second") else "left"
-            table.add_column(column, justify=justify)  # type: ignore[arg-type]
-        for cell, row in zip(comparison.cells, _rows(comparison), strict=True):
-            if cell.where == where:
-                table.add_row(*row)
-        here = [c for c in comparison.cells if c.where == where]
-        title = f"{here[0].metric}, {here[0].unit}: {printable(where)}"
-        console.print(f"{title}; []: {_bounds(here)}", soft_wrap=True)
-        console.print(table)
-    console.print(
-        f"{_margin_words(comparison, whose)}; equivalent: within it, regressed or "
-        "improved: beyond it; corrected for the number of cells (Holm)",
-        soft_wrap=True,
-    )
-
-
-def _print_markdown(comparison: Comparison, whose: str) -> None:
-    print(f"{_trust(comparison)}; {_margin_words(comparison, whose)}", end="\n\n")
-    print(f"| {' | '.join(_COLUMNS)} |")
-    print("| --- | ---: | ---: | ---: | --- |")
-    for row in _rows(comparison):
-        print(f"| {' | '.join((_plain_markdown(row[0]), *row[1:]))} |")
-
-
-def _plain_markdown(word: str) -> str:
-    """A cell that is shown as it is: no link, no HTML, no other column."""
-    return re.sub(r"([\\|`<&\[\]*_])", r"\\\1", word)
-
-
-def _print_mm(comparison: Comparison, whose: str) -> None:
-    """The layout that reports to linux-mm are read in."""
-    print(f"{'first':>18}{'':22}{'second':>14}")
-    print(f"{'----------------':>18}{'':20}{'----------------':>16}")
-    print(f"{'%stddev':>18}{'%change':>16}{'%stddev':>20}")
-    for c in comparison.cells:
-        first, second = _mm(c.first, c.first_spread), _mm(c.second, c.second_spread)
-        what = printable(f"{c.metric}.{c.unit}: {c.cell}")
-        print(f"{first:>18}{c.change.value:>+15.2f}%{second:>20}  {what}")
-    print(f"{_trust(comparison)}; {_margin_words(comparison, whose)}")
-
-
-def _mm(value: float, spread: float) -> str:
-    return f"{value:.0f}" + ("       " if math.isnan(spread) else f" ±{spread:4.1f}%")
-
-
-def _print_json(comparison: Comparison, whose: str) -> None:
-    document = {
-        "schema": SCHEMA,
-        "margin_percent": comparison.margin,
-        "margin_from": whose,
-        "trusted": comparison.trusted,
-        "nulls": comparison.nulls,
-        "nulls_failed": comparison.nulls_failed,
-        "regressed": comparison.regressed,
-        "cells": [_json_cell(cell) for cell in comparison.cells],
-    }
-    print(json.dumps(document, indent=1, allow_nan=False))
-
-
-def _json_cell(c: Compared) -> dict[str, Any]:
-    def number(value: float) -> float | None:
-        return value if math.isfinite(value) else None
-
-    before = c.judged.before
-    return {
-        "metric": c.metric, "unit": c.unit, "where": c.where, "cell": c.cell,
-        "first": {"mean": c.first, "stddev_percent": number(c.first_spread),
-                  "boots": c.first_boots},
-        "second": {"mean": c.second, "stddev_percent": number(c.second_spread),
-                   "boots": c.second_boots},
-        "change_percent": {"value": c.change.value, "low": c.change.low,
-                           "high": c.change.high, "interval": c.change.kind},
-        "verdict": c.judged.verdict.value, "p": c.judged.p,
-        "more_boots": c.judged.more_boots,
-        "before_correction": None if before is None else before.value,
-    }  # fmt: skip
-
-
-_PRINT = {
-    "text": _print_text, "markdown": _print_markdown, "mm": _print_mm,
-    "json": _print_json,
+_PRINT: dict[str, Callable[[Said], None]] = {
+    "text": print_text, "markdown": print_markdown, "mm": print_mm,
+    "json": print_json,
 }  # fmt: skip

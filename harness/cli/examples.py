@@ -2,7 +2,8 @@
 
 STATUS = """\
 exit status: 0 done; 1 a check failed or a kernel diverged; 2 wrong usage; 3 something
-in the environment is missing or failed; 4 not supported by this kernel; 130 stopped
+in the environment is missing or failed; 4 not supported by this kernel; 130 stopped;
+compare has 5 and 6, too
 """
 
 # By command; None: of all.
@@ -102,8 +103,21 @@ examples:
   anonvma compare before after --margin 2%
   anonvma compare nightly                 named against unnamed, cell by cell
   anonvma compare bystanders --variant none,refcount
+  anonvma compare phone board --effects   what names add, on two machines
   anonvma compare before after --format mm
-exit status 1: a cell regressed by more than the margin, or no verdict can be trusted
+
+what is compared:
+  A B             every call of B with the same call of A, named or not
+  A               named against unnamed; name, rename: copied against shared
+  A B --effects   named - unnamed of B with that of A. The change is shown per VMA,
+                  and in percent of A's unnamed call: that is held against the margin
+
+exit status of compare, the first that applies:
+  1  regressed    a trusted cell got worse by more than the margin
+  5  untrusted    the A/A check of a compared cell failed, or there is none
+  6  missing      a cell of one side, or of its plan, or some of its boots, could not
+                  be compared; not with --allow-missing, unless nothing was compared
+  0  none of these; inconclusive cells are counted and do not fail
 """,
     "truth": """\
 examples:

@@ -66,7 +66,21 @@ def add_compare(sub: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     sub.add_argument(
         "--variant", type=words, default=(), metavar="NAME[,NAME]",
-        help="which kernel, where a campaign has several; two: one against the other",
+        help="which kernel, where a campaign has several; two: the second against "
+        "the first",
+    )  # fmt: skip
+    sub.add_argument(
+        "--base", dest="bases", type=words, default=(), metavar="VERSION[,VERSION]",
+        help="the same of the Linux that kernels were built from",
+    )  # fmt: skip
+    sub.add_argument(
+        "--effects", action="store_true",
+        help="compare what names add to a call (named - unnamed), not the calls: for "
+        "two kernels, machines or versions whose unnamed calls may not be compared",
+    )  # fmt: skip
+    sub.add_argument(
+        "--allow-missing", action="store_true",
+        help="pass, though cells could not be compared; they are listed all the same",
     )  # fmt: skip
     sub.add_argument(
         "--format", default="text", choices=["text", "markdown", "mm", "json"],
@@ -106,15 +120,25 @@ def export_request(options: argparse.Namespace) -> ExportRequest:
 
 
 def compare_request(options: argparse.Namespace) -> CompareRequest:
-    """What compare was asked. UsageError for more kernels than two."""
-    if len(options.variant) > 2:
-        raise UsageError("--variant takes one kernel, or two to compare")
-    return CompareRequest(
+    """What compare was asked. UsageError for other than one or two kernels."""
+    for option, chosen in (("--variant", options.variant), ("--base", options.bases)):
+        if len(chosen) > 2:
+            raise UsageError(f"{option} takes one kernel, or two to compare")
+    request = CompareRequest(
         first=options.first,
         second=options.second,
         margin=options.margin,
         metric=options.metric,
         variants=options.variant,
+        bases=options.bases,
+        effects=options.effects,
+        allow_missing=options.allow_missing,
         format=options.format,
         results=options.results,
     )
+    if request.effects and not request.two:
+        raise UsageError(
+            "--effects compares two campaigns, or two kernels of one: give a second "
+            "campaign, or two kernels with --variant or --base"
+        )
+    return request

@@ -170,8 +170,10 @@ class ExportRequest:
 class CompareRequest:
     """What ``anonvma compare`` was asked; without a second, the arms of one.
 
-    ``margin`` is in percent; without one it is the plan's. ``variants`` are the
-    kernels: none where there is one only, one for both sides, or one each.
+    ``margin`` is in percent; without one it is the plan's. ``variants`` and ``bases``
+    say which kernels: none where there is one only, one for both sides, or one each.
+    ``effects`` is to compare what names add to a call, not the calls;
+    ``allow_missing`` lets a comparison pass that could not compare every cell.
     """
 
     first: Path
@@ -179,8 +181,16 @@ class CompareRequest:
     margin: float | None
     metric: str
     variants: tuple[str, ...]
+    bases: tuple[str, ...]
+    effects: bool
+    allow_missing: bool
     format: str
     results: Path
+
+    @property
+    def two(self) -> bool:
+        """Whether there are two sides: campaigns, or kernels of one."""
+        return self.second is not None or 2 in (len(self.variants), len(self.bases))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

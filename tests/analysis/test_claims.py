@@ -33,7 +33,7 @@ def effect(
                 naming="distinct", name_length=63),
         unnamed=estimate, named=estimate, extra=estimate, percent=estimate,
         boots=tuple(("s", boot) for boot in range(8)),
-        unnamed_by_boot=(1.0,) * 8, named_by_boot=(1.0,) * 8,
+        unnamed_by_boot=(1.0,) * 8, named_by_boot=(1.0,) * 8, extra_by_boot=(1.0,) * 8,
         # Even about the middle, as wide as the interval.
         percent_by_boot=tuple(low + (high - low) * boot / 7 for boot in range(8)),
         judged=Judged(verdict), trusted=True,

@@ -153,6 +153,10 @@ ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("compare", "--variant"): (("a,b,c", "file"), ("nope", "missing"),
                                (",", "missing")),
     ("compare", "--results"): (("missing", "missing"),),
+    ("compare", "--base"): (("a,b,c", "file"), ("nope", "missing"), (",", "missing")),
+    ("compare", "--effects"): (("missing",), ("--variant", "none", "missing"),
+                               ("missing", "missing"), ("--effects=yes",)),
+    ("compare", "--allow-missing"): (("missing",), ("--allow-missing=yes", "file")),
     ("mutants", "--name"): (("nope",), ("../x",), ("\x1b[2J",), (",",), ("",)),
 }  # fmt: skip
 

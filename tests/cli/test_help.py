@@ -95,6 +95,7 @@ IN_WORDS = {
 # Those without any: lists that are empty, and actions.
 WITHOUT = {
     ("boot", "--share"), ("boot", "command"), ("compare", "--variant"),
+    ("compare", "--base"),
     ("tune", "--apply"), ("tune", "--undo"),
 }  # fmt: skip
 

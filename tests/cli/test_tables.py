@@ -32,7 +32,8 @@ COPIED = Effect(
     place=PLACE, metric="fork", arm=ARM, unnamed=of(1_234_567, 1_233_333, 1_234_600),
     named=of(2e6, 2e6, 2e6), extra=of(204.26, 203.0, 204.5),
     percent=of(26.891, 26.0, 27.0), boots=(), unnamed_by_boot=(), named_by_boot=(),
-    percent_by_boot=(), judged=Judged(Verdict.REGRESSED), trusted=True,
+    percent_by_boot=(), extra_by_boot=(), judged=Judged(Verdict.REGRESSED),
+    trusted=True,
 )  # fmt: skip
 SHARED = replace(
     COPIED, arm=replace(ARM, store="refcounted"), extra=of(-0.06, -2.0, 1.0),
@@ -48,7 +49,7 @@ UNNAMED = Cost(
     arm=Arm(vmas=1_000, vma_pages=1, written_pages=1, store="any", naming="none",
             name_length=0),
     total=Interval(200_000.4, 199_900, 200_500, 3, "range"),
-    per_vma=of(200, 199, 201), alike=None,
+    per_vma=of(200, 199, 201), by_boot=(), alike=None,
 )  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def test_another_metric_is_called_by_its_name(printed: Printed) -> None:
 def test_what_only_named_processes_do_has_a_table(printed: Printed) -> None:
     cost = Cost(
         place=PLACE, metric="name", arm=ARM, total=of(9e8, 8.9e8, 9.1e8),
-        per_vma=of(13_797.3, 13_777.6, 13_817.4), alike=True,
+        per_vma=of(13_797.3, 13_777.6, 13_817.4), by_boot=(), alike=True,
     )  # fmt: skip
     unlike, unknown = replace(cost, alike=False), replace(cost, alike=None)
     rows = [

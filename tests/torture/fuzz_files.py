@@ -33,6 +33,7 @@ def _parquet(scratch: Path) -> Feed:
 
 def _identity(scratch: Path) -> Feed:
     from harness.analysis.identity import identity_of
+    from harness.analysis.promise import promise_of
 
     (scratch / "records.jsonl").write_bytes(b"")
 
@@ -41,6 +42,7 @@ def _identity(scratch: Path) -> Feed:
         found = identity_of(scratch)
         assert 0 <= found.margin < float("inf")
         "\0".join((found.name, found.began, *found.command)).encode()
+        promise_of(found.plan, lambda variant: None)
 
     return feed
 
