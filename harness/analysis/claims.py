@@ -13,11 +13,7 @@ from enum import Enum
 from harness.analysis import shown
 from harness.analysis.effects import Effect, reductions
 from harness.analysis.processes import Arm, Place
-from harness.analysis.published import (
-    PUBLISHED_LENGTH,
-    PUBLISHED_PERCENT,
-    published_percent,
-)
+from harness.analysis.published import PUBLISHED_PERCENT, like_2021
 from harness.analysis.stats import Interval, Verdict
 
 # "a few thousand"
@@ -77,11 +73,8 @@ class Claim:
     @property
     def measured_words(self) -> str:
         """The measured figure with its interval and unit."""
-        if self.unit == "%":
-            return shown.shown(self.measured, shown.PERCENT).replace(" [", " % [", 1)
-        return shown.shown(self.measured, shown.TIMES, sign=False).replace(
-            " [", " times [", 1
-        )
+        places = shown.PERCENT if self.unit == "%" else shown.TIMES
+        return shown.spoken(self.measured, places, self.unit)
 
 
 def answer_claims(found: list[Effect]) -> list[Claim]:
@@ -95,7 +88,7 @@ def answer_claims(found: list[Effect]) -> list[Claim]:
 
 
 def _copying(here: list[Effect]) -> list[Claim]:
-    cell = _published_cell(here, "strdup")
+    cell = like_2021(here, "strdup")
     if cell is None:
         return []
     figure = PUBLISHED_PERCENT[0]["strdup"]
@@ -105,8 +98,8 @@ def _copying(here: list[Effect]) -> list[Claim]:
 
 def _reducing(here: list[Effect]) -> list[Claim]:
     shared, copied = (
-        _published_cell(here, "refcounted"),
-        _published_cell(here, "strdup"),
+        like_2021(here, "refcounted"),
+        like_2021(here, "strdup"),
     )
     if shared is None or copied is None:
         return []
@@ -136,20 +129,6 @@ def _nothing(here: list[Effect]) -> list[Claim]:
         finding = Finding.UNDECIDED
     told = _claim(NOTHING, worst, (0.0, 0.0), worst.percent, "%", finding)
     return [told]
-
-
-def _published_cell(here: list[Effect], store: str) -> Effect | None:
-    """The cell without written pages whose names are most like those of 2021."""
-    cells = [
-        e for e in here
-        if e.arm.store == store and not e.arm.written_pages
-        and published_percent(e.arm) is not None
-    ]  # fmt: skip
-    return min(cells, key=_unlike_2021, default=None)
-
-
-def _unlike_2021(effect: Effect) -> tuple[int, str]:
-    return abs(effect.arm.name_length - PUBLISHED_LENGTH), effect.arm.naming
 
 
 def _beside(

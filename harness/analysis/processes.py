@@ -99,6 +99,11 @@ class Arm:
         return f"{self.layout_words}, {naming}"
 
 
+def time_first(place: Place) -> tuple[bool, str]:
+    """The order in which places are shown: those that take time first."""
+    return place.exact, place.words
+
+
 def unnamed_of(arm: Arm) -> Arm:
     """The unnamed arm of the same layout."""
     return replace(arm, store="any", naming="none", name_length=0)

@@ -5,6 +5,9 @@ Cover letter of v8 of the series (2021-08-27): an ARM64 device, linux 5.14, fork
 own, of up to 63 bytes, and as many pages as were written in it, or one.
 """
 
+from collections.abc import Iterable
+
+from harness.analysis.effects import Effect
 from harness.analysis.processes import Arm
 
 PUBLISHED_VMAS = 65_536
@@ -29,3 +32,24 @@ def published_percent(arm: Arm) -> float | None:
     if not like:
         return None
     return PUBLISHED_PERCENT.get(arm.written_pages, {}).get(arm.store)
+
+
+def like_2021(
+    found: Iterable[Effect], store: str, *, written_pages: int = 0
+) -> Effect | None:
+    """The effect on fork in the published cell; None where it was not measured.
+
+    Of several, as of names of several lengths, the one most like that of 2021.
+    ``found`` is of one place.
+    """
+    cells = [
+        e for e in found
+        if e.metric == "fork" and e.arm.store == store
+        and e.arm.written_pages == written_pages
+        and published_percent(e.arm) is not None
+    ]  # fmt: skip
+    return min(cells, key=_unlike_2021, default=None)
+
+
+def _unlike_2021(effect: Effect) -> tuple[int, str]:
+    return abs(effect.arm.name_length - PUBLISHED_LENGTH), effect.arm.naming

@@ -17,6 +17,11 @@ def shown(estimate: Interval, places: int, *, sign: bool = True) -> str:
     return f"{value} [{estimate.low:,.{places}f}, {estimate.high:,.{places}f}]"
 
 
+def spoken(estimate: Interval, places: int, unit: str) -> str:
+    """``34.07 % [33.36, 38.68]``: an estimate with its unit, as sentences say it."""
+    return shown(estimate, places, sign=False).replace(" [", f" {unit} [", 1)
+
+
 def percent(estimate: Interval) -> str:
     """A change in percent."""
     return shown(estimate, PERCENT)

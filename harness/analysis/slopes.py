@@ -5,8 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from harness.analysis.processes import BOOT, PLACE, Place, place_of, processes
-from harness.analysis.stats import Line, line
+from harness.analysis.processes import (
+    BOOT,
+    LEAST_BOOTS,
+    PLACE,
+    Place,
+    place_of,
+    processes,
+)
+from harness.analysis.stats import Interval, Line, line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +31,14 @@ class Slope:
     line: Line
     counts: tuple[int, ...]
     by_boot: tuple[tuple[float, ...], ...]
+
+    @property
+    def per_vma(self) -> Interval:
+        """What one VMA more costs, in ``place.unit``."""
+        boots = len(self.by_boot)
+        ranged = self.place.exact or boots < LEAST_BOOTS
+        kind = "range" if ranged else "bootstrap"
+        return Interval(self.line.slope, self.line.low, self.line.high, boots, kind)
 
     @property
     def words(self) -> str:
