@@ -219,7 +219,9 @@ def probe(request: ProbeRequest) -> int:
 
 def report(request: ReportRequest) -> int:
     """Write a campaign's page, or print it as a mail."""
-    from harness.analysis.report import render_html, render_mail, report_of
+    from harness.analysis.mail import render_mail
+    from harness.analysis.page import render_page
+    from harness.analysis.report import report_of
 
     path = find_campaign(request.campaign, request.results)
     if request.out is not None:
@@ -230,7 +232,7 @@ def report(request: ReportRequest) -> int:
         return DONE
     out = request.out or page_of(path)
     try:
-        out.write_text(render_html(made))
+        out.write_text(render_page(made))
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error}") from None
     print(f"made {printable(str(out))}")

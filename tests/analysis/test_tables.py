@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 from harness.analysis import (
     aa_checks,
@@ -11,14 +10,6 @@ from harness.analysis import (
     reductions,
     slopes,
     usable,
-)
-from harness.analysis.plots import (
-    plot_aa,
-    plot_effects,
-    plot_lengths,
-    plot_order,
-    plot_slopes,
-    svg_of,
 )
 from harness.analysis.tables import (
     aa_table,
@@ -158,21 +149,3 @@ def test_ratios_are_of_boots_that_have_both_stores() -> None:
     whole = reductions(cell_effects(cells[cells["boot"].isin([1, 2])], margin=2))
     assert ratios == whole
     assert {each.times.boots for each in ratios} == {2}
-
-
-@pytest.mark.slow
-def test_plots_become_svg_that_stands_in_a_page() -> None:
-    figures = [
-        plot_slopes(slopes(SHARING)),
-        plot_effects(cell_effects(SHARING, margin=2)),
-        plot_lengths(cell_effects(LENGTH, margin=2)),
-        plot_aa(aa_checks(PUBLISHED, margin=2)),
-        plot_order(PUBLISHED),
-    ]
-
-    for figure in figures:
-        text = svg_of(figure)
-        assert text.startswith("<svg")
-        assert text.rstrip().endswith("</svg>")
-        assert "<script" not in text
-        assert "<text" in text
