@@ -4,8 +4,8 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup venv run test test-kernel test-guest test-model test-notebooks \
-        test-torture test-debian13 torture mutants kselftest notebooks bench \
-        calibrate check format lint layers types unit kernels image probe doctor \
+        test-pages test-torture test-debian13 torture mutants kselftest notebooks figures \
+        bench calibrate check format lint layers types unit kernels image probe doctor \
         lock clean
 
 PYTHON ?= python3
@@ -25,10 +25,22 @@ PACKAGES := bc bison bubblewrap flex gcc gcc-aarch64-linux-gnu libc6-dev \
             xz-utils
 # And the sources of the other bases that this Debian has: not every one has all.
 SOURCES = $$($(ANONVMA) doctor --bases 2>/dev/null | sed s/^/linux-source-/)
-MISSING = for p in $(PACKAGES) $(SOURCES); do \
+MISSING = for p in $(1); do \
               dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | \
                   grep -qx installed || echo $$p; \
           done | sort -u
+# Install those of some packages that are missing.
+INSTALL = missing=$$($(MISSING)); \
+	if [ -n "$$missing" ]; then \
+	    if [ "$$(id -u)" = 0 ]; then sudo=; \
+	    elif command -v sudo >/dev/null; then sudo=sudo; \
+	    else echo "as root: apt-get install" $$missing; exit 1; fi; \
+	    $$sudo apt-get update -qq || exit; \
+	    missing=$$($(MISSING)); [ -n "$$missing" ] || exit 0; \
+	    echo "installing" $$missing; \
+	    $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+	        --no-install-recommends $$missing >/dev/null; \
+	fi
 
 # What is done for every base that can be had; the others are named.
 EACH_BASE = bases=$$($(ANONVMA) doctor --bases) && for base in $$bases; do
@@ -39,7 +51,7 @@ help: ## Show this list.
 run: setup ## Measure, and print the table: everything from nothing.
 	$(ANONVMA) run $(ARGS)
 
-test: setup check test-kernel test-guest test-model test-notebooks test-torture ## All tests, those in real guests included.
+test: setup check test-kernel test-guest test-model test-notebooks test-pages test-torture ## All tests, those in real guests included.
 
 check: format lint layers types unit ## Everything that needs no kernel.
 
@@ -60,6 +72,10 @@ test-model: setup ## Three minutes of agree, and three mutants that it must tell
 test-notebooks: venv ## The notebooks, run on the data that comes with us.
 	$(BIN)/pytest --nbmake -p no:cacheprovider notebooks
 
+test-pages: venv ## The pages of reports in Chromium, wide and narrow, light and dark.
+	@$(call INSTALL,chromium)
+	$(BIN)/pytest -m page --require-chromium $(ARGS)
+
 test-torture: setup ## Five minutes of make torture.
 	$(BIN)/python -m tests.torture --minutes 5 --seed $(DAY)
 
@@ -75,6 +91,9 @@ bench: setup ## What the harness costs, row by row (ARGS: --list, --only, --quic
 
 test-debian13: venv ## make check and make run in a new Debian 13, as root.
 	$(BIN)/python -m tests.debian13 $(ARGS)
+
+figures: venv ## Draw README's figure from notebooks/data, for light and dark ground.
+	$(BIN)/python -m harness.analysis.story notebooks/data notebooks/figures
 
 notebooks: venv ## Open the notebooks in a browser (as root: ARGS=--allow-root).
 	cd notebooks && ../$(BIN)/jupyter notebook $(ARGS)
@@ -115,17 +134,7 @@ doctor: venv ## Tell what this machine can run and what is missing.
 	$(ANONVMA) doctor
 
 setup: venv ## Install what is missing: Debian's packages and the environment.
-	@missing=$$($(MISSING)); \
-	if [ -n "$$missing" ]; then \
-	    if [ "$$(id -u)" = 0 ]; then sudo=; \
-	    elif command -v sudo >/dev/null; then sudo=sudo; \
-	    else echo "as root: apt-get install" $$missing; exit 1; fi; \
-	    $$sudo apt-get update -qq || exit; \
-	    missing=$$($(MISSING)); [ -n "$$missing" ] || exit 0; \
-	    echo "installing" $$missing; \
-	    $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
-	        --no-install-recommends $$missing >/dev/null; \
-	fi
+	@$(call INSTALL,$(PACKAGES) $(SOURCES))
 
 venv: $(VENV)/installed
 

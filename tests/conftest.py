@@ -28,6 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, where kernel tests would be skipped for a kernel without names",
     )
+    parser.addoption(
+        "--require-chromium",
+        action="store_true",
+        help="fail, where page tests would be skipped for want of Chromium",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
