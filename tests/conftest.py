@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from harness.arch import UM, Arch, arch_named
 from harness.errors import EnvironmentFault, NoSuchSource
@@ -15,6 +16,10 @@ from harness.target import Deadlines, QemuTarget, UmlTarget
 
 # A kernel from nothing takes five minutes, on a machine with nothing else to do.
 _GUEST_TIMEOUT_S = 2400
+
+# How long an example takes is the machine's, and machines are shared.
+settings.register_profile("no wall time", deadline=None)
+settings.load_profile("no wall time")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

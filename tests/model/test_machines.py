@@ -264,7 +264,7 @@ class RecountOfCopies(Recount):
         assert all(name.refs == 1 for name in self.model.store.live)
 
 
-LIMITS = settings(max_examples=100, stateful_step_count=30, deadline=None)
+LIMITS = settings(max_examples=100, stateful_step_count=30)
 
 TestAgainstAPageList = AgainstAPageList.TestCase
 TestAgainstAPageList.settings = LIMITS

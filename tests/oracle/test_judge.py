@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import RecordError
@@ -381,7 +381,6 @@ def test_what_cannot_have_been_seen_is_an_error(change: Change) -> None:
         Judge(STEPS, HERE).take(Seen(0, (change,)))
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.builds(
