@@ -110,6 +110,9 @@ class _Recorder:
         self._order += 1
 
 
+# The child's first clock read is later than the parent's second, or it ran inside
+# the interval.
+_TOO_EARLY = "the child ran before fork returned"
 _REPEATED = frozenset({Metric.FORK, Metric.EXIT_REAP})
 
 
@@ -135,24 +138,35 @@ def _take_forks(recorder: _Recorder) -> None:
     # Shared, so that the child can say when it ran.
     with mmap.mmap(-1, mmap.PAGESIZE) as page:
         pack = _CHILD_CLOCKS.pack_into
-        pack(page, 0, 0, 0)
         now, leave = time.clock_gettime_ns, os._exit
         for repetition in range(request.warmups + request.repetitions):
+            # Nothing of the child before stays, whatever becomes of the next.
+            pack(page, 0, 0, 0)
             time.sleep(request.conditions.settle_ms / 1000)
             with fifo_without_children():
                 pid, before, after = timed_fork(CLOCK)
                 if pid == 0:
                     pack(page, 0, after, now(CLOCK))
                     leave(0)
-            _, _, reaped = timed_wait(pid, CLOCK)
+            status, _, reaped = timed_wait(pid, CLOCK)
             ran, left = _CHILD_CLOCKS.unpack_from(page)
-            # The child's first clock read is later than the parent's second,
-            # or it ran inside the interval.
-            reason = "" if ran >= after else "the child ran before fork returned"
+            end = _why_no_exit(status) if status else ""
+            late = ran >= after
+            why = "" if late else _TOO_EARLY if ran else end
+            assert late or why
+            recorder.add(Metric.FORK, before, after, repetition=repetition, reason=why)
             recorder.add(
-                Metric.FORK, before, after, repetition=repetition, reason=reason
-            )
-            recorder.add(Metric.EXIT_REAP, left, reaped, repetition=repetition)
+                Metric.EXIT_REAP, left or reaped, reaped,
+                repetition=repetition, reason=end,
+            )  # fmt: skip
+
+
+def _why_no_exit(status: int) -> str:
+    """Why a wait status is not that of a child that left as it should."""
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        return f"the child was killed by signal {-code}"
+    return f"the child ended with status {code}"
 
 
 def _take_munmap(arena: Arena, recorder: _Recorder) -> None:
