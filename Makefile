@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup venv run test test-kernel test-guest test-model test-notebooks \
         test-pages test-torture test-debian13 torture mutants kselftest notebooks figures \
-        bench calibrate check format lint layers types unit kernels image probe doctor \
+        bench calibrate protocol check format lint layers types unit kernels image probe doctor \
         lock clean
 
 PYTHON ?= python3
@@ -94,6 +94,9 @@ test-debian13: venv ## make check and make run in a new Debian 13, as root.
 
 figures: venv ## Draw README's figure from notebooks/data, for light and dark ground.
 	$(BIN)/python -m harness.analysis.story notebooks/data notebooks/figures
+
+protocol: setup ## Whether the worker still measures as at OLD=REVISION did.
+	@$(BIN)/python -m tests.protocol $(OLD) $(ARGS)
 
 notebooks: venv ## Open the notebooks in a browser (as root: ARGS=--allow-root).
 	cd notebooks && ../$(BIN)/jupyter notebook $(ARGS)

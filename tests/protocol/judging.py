@@ -1,0 +1,115 @@
+"""Whether two workers measure the same: their difference against the A/A null.
+
+The null of a number is how far two boots of one and the same worker lie apart, at
+most. A difference that is no larger is nothing that a campaign could show: its own
+boots differ by as much.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import median
+from typing import Any
+
+from harness.errors import JobFailed
+
+# Of fewer boots the range of each worker is too small to be held against.
+LEAST_BOOTS = 4
+_CELL = ("vmas", "vma_pages", "written_pages", "naming", "name_length")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Number:
+    """What a boot has one of: a metric of a cell, in the store that the kernel told."""
+
+    metric: str
+    vmas: int
+    vma_pages: int
+    written_pages: int
+    naming: str
+    name_length: int
+    store: str
+
+    @property
+    def label(self) -> str:
+        """The cell in a few words."""
+        pages = f"{self.written_pages}/{self.vma_pages} pages"
+        if self.naming == "none":
+            return f"{self.vmas} VMAs, {pages}, unnamed"
+        return (
+            f"{self.vmas} VMAs, {pages}, {self.naming}:{self.name_length} {self.store}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A number of both workers: the old one's, the difference and the null, in %."""
+
+    number: Number
+    old: float
+    percent: float
+    null: float
+
+    @property
+    def same(self) -> bool:
+        """Whether the workers differ by no more than one of them from itself."""
+        return abs(self.percent) <= self.null
+
+
+def numbers_of(lines: Iterable[bytes]) -> dict[Number, float]:
+    """The numbers of one boot: of each metric and cell the median of its samples.
+
+    Any revision's records, so only the fields that are needed are read. Raises
+    JobFailed for a sample or a run that is not valid: nothing is left out here.
+    """
+    runs: dict[str, dict[str, Any]] = {}
+    values: dict[Number, list[int]] = defaultdict(list)
+    for line in lines:
+        # Any: the fields of an older schema, or of one to come.
+        record: dict[str, Any] = json.loads(line)
+        match record["kind"]:
+            case "run":
+                runs[record["run"]] = record
+            case "sample" | "end" if not record["valid"]:
+                raise JobFailed(f"a worker's run is invalid: {record['reason']}", "")
+            case "sample" if not record["warmup"]:
+                run = runs[record["run"]]
+                store = "any" if run["naming"] == "none" else record["store"]
+                key = Number(
+                    metric=record["metric"], store=store, **{f: run[f] for f in _CELL}
+                )  # fmt: skip
+                values[key].append(record["value"])
+    return {number: median(found) for number, found in values.items()}
+
+
+def held(
+    old: Sequence[Mapping[Number, float]], new: Sequence[Mapping[Number, float]]
+) -> list[Held]:
+    """Every number of both, from one mapping for each boot of each worker.
+
+    Raises JobFailed where the workers took other numbers, or a boot lacks one: then
+    it is another protocol whatever they are.
+    """
+    assert min(len(old), len(new)) >= LEAST_BOOTS
+    taken = {frozenset(boot) for boot in (*old, *new)}
+    if len(taken) > 1:
+        some = min(frozenset.union(*taken) - frozenset.intersection(*taken))
+        raise JobFailed(
+            "the boots did not take the same numbers: not all of them have "
+            f"{some.metric} of {some.label}", ""
+        )  # fmt: skip
+    (numbers,) = taken
+    return [_held(n, [b[n] for b in old], [b[n] for b in new]) for n in sorted(numbers)]
+
+
+def _held(number: Number, old: Sequence[float], new: Sequence[float]) -> Held:
+    before = median(old)
+    pairs = [pair for boots in (old, new) for pair in combinations(boots, 2)]
+    return Held(
+        number=number,
+        old=before,
+        percent=(median(new) / before - 1) * 100,
+        null=max(abs(a - b) for a, b in pairs) / before * 100,
+    )
