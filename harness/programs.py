@@ -26,6 +26,8 @@ from pathlib import Path
 _GRACE_S = 2.0
 _TAIL_LINES = 20
 _POLL_S = 0.5
+# Longer than the longest build that holds a lock may take.
+_LOCK_S, _LOCK_POLL_S = 10_800.0, 0.05
 
 # More than what measures, plays or runs a guest is ever seen to need.
 MOST_PROCESSES = 1000
@@ -125,27 +127,45 @@ def free_to_change(path: Path) -> Iterator[bool]:
         yield True
         return
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield _locked(file.fileno())
 
 
 @contextlib.contextmanager
 def exclusive(
-    path: Path, *, on_wait: Callable[[], None] | None = None
+    path: Path,
+    *,
+    on_wait: Callable[[], None] | None = None,
+    deadline_s: float = _LOCK_S,
 ) -> Iterator[None]:
-    """Hold a file's lock, waiting for it; it is free again however we end."""
+    """Hold a file's lock, waiting for it; it is free again however we end.
+
+    Raises EnvironmentFault where somebody else holds it past the deadline.
+    """
+    end = time.monotonic() + deadline_s
     with open(path, "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if on_wait is not None:
+        waited = False
+        while not _locked(file.fileno()):
+            if on_wait is not None and not waited:
                 on_wait()
-            fcntl.flock(file, fcntl.LOCK_EX)
+            waited = True
+            if time.monotonic() >= end:
+                # Here only: the leash, which this module is too, imports none of us.
+                from harness.errors import EnvironmentFault
+
+                raise EnvironmentFault(
+                    f"{path} was not free within {deadline_s:g} s: another command "
+                    "holds it (fuser shows which); end that, or try again later"
+                )
+            time.sleep(_LOCK_POLL_S)
         yield
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def tail_of(path: Path, *, lines: int = _TAIL_LINES) -> str:

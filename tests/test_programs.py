@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import programs
+from harness.errors import EnvironmentFault
 from harness.programs import exclusive, leashed, printable, run_logged, tail_of
 
 # For what should be there at once; a test that meets it fails.
@@ -331,6 +332,19 @@ def test_a_second_holder_says_so_and_waits(tmp_path: Path) -> None:
     thread.join(DEADLINE_S)
 
     assert order == ["first", "second"]
+
+
+def test_a_lock_that_stays_held_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+
+    with (
+        exclusive(lock),
+        pytest.raises(EnvironmentFault, match=r"not free within 0\.2 s") as raised,
+        exclusive(lock, deadline_s=0.2),
+    ):
+        pytest.fail("both have it")
+
+    assert str(lock) in str(raised.value)
 
 
 HOLDER = """

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -9,13 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.errors import GuestLost, JobFailed, RecordError
+from harness.errors import GuestHung, GuestLost, JobFailed, RecordError
 from harness.measure import Conditions, Job, Record, render_job
 from harness.measure.facts import KernelFacts, parse_facts
 from harness.paths import package_dir
 from harness.programs import MOST_PROCESSES, leashed, printable, tail_of
 from harness.scratch import scratch_folder
 from harness.target.channel import OUTPUT, RECORDS, Deadlines, Listener
+
+# Facts take a second, or a few under emulation.
+_FACTS_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,15 +102,28 @@ class HostTarget:
 
 
 def host_facts() -> KernelFacts:
-    """What the running kernel is, asked by a process of its own."""
+    """What the running kernel is, asked by a process of its own.
+
+    Raises GuestHung past its deadline, GuestLost where it says nothing that is known.
+    """
+    code = None
     with tempfile.TemporaryFile() as out:
-        with leashed(
-            [*_python("measure.facts"), str(out.fileno())],
-            pass_fds=(out.fileno(),), env=_environment(), processes=MOST_PROCESSES,
-        ) as process:  # fmt: skip
-            code = process.wait()
+        with (
+            leashed(
+                [*_python("measure.facts"), str(out.fileno())],
+                pass_fds=(out.fileno(),), env=_environment(), processes=MOST_PROCESSES,
+            ) as process,
+            contextlib.suppress(subprocess.TimeoutExpired),
+        ):  # fmt: skip
+            code = process.wait(timeout=_FACTS_S)
         out.seek(0)
         line = out.read()
+    if code is None:
+        raise GuestHung(
+            f"this kernel did not say what it is within {_FACTS_S:g} s: the process "
+            "that asked it was killed",
+            printable(line.decode(errors="replace")),
+        )
     try:
         return parse_facts(line)
     except RecordError:
