@@ -10,7 +10,7 @@ import harness
 from harness.analysis.gathering import Gathering
 from harness.analysis.lines import block_of
 from harness.analysis.pieces import frame_of
-from harness.measure import SCHEMA, Record, Run, RunEnd, Sample, render_record
+from harness.measure import PROTOCOL, SCHEMA, Record, Run, RunEnd, Sample, render_record
 from harness.workload import layout_of, naming_from_label
 
 # A warmup costs so much more that one which is analysed is seen in any median.
@@ -47,7 +47,7 @@ def run_of(
         build_id=f"id of {variant} {base}", config_sha256=f"sha of {variant} {base}",
         settle_ms=2000, rest_ms=50, settings="vm.x=1",
         map_count=64 + vmas, max_map_count=65530,
-        python="3.11.2", harness=harness.__version__,
+        python="3.11.2", harness=harness.__version__, protocol=PROTOCOL,
         launched="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
 

@@ -30,7 +30,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
-    monkeypatch.setattr(sysctls, "_KEPT", tmp_path / "run")
+    monkeypatch.setattr(sysctls, "KEPT", tmp_path / "run")
     lock = tmp_path / "run/silicon.lock"
     for module in (silicon, mend):
         monkeypatch.setattr(module, "lock_file", lambda: lock)

@@ -53,7 +53,7 @@ from harness.errors import UsageError
 # What must be the same for two campaigns to be compared; kernels may differ.
 COMPARABLE = (
     "target", "machine", "accelerator", "unit", "clock", "cpu", "settle_ms",
-    "rest_ms", "settings", "harness",
+    "rest_ms", "settings", "protocol",
 )  # fmt: skip
 
 Promises = tuple[Promise | None, Promise | None]

@@ -13,7 +13,7 @@ One row a sample, with the facts of its run beside it:
     variant, base, build_id, config_sha256, kernel_release, kernel_version
     target, accelerator, machine, cpu, clock, clock_step      where it ran
     vmas, vma_pages, written_pages, naming, name_length       the cell
-    map_count, max_map_count, pinned_cpu, fifo, python, harness, launched
+    map_count, max_map_count, pinned_cpu, fifo, python, harness, protocol, launched
     run_valid                  bool      the run ended valid, and was not superseded
 
 Other columns are those of harness.measure.records.Run, by the same names. Text
@@ -36,7 +36,7 @@ from harness.analysis.pieces import frame_of
 from harness.errors import RecordError, UsageError
 from harness.measure import Record, Run, Status, parse_record
 from harness.measure.records import LONGEST
-from harness.pooling import KERNEL, MUST_MATCH
+from harness.pooling import KERNEL, MUST_MATCH, facts_to_match
 from harness.reading import lines_of
 
 _LARGEST = 2**53
@@ -132,7 +132,7 @@ def check_poolable(*frames: pd.DataFrame) -> None:
     """
     facts = [plain(frame[[*KERNEL, *MUST_MATCH]].drop_duplicates()) for frame in frames]
     for place, runs in pd.concat(facts).groupby([*KERNEL]):
-        for fact in MUST_MATCH:
+        for fact in facts_to_match(runs["unit"].iloc[0]):
             values = runs[fact].drop_duplicates().tolist()
             if len(values) > 1:
                 raise UsageError(

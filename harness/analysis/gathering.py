@@ -17,7 +17,7 @@ import pyarrow as pa
 from harness.analysis.lines import Block, Rows, block_of
 from harness.errors import RecordError
 from harness.measure import Count, Run, RunEnd, Sample, Superseded
-from harness.measure.records import FIELDS
+from harness.measure.parsing import FIELDS
 
 Column = npt.NDArray[Any]
 

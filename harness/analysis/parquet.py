@@ -19,13 +19,16 @@ from harness.analysis.ahead import results_of
 from harness.analysis.gathering import BOOLS, COLUMNS, NULLABLE, TEXTS
 from harness.analysis.pieces import frame_of
 from harness.errors import UsageError
-from harness.measure.records import CLOSED
+from harness.measure import protocol_of_version
+from harness.measure.parsing import CLOSED
 from harness.scratch import scratch_folder
 
 # Samples that are together in memory while Parquet is written.
 GROUP = 1 << 18
 # Dictionaries of no more words go into each group as they are.
 _FEW = 64
+# A column that files of schema 2 lack, and the one that says it there.
+_ADDED, _SAYS_IT = "protocol", "harness"
 # A file of a byte may not claim more samples than this: they would be made of
 # nothing, and fill the memory.
 _MOST_A_BYTE = 16
@@ -117,7 +120,26 @@ def why_unreadable(path: Path, error: BaseException) -> str:
 def _read_group(
     path: Path, file: pq.ParquetFile, group: int, columns: list[str]
 ) -> pa.Table:
-    return _checked(path, file.read_row_group(group, columns=columns))
+    if _ADDED in file.schema_arrow.names or _ADDED not in columns:
+        return _checked(path, file.read_row_group(group, columns=columns))
+    stored = {*columns, _SAYS_IT} - {_ADDED}
+    table = _checked(path, file.read_row_group(group, columns=sorted(stored)))
+    table = table.append_column(_ADDED, _protocols(table[_SAYS_IT]))
+    return table.select(columns)
+
+
+def _protocols(versions: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The protocol of each sample of a schema whose runs did not say it."""
+    return pa.chunked_array(
+        [
+            pa.array(
+                [protocol_of_version(word) for word in chunk.dictionary.to_pylist()],
+                pa.int64(),
+            ).take(chunk.indices)
+            for chunk in versions.chunks
+        ],
+        pa.int64(),
+    )
 
 
 def _checked(path: Path, told: pa.Table) -> pa.Table:
@@ -153,10 +175,12 @@ def _rows_of(path: Path, metadata: pq.FileMetaData) -> int:
 
 
 def _check_columns(path: Path, schema: pa.Schema) -> None:
-    if missing := sorted({*COLUMNS}.difference(schema.names)):
+    if missing := sorted({*COLUMNS}.difference(schema.names, [_ADDED])):
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise _foreign(path, f"it has no column {', '.join(missing[:5])}{more}")
     for name in COLUMNS:
+        if name == _ADDED and name not in schema.names:
+            continue
         if len(schema.get_all_field_indices(name)) > 1:
             raise _foreign(path, f"it has two columns {name}")
         found = schema.field(name).type

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 
-import harness
 from harness.campaign.appending import RECORDS
 from harness.campaign.plan import Plan
 from harness.campaign.resuming import Standing, read_standing
@@ -24,6 +23,7 @@ from harness.errors import (
     UsageError,
 )
 from harness.measure import (
+    PROTOCOL,
     Job,
     PlannedCell,
     Record,
@@ -87,7 +87,7 @@ def run_plan(
     standing = read_standing(folder / RECORDS, plan, subjects)
     for run in standing.kept.values():
         # Known before anything is marked or booted; of the rest a guest must tell.
-        _check_poolable(folder, run, replace(run, harness=harness.__version__))
+        _check_poolable(folder, run, replace(run, protocol=PROTOCOL))
     for left in standing.left:
         append(Superseded(run=left, reason="its guest did not finish the block"))
     jobs, kept = _jobs(plan, folder.name, by_name, standing)

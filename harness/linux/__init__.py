@@ -3,6 +3,7 @@
 from harness.linux.clockkind import counts_instructions
 from harness.linux.clone import timed_fork, timed_wait
 from harness.linux.heap import current_break, move_heap, set_break
+from harness.linux.leftovers import left_settings, put_back_left
 from harness.linux.mman import (
     advise_memory,
     lock_memory,
@@ -28,6 +29,7 @@ from harness.linux.procfs import (
     kernel_build_id,
     kernel_config,
     open_maps,
+    read_file,
     read_maps,
     read_smaps,
     read_sysctl,
@@ -35,7 +37,7 @@ from harness.linux.procfs import (
 )
 from harness.linux.procmap import QueriedVma, query_vma
 from harness.linux.sched import clock_step, fifo_without_children, pin_to_one_cpu
-from harness.linux.sysctls import left_settings, put_back_left, settings_put_back
+from harness.linux.sysctls import settings_put_back
 
 __all__ = [
     "AnonNameProbe",
@@ -63,6 +65,7 @@ __all__ = [
     "protect_memory",
     "put_back_left",
     "query_vma",
+    "read_file",
     "read_into",
     "read_maps",
     "read_smaps",

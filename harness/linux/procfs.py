@@ -1,14 +1,20 @@
 """What /proc and /sys tell about the kernel and about a process."""
 
-import hashlib
 import io
 import os
-import re
 import zlib
-from pathlib import Path
+
+from harness.lean.texts import sha256
 
 # zlib's word for a stream with a header of gzip(1), which takes longer to import.
 _GZIP = 31
+
+
+def read_file(path: str) -> bytes:
+    """All of a file of the kernel's; OSError where it may not be read."""
+    # Unbuffered: the kernel hands out one page a read however much is asked.
+    with open(path, "rb", buffering=0) as file:
+        return file.readall()
 
 
 def read_maps(pid: int | None = None) -> bytes:
@@ -48,7 +54,7 @@ def count_maps() -> int:
 
 def read_sysctl(name: str) -> str:
     """A setting, by its dotted name, without the final newline."""
-    return _sysctl_path(name).read_text().strip()
+    return read_file(_sysctl_path(name)).decode().strip()
 
 
 def write_sysctl(name: str, value: str) -> None:
@@ -61,14 +67,14 @@ def write_sysctl(name: str, value: str) -> None:
         os.close(fd)
 
 
-def _sysctl_path(name: str) -> Path:
-    return Path("/proc/sys").joinpath(*name.split("."))
+def _sysctl_path(name: str) -> str:
+    return f"/proc/sys/{name.replace('.', '/')}"
 
 
 def kernel_build_id() -> str | None:
     """The running kernel's GNU build id in hex; None where it has none."""
     try:
-        notes = Path("/sys/kernel/notes").read_bytes()
+        notes = read_file("/sys/kernel/notes")
     except OSError:
         return None
     return parse_build_id(notes)
@@ -93,7 +99,7 @@ def parse_build_id(notes: bytes) -> str | None:
 def kernel_config() -> str | None:
     """The running kernel's configuration; None where it does not carry it."""
     try:
-        packed = Path("/proc/config.gz").read_bytes()
+        packed = read_file("/proc/config.gz")
     except FileNotFoundError:
         return None
     return zlib.decompress(packed, wbits=_GZIP).decode()
@@ -104,17 +110,20 @@ def config_digest(config: str) -> str:
 
     Compares what was chosen, not when or with which compiler's banner.
     """
+    # As Kconfig writes them, so without a regular expression.
     options = sorted(
         line for line in config.splitlines()
-        if re.match(r"CONFIG_\w+=|# CONFIG_\w+ is not set$", line)
+        if (line.startswith("CONFIG_") and "=" in line)
+        or (line.startswith("# CONFIG_") and line.endswith(" is not set"))
     )  # fmt: skip
-    return hashlib.sha256("\n".join(options).encode()).hexdigest()
+    digest: str = sha256("\n".join(options).encode()).hexdigest()
+    return digest
 
 
 def cpu_name() -> str:
     """What /proc/cpuinfo calls the first CPU, in one line."""
     fields: dict[str, str] = {}
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
+    for line in read_file("/proc/cpuinfo").decode().splitlines():
         key, _, value = line.partition(":")
         fields.setdefault(key.strip(), value.strip())
     if "model name" in fields:

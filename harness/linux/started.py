@@ -7,7 +7,6 @@ import fcntl
 import os
 import signal
 from collections.abc import Sequence
-from pathlib import Path
 
 from harness.errors import UsageError
 
@@ -42,7 +41,8 @@ def read_job(arguments: Sequence[str]) -> tuple[bytes, int]:
         )
     path, word = arguments
     try:
-        return Path(path).read_bytes(), open_descriptor(word)
+        with open(path, "rb") as file:
+            return file.read(), open_descriptor(word)
     except (OSError, ValueError) as error:
         raise UsageError(f"the job cannot be read: {error!s:.300}") from None
 

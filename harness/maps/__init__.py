@@ -1,14 +1,11 @@
 """/proc/pid/maps as values: of one line, or of a whole text at once."""
 
 from harness.maps.columns import Header, MapsColumns, parse_columns, parse_maps
+from harness.maps.entry import WIDTH, MapsEntry, render_line, render_maps
 from harness.maps.lines import (
-    WIDTH,
-    MapsEntry,
     PathKind,
     classify_pathname,
     parse_line,
-    render_line,
-    render_maps,
     smaps_headers,
 )
 

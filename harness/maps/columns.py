@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 
 from harness.collector import collector_at_rest
 from harness.errors import MapsFormatError
-from harness.maps.lines import NAME, WIDTH, MapsEntry, parse_line
+from harness.maps.entry import WIDTH, MapsEntry
+from harness.maps.lines import NAME, parse_line
 
 _HEX = b"0123456789abcdef"
 _DIGITS = 16

@@ -1,4 +1,4 @@
-"""A line of /proc/pid/maps as a value: strict in, byte for byte out.
+"""A line of /proc/pid/maps to a value: strict in, byte for byte out again.
 
 A name may contain runs of spaces, end in one, or look like anything else in
 the line, so a line is cut by position and never split at white space, and
@@ -6,22 +6,15 @@ lines end at a newline only (a path may contain a carriage return). The kernel
 pads the header to 72 columns and puts one more space before the name; nothing
 follows the header's own last space when there is no name.
 
-A value is a named tuple, as a process has 65 536: it takes a ninth of the time that a
-frozen dataclass takes to be made, and less than half where many are made at once.
-
 Source: fs/proc/task_mmu.c show_map_vma() and show_vma_header_prefix(),
 fs/seq_file.c seq_pad().
 """
 
 import re
-from collections.abc import Iterable
 from enum import Enum
-from typing import NamedTuple
 
 from harness.errors import MapsFormatError
-
-# fs/proc/task_mmu.c: seq_setwidth(m, 25 + sizeof(void *) * 6 - 1)
-WIDTH = 25 + 8 * 6 - 1
+from harness.maps.entry import WIDTH, MapsEntry, render_header
 
 _HEADER = re.compile(
     rb"(?P<start>[0-9a-f]{8,16})-(?P<end>[0-9a-f]{8,16}) "
@@ -46,37 +39,6 @@ class PathKind(Enum):
     ANON_SHMEM = "anon_shmem"
     SPECIAL = "special"
     FILE = "file"
-
-
-class MapsEntry(NamedTuple):
-    """One line of /proc/pid/maps; addresses are in bytes, ``end`` is exclusive.
-
-    ``pathname`` is the line's last field as the kernel wrote it, brackets and
-    ``(deleted)`` included; empty when the line has none.
-    """
-
-    start: int
-    end: int
-    perms: str
-    offset: int = 0
-    major: int = 0
-    minor: int = 0
-    inode: int = 0
-    pathname: bytes = b""
-
-    @property
-    def kind(self) -> PathKind:
-        """What the last field is; a file unless the kernel's brackets say more."""
-        return classify_pathname(self.pathname)[0]
-
-    @property
-    def anon_name(self) -> bytes | None:
-        """The anonymous name, ``b""`` included; None where the line shows none.
-
-        None does not mean that the VMA has no name: ``[heap]`` and ``[stack]``
-        hide theirs.
-        """
-        return classify_pathname(self.pathname)[1]
 
 
 def classify_pathname(pathname: bytes) -> tuple[PathKind, bytes | None]:
@@ -129,7 +91,7 @@ def parse_line(line: bytes) -> MapsEntry:
         raise MapsFormatError(line, "the VMA is empty or ends before it starts")
     if entry.inode >> 64:
         raise MapsFormatError(line, "no inode number is wider than 64 bits")
-    if not line.startswith(_render_header(entry)):
+    if not line.startswith(render_header(entry)):
         raise MapsFormatError(line, "numbers are not padded as the kernel pads them")
     return entry
 
@@ -141,25 +103,3 @@ def smaps_headers(text: bytes) -> bytes:
     Source: fs/proc/task_mmu.c show_smap(), which begins with show_map_vma().
     """
     return b"".join(_NO_FIELD.findall(text))
-
-
-def render_line(entry: MapsEntry) -> bytes:
-    """The line as the kernel writes it, without its newline."""
-    header = _render_header(entry)
-    if not entry.pathname:
-        return header
-    return header.ljust(WIDTH) + b" " + entry.pathname
-
-
-def render_maps(entries: Iterable[MapsEntry]) -> bytes:
-    """The text as the kernel writes it; the inverse of ``parse_maps``."""
-    return b"".join(render_line(entry) + b"\n" for entry in entries)
-
-
-def _render_header(entry: MapsEntry) -> bytes:
-    return (
-        b"%08x-%08x %s %08x %02x:%02x %d " % (
-            entry.start, entry.end, entry.perms.encode(), entry.offset,
-            entry.major, entry.minor, entry.inode,
-        )
-    )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from harness.measure.conditions import Conditions
 from harness.measure.job import Job, PlannedCell, parse_job, render_job
+from harness.measure.parsing import parse_record
+from harness.measure.protocol import PROTOCOL, protocol_of_version
 from harness.measure.records import (
     SCHEMA,
     Count,
@@ -13,11 +15,11 @@ from harness.measure.records import (
     Status,
     Superseded,
     Unit,
-    parse_record,
     render_record,
 )
 
 __all__ = [
+    "PROTOCOL",
     "SCHEMA",
     "Conditions",
     "Count",
@@ -33,6 +35,7 @@ __all__ = [
     "Unit",
     "parse_job",
     "parse_record",
+    "protocol_of_version",
     "render_job",
     "render_record",
 ]

@@ -11,13 +11,13 @@ import ctypes
 import io
 import itertools
 import mmap
-import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
 from harness.errors import CheckFailed
+from harness.lean.noise import Noise
 from harness.linux import (
     map_memory,
     open_maps,
@@ -34,7 +34,7 @@ from harness.linux.uapi import (
     PROT_READ,
     PROT_WRITE,
 )
-from harness.maps import MapsEntry, parse_maps, render_line, render_maps
+from harness.maps import MapsEntry, render_line, render_maps
 from harness.workload import GUARD_PAGES, Layout, NamingKind, NamingScheme
 
 CLOCK = time.CLOCK_MONOTONIC
@@ -44,7 +44,9 @@ _RANDOM_BYTES = 1 << 20
 # Names that are made together: the pages of their objects stay in the heap that
 # fork copies.
 _NAMES_AT_ONCE = 16
-# A name of each size that the interpreter's heap tells apart.
+# A name of each size that the interpreter's heap tells apart, and so many of each that
+# a process of 1 000 names has not a page more than one that gives none.
+_REHEARSED_NAMES = 256
 _REHEARSED = [NamingScheme(NamingKind.DISTINCT, n) for n in range(15, 80, 16)]
 # Lines that are made together, and bytes of maps that are read together.
 _LINES_AT_ONCE = 1024
@@ -124,15 +126,15 @@ class Arena:
 
     def _write(self, seed: int) -> None:
         # Random data: no page is zero, and none equals its neighbour.
-        chooser = random.Random(seed)
-        noise = chooser.randbytes(_RANDOM_BYTES)
+        chooser = Noise(seed)
+        noise = chooser.some_bytes(_RANDOM_BYTES)
         size = self.layout.written_pages * _PAGE
         room = _RANDOM_BYTES - min(size, _RANDOM_BYTES)
         for page in self.layout.first_pages():
             at, end = self.start + page * _PAGE, self.start + page * _PAGE + size
             while at < end:
                 chunk = min(end - at, _RANDOM_BYTES)
-                skip = chooser.randrange(room + 1)
+                skip = chooser.below(room + 1)
                 ctypes.memmove(at, noise[skip : skip + chunk], chunk)
                 at += chunk
 
@@ -218,7 +220,7 @@ def rehearse_naming() -> None:
     have all made names have the same room, whether they give them or not.
     """
     for naming in _REHEARSED:
-        with _texts_of(naming, 4 * _NAMES_AT_ONCE):
+        with _texts_of(naming, _REHEARSED_NAMES):
             pass
 
 
@@ -298,6 +300,9 @@ def _show(expected: bytes, pid: int | None) -> bool:
 
 
 def _first_difference(expected: bytes, text: bytes) -> str:
+    # Here only: as a rule there is nothing to explain.
+    from harness.maps import parse_maps
+
     wanted = list(parse_maps(expected))
     arena = range(wanted[0].start, wanted[-1].end)
     found = [e for e in parse_maps(text) if e.start in arena or e.end - 1 in arena]

@@ -1,10 +1,10 @@
 """A job: what a campaign asks a worker to do, as one JSON document."""
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness.errors import RecordError, UsageError
+from harness.lean.texts import parse_json, render_json
 from harness.measure.conditions import Conditions
 from harness.measure.records import Unit
 from harness.workload import Cell, Layout, Store, naming_from_label
@@ -54,14 +54,14 @@ def render_job(job: Job) -> bytes:
         }
         for planned in job.cells
     ]
-    return json.dumps(document).encode()
+    return render_json(document).encode()
 
 
 def parse_job(text: bytes) -> Job:
     """The inverse of ``render_job``; RecordError for anything else."""
     try:
         # Any: checked by the constructors and by the tests of the inverse.
-        document: Any = json.loads(text)
+        document: Any = parse_json(text)
         document["conditions"] = _conditions(document["conditions"])
         document["stores"] = tuple(Store(store) for store in document["stores"])
         document["cells"] = tuple(

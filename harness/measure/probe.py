@@ -17,7 +17,8 @@ from harness.linux import fifo_without_children, read_sysctl
 from harness.linux.started import keep_ended_children
 from harness.measure.facts import KernelFacts, kernel_facts
 from harness.measure.job import Job, PlannedCell
-from harness.measure.records import Record, RunEnd, parse_record, render_record
+from harness.measure.parsing import parse_record
+from harness.measure.records import Record, RunEnd, render_record
 from harness.measure.settings import MAX_MAP_COUNT
 from harness.measure.worker import run_job
 from harness.workload import Store, all_cells, interleaved

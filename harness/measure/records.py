@@ -3,20 +3,18 @@
 SCHEMA history
   1  first format
   2  a run can be superseded
+  3  a run says its protocol; of older ones the version of the harness does
 """
 
-import json
-import typing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
-from harness.errors import RecordError
-from harness.workload import NamingKind, Store
+from harness.lean.texts import render_json
 
-SCHEMA = 2
-# Schema 2 only adds a kind: what was written as 1 is read as it is.
-SCHEMAS = (1, 2)
+SCHEMA = 3
+SCHEMAS = (1, 2, 3)
+# The first schema whose runs say their protocol.
+WITH_PROTOCOL = 3
 # What is longer, in bytes, is no record.
 LONGEST = 1 << 20
 
@@ -59,6 +57,8 @@ class Run:
     ``settle_ms`` is the sleep before each fork, ``rest_ms`` that while VMAs are
     made, in milliseconds of the clock;
     ``settings`` the sysctls that were changed for it.
+    ``protocol`` is what its worker measures (harness.measure.protocol), ``harness``
+    the version of that, for information.
     ``launched`` is the host's time (UTC, ISO 8601) when the guest was started.
     """
 
@@ -99,6 +99,7 @@ class Run:
     max_map_count: int
     python: str
     harness: str
+    protocol: int
     launched: str
 
 
@@ -182,81 +183,19 @@ KINDS: dict[str, type[Record]] = {
     "superseded": Superseded,
     "status": Status,
 }
-# Fields whose values are listed, and those values.
-CLOSED = {
-    "metric": frozenset(metric.value for metric in Metric),
-    "unit": frozenset(unit.value for unit in Unit),
-    "store": frozenset(store.value for store in Store),
-    "naming": frozenset(kind.value for kind in NamingKind),
-}
 _NAMES = {kind: name for name, kind in KINDS.items()}
-# What the values of each field may be; a bool is an int to Python, not to us.
-FIELDS: dict[type[Record], dict[str, tuple[object, ...]]] = {
-    kind: {
-        name: typing.get_args(wanted) or (wanted,)
-        for name, wanted in typing.get_type_hints(kind).items()
-    }
-    for kind in _NAMES
+_FIELDS: dict[type[Record], tuple[str, ...]] = {
+    kind: tuple(kind.__slots__) for kind in _NAMES
 }
-_INT64 = range(-(1 << 63), 1 << 63)
 
 
 def render_record(record: Record) -> bytes:
     """The record as one line of JSON, newline included."""
-    fields_of = {"kind": _NAMES[type(record)], **asdict(record)}
-    return json.dumps(fields_of, separators=(",", ":")).encode() + b"\n"
-
-
-def parse_record(line: bytes) -> Record:
-    """One line, with or without its newline, as a record.
-
-    Raises RecordError, which shows the line, for anything but exactly the
-    fields of a record of this schema in their types: whole numbers of 64 bits,
-    text without halves of characters, each field once.
-    """
-    if len(line) > LONGEST:
-        raise RecordError(line, f"longer than {LONGEST} bytes")
-    try:
-        # Any: what JSON holds is unknown until checked below.
-        found: Any = json.loads(line.decode(), object_pairs_hook=_each_once)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(line, f"not JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise RecordError(line, "not a JSON object")
-    kind = KINDS.get(str(found.pop("kind", None)))
-    if kind is None:
-        raise RecordError(line, f"its kind is none of {', '.join(KINDS)}")
-    if kind is Run and found.get("schema") not in SCHEMAS:
-        raise RecordError(
-            line,
-            f"schema {found.get('schema')!r}, this harness reads "
-            f"{' and '.join(map(str, SCHEMAS))}",
-        )
-    wanted = FIELDS[kind]
-    if found.keys() != wanted.keys():
-        if missing := [name for name in wanted if name not in found]:
-            raise RecordError(line, f"no field {', '.join(missing)}")
-        unknown = sorted(set(found) - set(wanted))
-        raise RecordError(line, f"unknown field {', '.join(unknown)}")
-    for name, types in wanted.items():
-        value = found[name]
-        if type(value) not in types:
-            raise RecordError(line, f"field {name} has the wrong type")
-        if type(value) is int and value not in _INT64:
-            raise RecordError(line, f"field {name} is beyond 64 bits")
-        if type(value) is str and not value.isascii() and not _is_whole(value):
-            raise RecordError(line, f"field {name} has half a surrogate pair")
-        if name in CLOSED and value not in CLOSED[name]:
-            raise RecordError(line, f"field {name} is not one of its values")
-    return kind(**found)
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a field is there twice")
-    return found
-
-
-def _is_whole(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
+    kind = type(record)
+    fields_of: dict[str, object] = {"kind": _NAMES[kind]}
+    for name in _FIELDS[kind]:
+        fields_of[name] = getattr(record, name)
+    if isinstance(record, Run) and record.schema < WITH_PROTOCOL:
+        # As it was written: its seal is over that.
+        del fields_of["protocol"]
+    return render_json(fields_of).encode() + b"\n"

@@ -5,17 +5,16 @@ dearer. Runs next to the kernel, as ``python3 -m harness.measure.worker JOB FD``
 records go to file descriptor FD, words to standard error.
 """
 
-import hashlib
 import os
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from time import clock_gettime_ns
 
 import harness
 from harness.errors import CheckFailed, EnvironmentFault, HarnessError
+from harness.lean.texts import sha256
 from harness.linux import (
     clock_step,
     config_digest,
@@ -26,11 +25,14 @@ from harness.linux import (
     kernel_build_id,
     kernel_config,
     pin_to_one_cpu,
+    read_file,
 )
 from harness.linux.started import keep_ended_children, read_job, say
 from harness.measure.arena import CLOCK
 from harness.measure.experiment import CellRequest, measure_cell
+from harness.measure.filling import filled_up
 from harness.measure.job import Job, PlannedCell, parse_job
+from harness.measure.protocol import PROTOCOL
 from harness.measure.records import SCHEMA, Record, Run, RunEnd, render_record
 from harness.measure.settings import MAX_MAP_COUNT, map_count_up_to, settings_of
 from harness.measure.store import StoreControl
@@ -53,6 +55,7 @@ def run_job(job: Job, emit: Callable[[Record], None]) -> None:
     with (
         settings_of(dict(job.conditions.settings)),
         map_count_up_to(needed) as max_map_count,
+        filled_up(),
     ):
         for position, planned in enumerate(job.cells):
             stores.choose(planned.cell.store)
@@ -90,7 +93,7 @@ class _Sealing:
 
     def __init__(self, emit: Callable[[Record], None]) -> None:
         self._emit = emit
-        self._digest = hashlib.sha256()
+        self._digest = sha256()
 
     def __call__(self, record: Record) -> None:
         self._digest.update(render_record(record))
@@ -150,7 +153,7 @@ def describer(
     config = kernel_config()
     digest = None if config is None else config_digest(config)
     build_id = kernel_build_id()
-    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    boot_id = read_file("/proc/sys/kernel/random/boot_id").decode().strip()
     step = clock_step(CLOCK)
     kernel = os.uname()
     with fifo_without_children() as fifo:
@@ -198,6 +201,7 @@ def describer(
             max_map_count=max_map_count,
             python=sys.version.split()[0],
             harness=harness.__version__,
+            protocol=PROTOCOL,
             launched=job.launched,
         )
 

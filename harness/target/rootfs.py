@@ -68,7 +68,8 @@ _PYTHON_SOURCE = re.compile(r"usr/lib/(python3\.\d+|python3)/(.*)\.py")
 
 # The rooms that run next to the kernel.
 _GUEST_ROOMS = ("__init__.py", "arch.py", "collector.py", "errors.py",
-                "linux", "maps", "measure", "play", "witness", "workload")  # fmt: skip
+                "lean", "linux", "maps", "measure", "play", "witness",
+                "workload")  # fmt: skip
 
 
 def guest_root(arch: Arch, extra: tuple[str, ...] = ()) -> Path:

@@ -349,11 +349,11 @@ def test_a_kernel_that_does_not_say_its_build_is_analysed_too(campaign: Path) ->
 
 
 def test_runs_that_may_not_be_pooled_make_no_table(campaign: Path) -> None:
-    other = replace(run_of(run="other", boot=9), settle_ms=7)
+    other = replace(run_of(run="other", boot=9), protocol=99)
     frame = frame_of(campaign, switch_records(), whole_run(other, [5]))
 
     for table in (cell_effects, cell_costs, aa_checks):
-        with pytest.raises(UsageError, match="settle_ms differs"):
+        with pytest.raises(UsageError, match="protocol differs"):
             table(frame, margin=2)
 
 

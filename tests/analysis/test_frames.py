@@ -21,7 +21,7 @@ from harness.analysis import (
 )
 from harness.errors import RecordError, UsageError
 from harness.measure import Record, Run, RunEnd, Sample, Superseded, render_record
-from harness.pooling import MUST_MATCH
+from harness.pooling import MUST_MATCH, why_not_pooled
 from tests.synthetic import (
     EXIT_COST,
     WARMUP_COST,
@@ -314,9 +314,11 @@ def test_what_must_match_is_what_makes_a_kernel_and_a_clock() -> None:
 def test_a_fact_that_must_match_is_named_where_it_differs(
     tmp_path: Path, fact: str
 ) -> None:
-    run = run_of(run="a")
+    # Python, of time only.
+    unit = "ns" if fact == "python" else "insns"
+    run = run_of(run="a", unit=unit)
     before = getattr(run, fact)
-    after = {"settle_ms": 5, "rest_ms": 5}.get(fact, "other")
+    after = {"settle_ms": 5, "rest_ms": 5, "protocol": 99}.get(fact, "other")
     other = replace(run, run="b", **{fact: after})  # type: ignore[arg-type]
     same = [*whole_run(run, [1]), *whole_run(replace(run, run="c"), [1])]
     check_poolable(load(write_records(tmp_path, same)))
@@ -326,10 +328,26 @@ def test_a_fact_that_must_match_is_named_where_it_differs(
         check_poolable(frame)
 
     assert str(raised.value) == (
-        "the runs of switch 6.12 qemu aarch64 tcg icount shift=0 insns "
+        f"the runs of switch 6.12 qemu aarch64 tcg icount shift=0 {unit} "
         "may not be pooled: "
         f"{fact} differs: {before!r}, {after!r}"
     )
+
+
+@pytest.mark.parametrize(
+    ("fact", "unit"), [("harness", "insns"), ("harness", "ns"), ("python", "insns")]
+)
+def test_what_does_not_change_what_is_measured_may_differ(
+    tmp_path: Path, fact: str, unit: str
+) -> None:
+    """The version of the harness; and Python's, where instructions are counted."""
+    run = run_of(run="a", unit=unit)
+    other = replace(run, run="b", **{fact: "other"})  # type: ignore[arg-type]
+    records = [*whole_run(run, [1]), *whole_run(other, [1])]
+
+    check_poolable(load(write_records(tmp_path, records)))
+
+    assert why_not_pooled(run, other) is None
 
 
 def test_a_fact_that_only_some_runs_know_differs(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from harness.analysis import load, parquet, plain, stream_parquet, write_parquet
 from harness.errors import UsageError
+from harness.measure import protocol_of_version
 from tests.synthetic import cell_records, run_of, whole_run, write_records
 
 
@@ -196,3 +197,21 @@ def test_a_damaged_file_is_read_or_is_one_error(
     refused, mib = map(int, done.stdout.split())
     assert refused > 100
     assert mib < 512
+
+
+def test_a_file_of_schema_2_has_the_protocol_of_its_versions(
+    table: pa.Table, tmp_path: Path
+) -> None:
+    """Each sample's, by the version that its run says; whatever is asked for."""
+    path = tmp_path / "old.parquet"
+    old = table.drop_columns(["protocol"])
+    versions = ["0.3.0" if i % 2 else "0.3.2" for i in range(len(old))]
+    at = old.column_names.index("harness")
+    old = old.set_column(at, "harness", pa.array(versions).dictionary_encode())
+    pq.write_table(old, path, row_group_size=3)
+
+    wanted = [protocol_of_version(version) for version in versions]
+    assert len(set(wanted)) == 2
+    assert load(path)["protocol"].tolist() == wanted
+    assert load(path, ["value", "protocol"])["protocol"].tolist() == wanted
+    assert "protocol" not in load(path, ["value"])

@@ -7,11 +7,20 @@ from pathlib import Path
 import pytest
 
 from harness.analysis import load, usable
-from harness.campaign import Listener, Outcome, Plan, run_plan
+from harness.campaign import Listener, Outcome, Plan, execute, run_plan
 from harness.campaign.appending import appended_records
 from harness.campaign.resuming import Standing, read_standing, standing_of
 from harness.errors import GuestLost, RecordError, UsageError
-from harness.measure import Count, Job, Record, Run, RunEnd, Superseded, render_record
+from harness.measure import (
+    PROTOCOL,
+    Count,
+    Job,
+    Record,
+    Run,
+    RunEnd,
+    Superseded,
+    render_record,
+)
 from harness.measure.records import LONGEST
 from tests.campaign.test_execute import Emit, play_well, records_of, subject_of
 from tests.synthetic import (
@@ -223,14 +232,35 @@ def test_what_may_not_be_pooled_with_what_was_kept_is_refused(tmp_path: Path) ->
     assert (tmp_path / "records.jsonl").read_bytes() == before
 
 
-def test_another_version_of_the_harness_is_refused_before_anything_is_marked(
+def test_another_protocol_is_refused_before_anything_is_marked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fragile = block_of("a", 0, 0) + block_of("a", 0, 1, 2)
     write_records(tmp_path, fragile)
-    monkeypatch.setattr("harness.__version__", "99.0")
+    monkeypatch.setattr(execute, "PROTOCOL", 99)
     before = (tmp_path / "records.jsonl").read_bytes()
 
-    with pytest.raises(UsageError, match=r"harness differs: '.*', '99.0'"):
+    with pytest.raises(UsageError, match=rf"protocol differs: {PROTOCOL}, 99"):
         run_here(tmp_path, play_well)
     assert (tmp_path / "records.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("other", [{"harness": "0.9"}, {"python": "3.99.1"}])
+def test_instructions_are_gone_on_with_by_another_harness_and_python(
+    tmp_path: Path, other: dict[str, str]
+) -> None:
+    """Neither changes what one protocol measures on that clock."""
+    run_here(tmp_path, play_well)
+
+    def play(job: Job, emit: Emit, stop: object) -> None:
+        for records in records_of(job):
+            run, *rest = records
+            assert isinstance(run, Run)
+            for record in (replace(run, **other), *rest):  # type: ignore[arg-type]
+                emit(record)
+
+    outcome = run_here(tmp_path, play, replace(PLAN, boots=PLAN.boots + 1))
+
+    assert outcome.kept > 0
+    assert outcome.ended > 0
+    assert outcome.invalid == ()

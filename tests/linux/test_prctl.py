@@ -43,7 +43,7 @@ def test_a_name_that_is_accepted_and_not_shown_is_faulty(
 
     assert probe == AnonNameProbe(
         AnonNameSupport.FAULTY,
-        "the name was accepted, but /proc/self/maps shows [None]",
+        "the name was accepted, but /proc/self/maps shows b''",
     )
 
 

@@ -18,8 +18,10 @@ from harness.measure import (
     Superseded,
     Unit,
     parse_record,
+    protocol_of_version,
     render_record,
 )
+from harness.measure.records import SCHEMAS, WITH_PROTOCOL
 from harness.workload import NamingKind, Store
 
 RECORDED = Path(__file__).parents[1] / "data" / "records"
@@ -49,8 +51,16 @@ def made(kind: type[Record], **closed: st.SearchStrategy[object]) -> st.SearchSt
     return st.builds(kind, **{n: closed.get(n, free[t]) for n, t in types_of.items()})
 
 
+def as_written(run: Run) -> Run:
+    """A run whose protocol is what its version says, where its schema has none."""
+    if run.schema < WITH_PROTOCOL:
+        return dataclasses.replace(run, protocol=protocol_of_version(run.harness))
+    return run
+
+
+schemas = st.sampled_from(SCHEMAS)
 records = st.one_of(
-    made(Run, schema=st.sampled_from([1, 2]), unit=units, store=stores, naming=namings),
+    made(Run, schema=schemas, unit=units, store=stores, naming=namings).map(as_written),
     made(Sample, metric=metrics, unit=units, store=stores),
     made(RunEnd),
     made(Superseded),
@@ -130,9 +140,9 @@ def with_fields(**changed: object) -> bytes:
         (with_fields(unit="s"), "field unit is not one of its values"),
         (with_fields(unit=["ns"]), "field unit has the wrong type"),
         (b'{"kind":"status","code":false}', "field code has the wrong type"),
-        (b'{"kind":"run","schema":3}', "schema 3, this harness reads 1 and 2"),
-        (b'{"kind":"run","schema":[1]}', "schema [1], this harness reads 1 and 2"),
-        (b'{"kind":"run"}', "schema None, this harness reads 1 and 2"),
+        (b'{"kind":"run","schema":4}', "schema 4, this harness reads 1, 2 and 3"),
+        (b'{"kind":"run","schema":[1]}', "schema [1], this harness reads 1, 2 and 3"),
+        (b'{"kind":"run"}', "schema None, this harness reads 1, 2 and 3"),
         (b'{"kind":"superseded","run":"a"}', "no field reason"),
         (b'{"kind":"superseded","run":1,"reason":""}', "field run has the wrong type"),
         (b'{"kind":"run","schema":1}', "no field run, campaign"),
@@ -163,6 +173,32 @@ def test_that_a_run_is_superseded_is_one_line() -> None:
 
     assert render_record(record) == line
     assert parse_record(line) == record
+
+
+@pytest.mark.parametrize(("schema", "protocol"), [(1, 1), (2, 4)])
+def test_records_of_older_schemas_have_the_protocol_of_their_version(
+    schema: int, protocol: int
+) -> None:
+    """And are written again as they were, so that their seal is still theirs."""
+    lines = (RECORDED / f"schema-{schema}.jsonl").read_bytes().splitlines(keepends=True)
+
+    records = [parse_record(line) for line in lines]
+
+    assert isinstance(records[0], Run)
+    assert (records[0].schema, records[0].protocol) == (schema, protocol)
+    assert [render_record(record) for record in records] == lines
+
+
+def test_a_run_of_today_says_its_protocol_and_one_of_before_cannot() -> None:
+    (line, *_) = (RECORDED / "schema-2.jsonl").read_bytes().splitlines()
+    today = line.replace(b'"schema":2', b'"schema":3')
+    said = today.replace(b'"launched"', b'"protocol":7,"launched"')
+
+    assert getattr(parse_record(said), "protocol", None) == 7
+    with pytest.raises(RecordError, match="no field protocol"):
+        parse_record(today)
+    with pytest.raises(RecordError, match="unknown field protocol"):
+        parse_record(said.replace(b'"schema":3', b'"schema":2'))
 
 
 def test_records_of_schema_1_are_read_as_they_were_written() -> None:

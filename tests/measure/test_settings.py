@@ -28,7 +28,7 @@ def sysctls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in (settings, sysctls_module):
         monkeypatch.setattr(module, "read_sysctl", lambda n: (folder / n).read_text())
         monkeypatch.setattr(module, "write_sysctl", write)
-    monkeypatch.setattr(sysctls_module, "_KEPT", tmp_path / "run")
+    monkeypatch.setattr(sysctls_module, "KEPT", tmp_path / "run")
     return folder
 
 
@@ -216,7 +216,7 @@ def test_settings_are_put_back_where_only_their_guardian_was_killed(
 def test_settings_are_kept_nowhere_where_nothing_can_be_written(
     sysctls: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sysctls_module, "_KEPT", Path("/proc/nowhere"))
+    monkeypatch.setattr(sysctls_module, "KEPT", Path("/proc/nowhere"))
 
     with settings_of({"vm.other": "5"}):
         assert values(sysctls)["vm.other"] == "5"

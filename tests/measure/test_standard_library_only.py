@@ -39,4 +39,6 @@ def test_the_worker_imports_the_standard_library_and_harness_only(
 def test_the_worker_imports_no_room_that_stands_above_it(imported: set[str]) -> None:
     rooms = {name.split(".")[1] for name in imported if name.startswith("harness.")}
 
-    assert rooms == {"collector", "errors", "linux", "maps", "measure", "workload"}
+    assert rooms == {
+        "collector", "errors", "lean", "linux", "maps", "measure", "workload",
+    }  # fmt: skip

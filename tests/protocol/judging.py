@@ -1,15 +1,15 @@
 """Whether two workers measure the same: their difference against the A/A null.
 
-The null of a number is how far two boots of one and the same worker lie apart, at
-most. A difference that is no larger is nothing that a campaign could show: its own
-boots differ by as much.
+The null of a metric and a layout is how far two boots of one and the same worker lie
+apart, at most, in any of its arms: some metrics, as munmap, have several modes, and few
+boots of one arm may all be in one. A difference that is no larger is nothing that a
+campaign could show: its own boots differ by as much.
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from statistics import median
 from typing import Any
 
@@ -31,6 +31,11 @@ class Number:
     naming: str
     name_length: int
     store: str
+
+    @property
+    def layout(self) -> tuple[str, int, int, int]:
+        """What all of its arms have in common: the metric, and the VMAs."""
+        return self.metric, self.vmas, self.vma_pages, self.written_pages
 
     @property
     def label(self) -> str:
@@ -101,15 +106,19 @@ def held(
             f"{some.metric} of {some.label}", ""
         )  # fmt: skip
     (numbers,) = taken
-    return [_held(n, [b[n] for b in old], [b[n] for b in new]) for n in sorted(numbers)]
-
-
-def _held(number: Number, old: Sequence[float], new: Sequence[float]) -> Held:
-    before = median(old)
-    pairs = [pair for boots in (old, new) for pair in combinations(boots, 2)]
-    return Held(
-        number=number,
-        old=before,
-        percent=(median(new) / before - 1) * 100,
-        null=max(abs(a - b) for a, b in pairs) / before * 100,
-    )
+    nulls: dict[tuple[str, int, int, int], float] = defaultdict(float)
+    for number in numbers:
+        before = median(boot[number] for boot in old)
+        for boots in (old, new):
+            found = [boot[number] for boot in boots]
+            apart = (max(found) - min(found)) / before * 100
+            nulls[number.layout] = max(nulls[number.layout], apart)
+    return [
+        Held(
+            number=number,
+            old=(before := median(boot[number] for boot in old)),
+            percent=(median(boot[number] for boot in new) / before - 1) * 100,
+            null=nulls[number.layout],
+        )
+        for number in sorted(numbers)
+    ]

@@ -1,6 +1,7 @@
 """The package as it was at a revision, from git, in a folder of its own."""
 
 import io
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -9,6 +10,14 @@ from harness.errors import UsageError
 
 _REPOSITORY = Path(__file__).parents[2]
 _DEADLINE_S = 60
+
+
+def copy_of_checkout(folder: Path) -> None:
+    """Copy ``harness`` as it is now: what is changed meanwhile is not measured."""
+    shutil.copytree(
+        _REPOSITORY / "harness", folder / "harness",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )  # fmt: skip
 
 
 def unpack(revision: str, folder: Path) -> None:

@@ -23,9 +23,8 @@ from harness.programs import printable, run_logged, tail_of
 from harness.target import guest_root
 from harness.workload import Cell, all_cells, interleaved, layout_of, naming_from_label
 from tests.protocol.judging import LEAST_BOOTS, Held, Number, held, numbers_of
-from tests.protocol.revisions import unpack
+from tests.protocol.revisions import copy_of_checkout, unpack
 
-_REPOSITORY = Path(__file__).parents[2]
 _PLAYER = Path(__file__).with_name("player.py")
 _VARIANT, _BASE = "switch", "6.12"
 _VMAS = (1_000, 16_000, 65_536)
@@ -145,12 +144,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="protocol-") as folder:
         scratch = Path(folder)
-        tree = scratch / "tree"
-        tree.mkdir()
+        old, new = Worker("old", scratch / "old-tree"), Worker("new", scratch / "tree")
         try:
-            unpack(options.old, tree)
+            copy_of_checkout(new.tree)
+            unpack(options.old, old.tree)
             rows = compare_workers(
-                Worker("old", tree), Worker("new", _REPOSITORY),
+                old, new,
                 boots=options.boots, parallel=options.jobs, scratch=scratch,
             )  # fmt: skip
         except HarnessError as error:

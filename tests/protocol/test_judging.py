@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -35,6 +36,19 @@ def test_a_difference_beyond_it_is_another_protocol() -> None:
 def test_workers_that_are_exact_may_not_differ_at_all() -> None:
     assert held_fork((1000,) * 4, (1000,) * 4).same
     assert not held_fork((1000,) * 4, (1001,) * 4).same
+
+
+def test_the_null_is_that_of_the_arm_that_is_furthest_from_itself() -> None:
+    """Of the same metric and layout: its modes are those of all arms."""
+    named = replace(FORK, naming="distinct", name_length=79, store="strdup")
+    other = replace(FORK, vmas=4000)
+    old = [{FORK: 1000.0, named: 2000.0, other: 4000.0} for _ in range(4)]
+    new = [{FORK: 1001.0, named: 2000.0 + i, other: 4001.0} for i in range(4)]
+
+    rows = {row.number: row for row in held(old, new)}
+
+    assert [round(rows[n].null, 6) for n in (FORK, named, other)] == [0.15, 0.15, 0]
+    assert [rows[n].same for n in (FORK, named, other)] == [True, True, False]
 
 
 def test_numbers_that_one_boot_lacks_are_named() -> None:

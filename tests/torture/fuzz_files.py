@@ -94,13 +94,13 @@ def _tuned(_: Path) -> Feed:
 
 def _kept_settings(_: Path) -> Feed:
     # Parsed only: to put them back is to change this machine.
+    from harness.linux.leftovers import parse_kept
     from harness.linux.procfs import _sysctl_path
-    from harness.linux.sysctls import parse_kept
 
     def feed(data: bytes) -> None:
         before, changed = parse_kept(data) or ({}, None)
         for name in before if changed is None else changed:
-            assert _sysctl_path(name).is_relative_to("/proc/sys")
+            assert Path(_sysctl_path(name)).is_relative_to("/proc/sys")
             before[name].encode(errors="surrogatepass")
 
     return feed

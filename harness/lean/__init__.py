@@ -1,0 +1,1 @@
+"""What the standard library has too, but takes a worker too long to import."""

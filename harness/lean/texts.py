@@ -1,0 +1,82 @@
+"""JSON and SHA-256 by the interpreter's own C code, without what is around it.
+
+``json`` brings regular expressions, and ``hashlib`` OpenSSL where that is built in:
+together a third of what a worker would import. Both are used where an interpreter
+lacks their C half, or keeps it by another name.
+"""
+
+from typing import Any
+
+try:
+    from _json import encode_basestring_ascii as _quoted
+    from _json import make_scanner as _make_scanner
+except ImportError:
+    _make_scanner = None  # type: ignore[assignment,misc]
+
+try:
+    # Since Python 3.12.
+    from _sha2 import sha256  # type: ignore[import-not-found]
+except ImportError:
+    try:
+        from _sha256 import sha256  # type: ignore[import-not-found]
+    except ImportError:
+        from hashlib import sha256
+
+__all__ = ["parse_json", "render_json", "sha256"]
+
+
+class _Strict:
+    """What a scanner is told: how ``json.loads`` is without arguments."""
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float, parse_int, parse_constant = float, int, float
+    memo: dict[str, str] = {}  # noqa: RUF012 (a scanner's own, which it clears)
+
+
+def parse_json(text: bytes) -> Any:
+    """What a JSON text in UTF-8 says; ValueError for anything else."""
+    words = text.decode().strip(" \t\n\r")
+    if _make_scanner is None:
+        import json
+
+        return json.loads(words)
+    # Any: it is to look like a decoder of json, as far as the scanner looks.
+    context: Any = _Strict()
+    try:
+        found, end = _make_scanner(context)(words, 0)
+    except StopIteration:
+        raise ValueError("no JSON value where one should be") from None
+    if end != len(words):
+        raise ValueError(f"not JSON from character {end} on")
+    return found
+
+
+def render_json(value: object) -> str:
+    """A value as ``json.dumps`` writes it without spaces.
+
+    Of None, bool, int, str, and of lists, tuples and dictionaries of these with keys
+    that are texts; TypeError for anything else.
+    """
+    if isinstance(value, str):
+        return _text(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(render_json, value)) + "]"
+    if isinstance(value, dict):
+        parts = [f"{_text(key)}:{render_json(of)}" for key, of in value.items()]
+        return "{" + ",".join(parts) + "}"
+    raise TypeError(f"a {type(value).__name__} has no place in a record")
+
+
+def _text(value: str) -> str:
+    if _make_scanner is None:
+        import json
+
+        return json.dumps(value)
+    return _quoted(value)
