@@ -6,8 +6,12 @@ may follow one another in one file; later entries win.
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+_MAGIC = b"070701"
+# Where a header has the length of the content and of the name, and how long it is.
+_SIZE, _NAME, _HEADER = 54, 94, 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,28 @@ def _append(out: bytearray, entry: CpioEntry, number: int) -> None:
         number, entry.mode, 0, 0, 1, 0, len(entry.content),
         0, 0, major, minor, len(path), 0,
     )  # fmt: skip
-    out += b"070701" + b"".join(b"%08X" % field for field in fields)
+    out += _MAGIC + b"".join(b"%08X" % field for field in fields)
     out += path
     out += bytes(-len(out) % 4)
     out += entry.content
     out += bytes(-len(out) % 4)
+
+
+def raw_members(archive: bytes) -> Iterator[tuple[str, bytes, bytes]]:
+    """Path, bytes as they stand, and content of each member that ``render_cpio`` wrote.
+
+    Joined again, those bytes are an archive of the members that were kept.
+    """
+    at = 0
+    while archive[at : at + len(_MAGIC)] == _MAGIC:
+        size, name_size = (
+            int(archive[at + field : at + field + 8], 16) for field in (_SIZE, _NAME)
+        )
+        name_at = at + _HEADER
+        content_at = name_at + name_size
+        content_at += -content_at % 4
+        path = os.fsdecode(archive[name_at : name_at + name_size - 1])
+        content = archive[content_at : content_at + size]
+        end = content_at + size + -(content_at + size) % 4
+        yield path, archive[at:end], content
+        at = end

@@ -5,7 +5,7 @@ out and which error an end is, is the same for all.
 """
 
 import contextlib
-import json
+import marshal
 import os
 import socket
 import subprocess
@@ -22,6 +22,7 @@ from harness.measure import Conditions, Job, Record, Status, render_job
 from harness.measure.facts import KernelFacts, parse_facts
 from harness.paths import package_dir
 from harness.programs import MOST_PROCESSES, leashed, printable, tail_of
+from harness.target.bundle import Bundle, bundle_of
 from harness.target.channel import (
     MONITOR,
     OUTPUT,
@@ -34,6 +35,11 @@ from harness.target.channel import (
 )
 
 COMMAND_MIB = 1024
+# A worker's job, by which its guest is known.
+JOB = "job.json"
+WORKER = "harness.measure.worker"
+# What every Python 3 reads.
+_MARSHAL = 2
 # mm/oom_kill.c __oom_kill_process()
 _OUT_OF_MEMORY = ": Killed process "
 # Some hundred bytes, or what Python says when it fails.
@@ -56,6 +62,11 @@ _ENV = {
     "LANG": "C.UTF-8",
     "TERM": os.environ.get("TERM", "linux"),
 }
+
+
+def workers_bundle() -> Bundle:
+    """Init and the worker, as every guest gets them."""
+    return bundle_of(WORKER, beside=(package_dir() / "target/guest_init.py",))
 
 
 def memory_mib(job: Job) -> int:
@@ -146,10 +157,8 @@ class GuestTarget(ABC):
         """
         self.check_job(job)
         words = self._words
-        ours = self._files(
-            [f"{words.job}/job.json"], RECORDS, worker="harness.measure.worker"
-        )
-        files = {**ours, "job.json": render_job(job)}
+        ours = self._files([f"{words.job}/{JOB}"], RECORDS, worker=WORKER)
+        files = {**ours, JOB: render_job(job)}
         mib = memory_mib(job)
         status = self._boot(files, mib, on_record, None, console)
         if status.code:
@@ -255,14 +264,17 @@ class GuestTarget(ABC):
         words = self._words
         # Elsewhere it would be something that differs from boot to boot.
         entropy = os.urandom(32) if words.ports == "serial" else b""
+        room = package_dir() / "target"
         job = {
             "argv": list(argv), "worker": worker, "stdout": stdout,
             "entropy": entropy.hex(), "ports": words.ports, "end": words.end,
             "env": {**_ENV, **words.env}, "cwd": words.cwd, "share": list(words.share),
         }  # fmt: skip
         return {
-            "init": (package_dir() / "target/guest_init.py").read_bytes(),
-            "init.json": json.dumps(job).encode(),
+            "init": (room / "guest_start.py").read_bytes(),
+            "guest_init.py": (room / "guest_init.py").read_bytes(),
+            "bundle": workers_bundle().packed,
+            "init.job": marshal.dumps(job, _MARSHAL),
         }
 
     def _boot(

@@ -1,9 +1,8 @@
-#!/usr/bin/python3 -S
 """PID 1 of a guest: mounts, runs the one job it was given, says how it ended.
 
-Runs on its own, on a bare Python: it imports nothing of the package, and at once
-only what a worker imports too: its interpreter is the worker's. The job is
-init.json beside this file:
+Runs on a bare Python, started by guest_start.py: it imports nothing of the package,
+and at once only what a worker imports too: its interpreter is the worker's. The job is
+init.job beside it, marshalled, as all that parses JSON is a tenth of its start:
 
     argv     the command; a worker's arguments
     worker   the module of a worker, or null: a child of this interpreter runs its
@@ -23,10 +22,9 @@ that sees none knows that the guest was lost.
 
 import contextlib
 import ctypes
-import json
+import marshal
 import os
 import sys
-from pathlib import Path
 
 _MOUNTS = (
     ("proc", "/proc"),
@@ -35,16 +33,18 @@ _MOUNTS = (
     ("devpts", "/dev/pts"),
     ("tmpfs", "/dev/shm"),
 )
+_VIRTIO = "/sys/class/virtio-ports"
+# What of the job's folder is for init alone.
+_OURS = ("bundle", "guest_init.py", "init", "init.job")
 _SERIAL = {"records": "/dev/ttyS0", "output": "/dev/ttyS1"}
 _MOST_THREADS = 1000
 _POWER_OFF = 0x4321FEDC
-_HERE = Path(__file__).parent
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _mount(kind: str, where: str, options: str = "") -> None:
-    Path(where).mkdir(parents=True, exist_ok=True)
+    os.makedirs(where, exist_ok=True)
     # By ourselves: to start mount(8) takes as long as to boot the kernel, and the
     # host's is of the host's root, who is nobody in here where its user is another.
     source = kind.encode()
@@ -53,26 +53,38 @@ def _mount(kind: str, where: str, options: str = "") -> None:
         raise OSError(code, f"cannot mount {kind}: {os.strerror(code)}", where)
 
 
-def _mount_all(shares: list[str]) -> None:
+def _mount_all(here: str, shares: list[str]) -> None:
     # The one folder that is writable. The job may lie where another mount will.
     _mount("tmpfs", "/run")
-    Path("/run/tmp").mkdir(mode=0o1777)
-    _copy_job(Path("/run/job"))
+    os.mkdir("/run/tmp", 0o1777)
+    _copy_job(here, "/run/job")
     for share in shares:
         _mount("hostfs", share, share)
     for kind, where in _MOUNTS:
         _mount(kind, where)
     # There where the kernel counts calls.
-    if Path("/sys/kernel/tracing").is_dir():
+    if os.path.isdir("/sys/kernel/tracing"):
         _mount("tracefs", "/sys/kernel/tracing")
 
 
-def _copy_job(here: Path) -> None:
-    here.mkdir()
-    for source in _HERE.iterdir():
-        copy = here / source.name
-        copy.write_bytes(source.read_bytes())
-        copy.chmod(0o755)
+def _copy_job(here: str, there: str) -> None:
+    os.mkdir(there)
+    for name in os.listdir(here):
+        if name not in _OURS:
+            with open(f"{here}/{name}", "rb") as file:
+                content = file.read()
+            _write(f"{there}/{name}", content)
+            os.chmod(f"{there}/{name}", 0o755)
+
+
+def _write(path: str, content: bytes) -> None:
+    with open(path, "wb", buffering=0) as file:
+        file.write(content)
+
+
+def _text_of(path: str) -> str:
+    with open(path) as file:
+        return file.read().strip()
 
 
 def _open_port(kind: str, name: str) -> int:
@@ -82,15 +94,15 @@ def _open_port(kind: str, name: str) -> int:
         fd = os.open(_SERIAL[name], os.O_RDWR | os.O_NOCTTY)
         tty.setraw(fd)
         return fd
-    for port in Path("/sys/class/virtio-ports").iterdir():
-        if (port / "name").read_text().strip() == f"harness.{name}":
-            return os.open(f"/dev/{port.name}", os.O_WRONLY)
+    for port in os.listdir(_VIRTIO):
+        if _text_of(f"{_VIRTIO}/{port}/name") == f"harness.{name}":
+            return os.open(f"/dev/{port}", os.O_WRONLY)
     raise FileNotFoundError(f"the host gave the guest no port called {name}")
 
 
 def _run(job: dict[str, object], records: int) -> int:
     argv = [str(word) for word in job["argv"]]  # type: ignore[attr-defined]
-    cwd = str(job["cwd"]) if Path(str(job["cwd"])).is_dir() else "/run/tmp"
+    cwd = str(job["cwd"]) if os.path.isdir(str(job["cwd"])) else "/run/tmp"
     if job["worker"]:
         return _run_worker(str(job["worker"]), [*argv, str(records)], cwd)
     if job["stdout"] == "console":
@@ -105,7 +117,8 @@ def _run_worker(module: str, argv: list[str], cwd: str) -> int:
         try:
             os.chdir(cwd)
             sys.dont_write_bytecode = True
-            sys.path.insert(0, os.environ["PYTHONPATH"])
+            # The last: what is not in the bundle is the standard library's, mostly.
+            sys.path.append(os.environ["PYTHONPATH"])
             sys.argv = [module, *argv]
             code = __import__(module, fromlist=["main"]).main(argv)
         except BaseException:
@@ -139,7 +152,7 @@ def _run_on_console(argv: list[str], cwd: str) -> int:
 
     # A session of its own on a real terminal, which /dev/console is not, so that
     # the shell has job control and Ctrl-C.
-    active = Path("/sys/class/tty/console/active").read_text().split()[-1]
+    active = _text_of("/sys/class/tty/console/active").split()[-1]
     with open(f"/dev/{active}", "r+b", buffering=0) as terminal:
         return subprocess.run(
             ["setsid", "-c", *argv],
@@ -154,30 +167,31 @@ def _drain(fd: int) -> None:
         termios.tcdrain(fd)
 
 
-def main() -> None:
-    """Run the job, report its status, and end the guest."""
-    job = json.loads((_HERE / "init.json").read_text())
+def main(here: str) -> None:
+    """Run the job of a folder, report its status, and end the guest."""
+    with open(f"{here}/init.job", "rb") as file:
+        job = marshal.load(file)
     os.environ.clear()
     os.environ.update(job["env"])
     os.environ.update(TMPDIR="/run/tmp", HOME="/run/tmp")
-    if not job["worker"] and not Path("/bin/ls").exists():
+    if not job["worker"] and not os.path.exists("/bin/ls"):
         _spawn("/bin/busybox", "--install", "-s", "/bin")
-    _mount_all(job["share"])
+    _mount_all(here, job["share"])
     if job["ports"] == "serial":
         _credit_entropy(bytes.fromhex(job["entropy"]))
         # Each is a process of the host's, whose root has no limit.
-        Path("/proc/sys/kernel/threads-max").write_text(str(_MOST_THREADS))
+        _write("/proc/sys/kernel/threads-max", b"%d" % _MOST_THREADS)
     records = _open_port(job["ports"], "records")
     try:
         code = _run(job, records)
     except OSError as error:
         _say(f"init: {error}")
         code = 127
-    os.write(records, json.dumps({"kind": "status", "code": code}).encode() + b"\n")
+    os.write(records, b'{"kind":"status","code":%d}\n' % code)
     _drain(records)
     if job["end"] == "poweroff":
         _libc.reboot(_POWER_OFF)
-    Path("/proc/sysrq-trigger").write_text("b")
+    _write("/proc/sysrq-trigger", b"b")
 
 
 def _say(words: str) -> None:
@@ -199,7 +213,3 @@ def _credit_entropy(some: bytes) -> None:
 
 def _spawn(*argv: str) -> None:
     os.waitpid(os.spawnv(os.P_NOWAIT, argv[0], argv), 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -21,8 +21,21 @@ from harness.measure import Conditions
 from harness.measure.conditions import EMULATED, ICOUNT, SILICON_GUEST
 from harness.programs import tail_of
 from harness.target.channel import MONITOR, OUTPUT
-from harness.target.guest import INIT_ENV, GuestTarget, InitWords, Launch
-from harness.target.rootfs import PROJECT, guest_root, harness_archive, job_archive
+from harness.target.guest import (
+    INIT_ENV,
+    JOB,
+    GuestTarget,
+    InitWords,
+    Launch,
+    workers_bundle,
+)
+from harness.target.rootfs import (
+    PROJECT,
+    guest_root,
+    harness_archive,
+    job_archive,
+    worker_root,
+)
 
 
 class Accelerator(Enum):
@@ -201,11 +214,15 @@ class QemuTarget(GuestTarget):
         # No name on disk that could stay.
         with tempfile.TemporaryFile() as initrd:
             if self.root is None:
-                initrd.write(guest_root(self.arch).read_bytes())
+                if JOB in files:
+                    root = worker_root(self.arch, workers_bundle().standard)
+                else:
+                    root = guest_root(self.arch)
+                initrd.write(root.read_bytes())
                 initrd.write(harness_archive())
             else:
-                with open(self.root, "rb") as root:
-                    shutil.copyfileobj(root, initrd)
+                with open(self.root, "rb") as whole:
+                    shutil.copyfileobj(whole, initrd)
             initrd.write(job_archive(files))
             initrd.flush()
             fd = initrd.fileno()

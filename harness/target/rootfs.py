@@ -25,6 +25,7 @@ from harness.arch import Arch
 from harness.errors import EnvironmentFault
 from harness.paths import cache_dir, package_dir
 from harness.programs import exclusive, run_logged, tail_of
+from harness.scratch import scratch_folder
 from harness.target.bytecode import bytecode_of
 from harness.target.cpio import (
     CpioEntry,
@@ -33,6 +34,7 @@ from harness.target.cpio import (
     link_entry,
     render_cpio,
 )
+from harness.target.worker_root import PART_FORMAT, part_for
 
 _PACKAGES = ("python3", "busybox-static")
 # What Python's binary wheels expect of any system besides the C library.
@@ -92,6 +94,22 @@ def guest_root(arch: Arch, extra: tuple[str, ...] = ()) -> Path:
         if not root.exists():
             _make_root(arch, suite, _PACKAGES + extra, root)
     return root
+
+
+def worker_root(arch: Arch, modules: tuple[str, ...]) -> Path:
+    """Of ``guest_root`` what a guest reads that only imports these modules of Python's.
+
+    Made on first use. Raises EnvironmentFault as that does.
+    """
+    whole = guest_root(arch)
+    key = hashlib.sha256(repr((PART_FORMAT, modules)).encode()).hexdigest()[:12]
+    part = whole.with_name(f"{whole.stem}-worker-{key}.cpio")
+    if not part.exists():
+        with exclusive(whole.parent / "lock"), scratch_folder(whole.parent) as scratch:
+            made = scratch / part.name
+            made.write_bytes(part_for(modules, whole.read_bytes()))
+            made.replace(part)
+    return part
 
 
 def job_archive(files: Mapping[str, bytes]) -> bytes:

@@ -1,5 +1,5 @@
 import itertools
-import json
+import marshal
 import os
 import stat
 import sys
@@ -160,7 +160,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Has the root, and bin, the first folder of PATH."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "root.cpio").write_bytes(ROOT)
-    monkeypatch.setattr(qemu, "guest_root", lambda arch: tmp_path / "root.cpio")
+    for name in ("guest_root", "worker_root"):
+        monkeypatch.setattr(qemu, name, lambda *_: tmp_path / "root.cpio")
     monkeypatch.setattr(channel, "_POLL_S", 0.01)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     return tmp_path
@@ -235,7 +236,9 @@ def test_files_of_a_command_come_with_its_job_and_can_be_run(
     assert program.content == b"\x7fELF"
     assert program.fields["mode"] == stat.S_IFREG | 0o755
     # As init copies the job there.
-    assert json.loads(members["job/init.json"].content)["argv"] == ["/run/job/program"]
+    assert marshal.loads(members["job/init.job"].content)["argv"] == [
+        "/run/job/program"
+    ]
 
 
 def test_the_guest_gets_the_root_and_then_the_job(folder: Path, console: Path) -> None:
@@ -248,7 +251,8 @@ def test_the_guest_gets_the_root_and_then_the_job(folder: Path, console: Path) -
     assert initrd.startswith(ROOT)
     inside = {m.path: m.content for m in read_cpio(initrd.removeprefix(ROOT))}
     assert parse_job(inside["job/job.json"]) == job
-    assert b"harness.measure.worker" in inside["job/init.json"]
+    told = marshal.loads(inside["job/init.job"])
+    assert told["worker"] == "harness.measure.worker"
 
 
 def test_a_console_s_path_may_hold_a_comma(folder: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import marshal
 import os
 import platform
 import re
@@ -156,7 +157,7 @@ def test_files_of_a_command_come_with_its_job_and_can_be_run(
     assert program.read_bytes() == b"\x7fELF"
     assert os.access(program, os.X_OK)
     # As init copies the job there.
-    words = json.loads((folder / "job" / "init.json").read_text())
+    words = marshal.loads((folder / "job" / "init.job").read_bytes())
     assert words["argv"] == ["/run/job/program"]
 
 
@@ -167,9 +168,10 @@ def test_the_job_is_init_and_what_it_is_told(folder: Path, console: Path) -> Non
     run_true(target, console)
 
     kept = {path.name: path.read_bytes() for path in (folder / "job").iterdir()}
-    assert sorted(kept) == ["init", "init.json"]
-    assert kept["init"] == (package_dir() / "target/guest_init.py").read_bytes()
-    words = json.loads(kept["init.json"])
+    assert sorted(kept) == ["bundle", "guest_init.py", "init", "init.job"]
+    for name, source in (("init", "guest_start.py"), ("guest_init.py",) * 2):
+        assert kept[name] == (package_dir() / "target" / source).read_bytes()
+    words = marshal.loads(kept["init.job"])
     env = words.pop("env")
     assert len(bytes.fromhex(words.pop("entropy"))) == 32
     assert words == {
@@ -191,7 +193,7 @@ def test_a_job_of_a_worker_is_in_its_folder(folder: Path, console: Path) -> None
 
     target_of(folder, KEEP_JOB).run_job(job, lambda record: None, console)
 
-    words = json.loads((folder / "job/init.json").read_text())
+    words = marshal.loads((folder / "job/init.job").read_bytes())
     assert words["worker"] == "harness.measure.worker"
     assert words["argv"] == ["/run/job/job.json"]
     assert json.loads((folder / "job/job.json").read_text())["campaign"] == "test"
