@@ -20,8 +20,8 @@ from harness.analysis.topic import Evidence
 COLUMNS = 72
 _FACTS = (
     "variant", "base", "kernel_release", "kernel_version", "build_id", "config_sha256",
-    "target", "machine", "accelerator", "cpu", "clock", "unit", "settings", "harness",
-    "python",
+    "target", "machine", "accelerator", "cpu", "clock", "unit", "settings",
+    "protocol", "harness", "python",
 )  # fmt: skip
 
 
