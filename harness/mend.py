@@ -100,7 +100,10 @@ def _untune() -> Iterator[str]:
 def _half_made() -> Iterator[Leftover]:
     """What builds were killed over, in rooms that no build is in now."""
     cache = cache_dir()
-    rooms = [*(cache / "build").glob("*"), cache / "rootfs", cache / "kselftest"]
+    rooms = [
+        *(cache / "build").glob("*"),
+        *(cache / name for name in ("kselftest", "rootfs", "sources")),
+    ]
     for room in sorted(room for room in rooms if room.is_dir()):
         with free_to_change(room / "lock") as is_free:
             found = _half_made_in(room) if is_free else []

@@ -59,6 +59,7 @@ def left_by_kills(machine: Path) -> list[Path]:
     made = [
         make(cache / "rootfs/making-abc"),
         make(cache / "kselftest/making-abc"),
+        make(cache / "sources/making-abc"),
         make(tree / "making-abc"),
         settings,
         machine / "run/silicon.lock",
@@ -67,11 +68,12 @@ def left_by_kills(machine: Path) -> list[Path]:
         make_file(tree / "pristine.new"),
         make_file(cache / "kvm-aarch64-another-start"),
     ]  # fmt: skip
-    for room in ("rootfs", "kselftest", "build/linux-6.12-um"):
+    for room in ("rootfs", "kselftest", "sources", "build/linux-6.12-um"):
         (cache / room / "lock").touch()
     for kept in ("source/file", "output/file", "pristine/file"):
         make_file(tree / kept)
     make_file(cache / "rootfs/bookworm.cpio")
+    make_file(cache / "sources/linux-source-6.12_6.12.1-1/Makefile")
     make_file(cache / "kernels/switch-6.12-um-00/image")
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     make_file(cache / f"kvm-x86_64-{boot_id}")
@@ -131,7 +133,7 @@ def busy(machine: Path) -> Iterator[Path]:
     """The machine with one of each thing that is in use."""
     cache = machine / "cache/anon-vma-harness"
     with ExitStack() as stack:
-        for room in ("rootfs", "kselftest", "build/linux-6.12-um"):
+        for room in ("rootfs", "kselftest", "sources", "build/linux-6.12-um"):
             make(cache / room / "making-abc")
             stack.enter_context(exclusive(cache / room / "lock"))
         for place in (None, cache, machine / "work"):
@@ -252,4 +254,4 @@ def test_what_may_not_be_mended_is_told_and_the_rest_is_done(
     assert status == 3
     assert len(err.splitlines()) == 1
     assert err.endswith("not mended (Operation not permitted)\n")
-    assert len(out.splitlines()) == 9
+    assert len(out.splitlines()) == 10

@@ -28,9 +28,9 @@ from harness.kbuild.source import (
     SourcePackage,
     apply_patches,
     find_source,
-    unpack_source,
 )
 from harness.kbuild.toolchain import check_headers, compiler_version
+from harness.kbuild.unpacking import unpack_source
 from harness.kbuild.variant import Variant, patch_paths
 from harness.linux import config_digest
 from harness.paths import cache_dir, kernels_dir
@@ -170,9 +170,7 @@ def _build(
     trees.mkdir(exist_ok=True)
     source, output = trees / "source", trees / "output"
     output.mkdir(exist_ok=True)
-    if not source.exists():
-        on_step(f"unpacking linux {recipe.package.version}")
-    unpack_source(recipe.package, source, log)
+    unpack_source(recipe.package, source, log, on_step=on_step)
     _remove_interrupted_objects(output)
     written = apply_patches(source, trees / "pristine", recipe.patches)
     changed = f", {len(written)} source files changed" if written else ""

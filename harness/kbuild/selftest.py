@@ -4,8 +4,8 @@ tools/testing/selftests/prctl/set-anon-vma-name-test.c came with Linux 6.4, whos
 Makefile builds it on x86 alone; nothing in it is of that machine, so it is built
 for every one of ours. It is linked statically: guests need no C library for it.
 
-Three files are taken straight from Debian's tarball: a kept source tree is there
-only after a build, and another build may be changing or removing it.
+Three files are taken from Debian's package, or from what was unpacked of it: not
+from a tree that kernels are built in, which another build may be changing.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from harness.arch import Arch
 from harness.errors import BuildFailed
 from harness.kbuild.source import SourcePackage, find_source
 from harness.kbuild.toolchain import check_static_libc, compiler_of, compiler_version
+from harness.kbuild.unpacking import take_files
 from harness.kbuild.variant import base_names
 from harness.paths import cache_dir
 from harness.programs import exclusive, run_logged, tail_of
@@ -119,20 +120,6 @@ def _unpacked(
     on_step(f"unpacking {SELFTEST} from {package.tarball}")
     made = scratch / "source"
     made.mkdir()
-    top = package.tarball.name.partition(".tar")[0]
-    status = run_logged(
-        [
-            "tar", "--extract", f"--file={package.tarball}", f"--directory={made}",
-            "--strip-components=1", "--no-same-owner",
-            *(f"{top}/{name}" for name in _FILES),
-        ],
-        log,
-        deadline_s=_DEADLINE_S,
-    )  # fmt: skip
-    if status != 0:
-        raise BuildFailed(
-            f"{package.tarball} gave no {SELFTEST}; the whole log is {log}, "
-            f"its end:\n{tail_of(log)}"
-        )
+    take_files(package, _FILES, made, log)
     made.rename(tree)
     return tree

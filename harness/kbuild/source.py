@@ -1,4 +1,4 @@
-"""Source trees: unpacked once from Debian's package, patched in place, kept.
+"""Source trees: of Debian's package, patched in place, kept.
 
 All variants of a base are built in one tree. Going from one to another writes
 only the files whose patched content differs, so make compiles only what those
@@ -11,16 +11,13 @@ import platform
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import BuildFailed, EnvironmentFault, NoSuchSource
-from harness.programs import run_logged, tail_of
 from harness.scratch import scratch_folder
 
-_UNPACK_DEADLINE_S = 900
 _APT_DEADLINE_S = 60
 # Of a patch: what it says of a file, with a hunk that makes one; and what git says.
 _CHANGE = re.compile(
@@ -115,30 +112,6 @@ def _debian() -> str:
         return "this Debian"
 
 
-def unpack_source(package: SourcePackage, tree: Path, log: Path) -> None:
-    """Unpack a source package to ``tree``, whole or not at all; once.
-
-    Raises BuildFailed with the end of the log.
-    """
-    if tree.exists():
-        return
-    with tempfile.TemporaryDirectory(dir=tree.parent, prefix="making-") as scratch:
-        status = run_logged(
-            [
-                "tar", "--extract", f"--file={package.tarball}",
-                f"--directory={scratch}", "--strip-components=1",
-                "--no-same-owner",
-            ],
-            log,
-            deadline_s=_UNPACK_DEADLINE_S,
-        )  # fmt: skip
-        if status != 0:
-            raise BuildFailed(f"{package.tarball} was not unpacked:\n{tail_of(log)}")
-        (Path(scratch) / "Makefile").stat()
-        Path(scratch).rename(tree)
-        Path(scratch).mkdir()
-
-
 def apply_patches(tree: Path, pristine: Path, patches: Sequence[Path]) -> list[str]:
     """Bring a tree to exactly its source plus these patches; the files that changed.
 
@@ -159,7 +132,8 @@ def apply_patches(tree: Path, pristine: Path, patches: Sequence[Path]) -> list[s
         gone = [path for path in sorted(known - there) if (tree / path).is_file()]
         for path in gone:
             _remove(tree, path)
-        written = [path for path in sorted(there) if _write(tree, patched, path)]
+        new = pristine.with_name(pristine.name + ".new")
+        written = [path for path in sorted(there) if _write(tree, patched, path, new)]
     return sorted(gone + written)
 
 
@@ -229,16 +203,21 @@ def _remove(tree: Path, path: str) -> None:
         folder.rmdir()
 
 
-def _write(tree: Path, patched: Path, path: str) -> bool:
-    """Make a file of the tree what it is in ``patched``; whether it was another."""
+def _write(tree: Path, patched: Path, path: str, new: Path) -> bool:
+    """Make a file of the tree what it is in ``patched``; whether it was another.
+
+    It is put in the other's place, made at ``new``: that may be a link to a file
+    that other trees have too.
+    """
     content, mode = (patched / path).read_bytes(), (patched / path).stat().st_mode
     to = tree / path
     if to.exists() and (to.read_bytes(), to.stat().st_mode) == (content, mode):
         return False
     to.parent.mkdir(parents=True, exist_ok=True)
     # A new time, whichever way the change goes: make must see it.
-    to.write_bytes(content)
-    to.chmod(mode)
+    new.write_bytes(content)
+    new.chmod(mode)
+    new.rename(to)
     return True
 
 

@@ -1,6 +1,5 @@
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from harness.kbuild.mutant import (
     read_mutant,
 )
 from harness.kbuild.source import apply_patches, touched_files
+from harness.kbuild.unpacking import take_files
 from harness.kbuild.variant import patch_paths
 
 GOOD = """\
@@ -98,13 +98,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for file in touched_files(mutant_named(name).patch.read_text())
     }
     tree = tmp_path_factory.mktemp("source")
-    subprocess.run(
-        [
-            "tar", "--extract", f"--file={package.tarball}", f"--directory={tree}",
-            "--strip-components=1", *(f"linux-source-{BASE}/{file}" for file in files),
-        ],
-        check=True, timeout=300,
-    )  # fmt: skip
+    take_files(package, sorted(files), tree, tree.with_name("log"))
     return tree
 
 

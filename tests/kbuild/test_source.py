@@ -1,8 +1,6 @@
 import difflib
-import io
 import os
 import shutil
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,6 @@ from harness.kbuild.source import (
     apply_patches,
     candidates,
     touched_files,
-    unpack_source,
 )
 
 needs_patch = pytest.mark.skipif(
@@ -340,40 +337,6 @@ def test_a_patch_reaches_nothing_outside_of_the_tree(path: str, tree: Tree) -> N
             tree.apply(patch.replace("mm/n/new.c", path).replace("kernel/c.c", path))
 
     assert (tree.folder / "out.c").read_text() == "b\n"
-
-
-def pack(path: Path, files: dict[str, str]) -> SourcePackage:
-    with tarfile.open(path, "w") as tar:
-        for name, text in files.items():
-            member = tarfile.TarInfo(f"linux-source-0.1/{name}")
-            member.size = len(text)
-            tar.addfile(member, io.BytesIO(text.encode()))
-    return SourcePackage(path, "0.1-1")
-
-
-def test_a_package_is_unpacked_once(tmp_path: Path) -> None:
-    files = {"Makefile": "all:\n", **FILES}
-    package = pack(tmp_path / "linux.tar", files)
-    tree = tmp_path / "tree"
-
-    unpack_source(package, tree, tmp_path / "log")
-    package.tarball.unlink()
-    unpack_source(package, tree, tmp_path / "log")
-
-    assert contents(tree) == files
-    assert {path.name for path in tmp_path.iterdir()} == {"tree", "log"}
-
-
-def test_a_package_that_is_broken_leaves_no_tree(tmp_path: Path) -> None:
-    tarball = tmp_path / "linux.tar"
-    tarball.write_text("no archive")
-
-    with pytest.raises(BuildFailed, match=r"linux\.tar was not unpacked:\n.*\ntar: "):
-        unpack_source(
-            SourcePackage(tarball, "0.1-1"), tmp_path / "tree", tmp_path / "log"
-        )
-
-    assert {path.name for path in tmp_path.iterdir()} == {"linux.tar", "log"}
 
 
 @pytest.fixture
