@@ -24,7 +24,7 @@ from ptrace.error import PtraceError
 from ptrace.syscall import SYSCALL_NAMES
 
 from harness.errors import CheckFailed, EnvironmentFault
-from harness.linux import die_with_parent
+from harness.linux import bound_fork
 
 Work = Callable[[], None]
 
@@ -218,11 +218,10 @@ def stopped_at_birth(work: Work) -> Iterator[Birth]:
 
 @contextlib.contextmanager
 def _traced(work: Work) -> Iterator[Any]:
-    pid = os.fork()
+    pid = bound_fork()
     if pid == 0:
         code = 1
         try:
-            die_with_parent()
             ptrace_traceme()
             os.kill(os.getpid(), signal.SIGSTOP)
             work()

@@ -8,6 +8,7 @@ private anonymous memory").
 import ctypes
 import errno
 import mmap
+import os
 import signal
 from dataclasses import dataclass
 from enum import Enum
@@ -50,8 +51,26 @@ def set_anon_name(
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that forked it ends."""
+    """Have the kernel kill this process when the thread that forked it ends.
+
+    One that has ended by now is not noticed: ``bound_fork`` does.
+    """
     check(_prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, None))
+
+
+def bound_fork() -> int:
+    """Fork as os.fork does; the child is killed when the thread that forked ends.
+
+    If that ended before the child could ask the kernel for it, nobody would kill the
+    child: it looks, and does it itself.
+    """
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        die_with_parent()
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return pid
 
 
 class AnonNameSupport(Enum):

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 
 from harness.linux import (
-    die_with_parent,
+    bound_fork,
     map_memory,
     move_heap,
     protect_memory,
@@ -42,11 +42,10 @@ def probe_behaviour(place: Place) -> dict[str, bool | None]:
 
 def _apart(probe: Callable[[int], bool], start: int) -> bool | None:
     # In a process of its own: some move the heap.
-    pid = os.fork()
+    pid = bound_fork()
     if pid == 0:
         code = 9
         try:
-            die_with_parent()
             code = int(probe(start))
         except PermissionError:
             code = 2

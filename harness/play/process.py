@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from harness.linux import die_with_parent, read_maps
+from harness.linux import bound_fork, read_maps
 from harness.play.calls import Means, call
 from harness.play.limit import ArenaLimit, MapCountLimit
 from harness.workload.ops import MOST_PROCESSES, Exec, Exit, Fork, Limit, Op, Step
@@ -155,9 +155,8 @@ class _Process:
 
     def _fork(self, child: int, at: int) -> int:
         self._flush()
-        pid = os.fork()
+        pid = bound_fork()
         if pid == 0:
-            die_with_parent()
             self._set_alarm()
             self._me = child
             self._seen.clear()

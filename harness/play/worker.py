@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.errors import EnvironmentFault, HarnessError
 from harness.linux import (
-    die_with_parent,
+    bound_fork,
     probe_anon_name,
     read_sysctl,
     settings_put_back,
@@ -108,9 +108,8 @@ def _play(job: PlayJob, out: int) -> None:
 
 
 def _play_apart(cast: Cast) -> int:
-    pid = os.fork()
+    pid = bound_fork()
     if pid == 0:
-        die_with_parent()
         begin(cast)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 

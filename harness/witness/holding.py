@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 
-from harness.linux import die_with_parent
+from harness.linux import bound_fork
 from harness.measure.arena import Arena
 from harness.workload import Cell
 
@@ -26,7 +26,7 @@ class HeldCell:
     def __init__(self, cell: Cell, *, children: int, seed: int) -> None:
         self._told = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
         self._steps = _steps(cell, children)
-        self.pid = os.fork()
+        self.pid = bound_fork()
         if self.pid == 0:
             _be_cell(cell, children, seed, self._told)
 
@@ -59,7 +59,6 @@ def _steps(cell: Cell, children: int) -> Sequence[str]:
 
 def _be_cell(cell: Cell, children: int, seed: int, told: memoryview) -> None:
     try:
-        die_with_parent()
         gc.disable()
         arena = Arena(cell.layout, seed=seed)
         told[0] = arena.start
@@ -68,9 +67,8 @@ def _be_cell(cell: Cell, children: int, seed: int, told: memoryview) -> None:
             arena.name(cell.naming)
             _stop()
         for number in range(1, children + 1):
-            pid = os.fork()
+            pid = bound_fork()
             if pid == 0:
-                die_with_parent()
                 while True:
                     signal.pause()
             told[number] = pid

@@ -24,7 +24,7 @@ import time
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.linux import count_maps, die_with_parent, pin_to_one_cpu
+from harness.linux import bound_fork, count_maps, pin_to_one_cpu
 from harness.linux.counters import (
     SlabCounter,
     counted_calls,
@@ -136,9 +136,8 @@ class _Players:
             kmsg=None, limit=self._limit, means=self._means, scratch=self._scratch,
             pids=pids, hold=hold,
         )  # fmt: skip
-        pid = os.fork()
+        pid = bound_fork()
         if pid == 0:
-            die_with_parent()
             begin(cast)
         if hold:
             await_stop(pid)

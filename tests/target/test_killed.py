@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +53,24 @@ def marked(mark: Path) -> list[psutil.Process]:
     return found
 
 
+def eldest(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Of some processes the one that none of the others started, but the leash.
+
+    Not the one with the least pid: they begin again at the end.
+    """
+    ours = {}
+    for process in processes:
+        with suppress(psutil.Error):
+            if "harness/programs.py" not in " ".join(process.cmdline()):
+                ours[process.pid] = process
+    found = []
+    for process in ours.values():
+        with suppress(psutil.Error):
+            if process.ppid() not in ours:
+                found.append(process)
+    return found[:1]
+
+
 @contextmanager
 def running(argv: list[str], mark: Path, *, leash: bool) -> Iterator[list[str]]:
     """A worker or player, under a leash or alone; waits until it has a child."""
@@ -76,8 +94,7 @@ def ended_by_kill(argv: list[str], mark: Path, *, leash: bool) -> int:
         end = time.monotonic() + DEADLINE_S
         first: list[psutil.Process] = []
         while time.monotonic() < end and not (first and first[0].children()):
-            first = [p for p in marked(mark) if "harness/programs.py" not in
-                     " ".join(p.cmdline())][:1]  # fmt: skip
+            first = eldest(marked(mark))
         assert first[0].children()
         everyone = [first[0], *first[0].children(recursive=True)]
         os.kill(first[0].pid, signal.SIGKILL)
