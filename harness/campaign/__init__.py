@@ -1,6 +1,6 @@
 """Campaigns: a seeded plan of runs, its execution, and where its records go."""
 
-from harness.campaign.appending import RECORDS, append_file, appended_records
+from harness.campaign.appending import append_file, appended_records
 from harness.campaign.execute import Listener, Outcome, check_names, run_plan
 from harness.campaign.plan import Plan, preset_names, read_plan, read_preset
 from harness.campaign.results import (
@@ -20,7 +20,6 @@ from harness.campaign.subjects import (
 )
 
 __all__ = [
-    "RECORDS",
     "TARGETS",
     "Listener",
     "Outcome",

@@ -13,9 +13,8 @@ from itertools import count
 from pathlib import Path
 
 from harness.errors import EnvironmentFault
+from harness.finding import RECORDS
 from harness.measure import Record, render_record
-
-RECORDS = "records.jsonl"
 
 
 @contextlib.contextmanager

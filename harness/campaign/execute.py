@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 
-from harness.campaign.appending import RECORDS
 from harness.campaign.plan import Plan
 from harness.campaign.resuming import Standing, read_standing
 from harness.campaign.subjects import Subject
@@ -22,6 +21,7 @@ from harness.errors import (
     UnsupportedError,
     UsageError,
 )
+from harness.finding import RECORDS
 from harness.measure import (
     PROTOCOL,
     Job,

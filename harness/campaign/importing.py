@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.analysis import check_poolable, frame_of_runs
-from harness.campaign.appending import RECORDS
 from harness.campaign.resuming import records_but_samples
 from harness.errors import RecordError, UsageError
+from harness.finding import RECORDS
 from harness.measure import Record, Run, RunEnd, Superseded, parse_record
 from harness.measure.records import LONGEST
 from harness.reading import lines_of

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from harness.campaign.appending import RECORDS
 from harness.campaign.plan import Plan
 from harness.errors import UsageError
+from harness.finding import RECORDS
 from harness.reading import read_small
 
 _PLAN = "plan.json"

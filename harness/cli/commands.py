@@ -25,8 +25,6 @@ from harness.cli.places import (
     check_given_folder,
     check_not_in_use,
     check_suffix,
-    find_campaign,
-    newest_campaign,
 )
 from harness.cli.progress import Progress
 from harness.cli.requests import (
@@ -44,6 +42,7 @@ from harness.cli.tables import (
     stdout_console,
 )
 from harness.errors import HarnessError, UsageError
+from harness.finding import find_campaign, newest_campaign
 from harness.kbuild import build_kernel, variant_named
 from harness.kbuild.mutant import mutant_named, mutant_variant
 from harness.measure import Record

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from harness.cli.compare_json import print_json
 from harness.cli.compare_text import print_markdown, print_mm, print_text
 from harness.cli.compare_words import Said
-from harness.cli.places import find_campaign
 from harness.cli.requests import CompareRequest
 from harness.errors import UsageError
+from harness.finding import find_campaign
 from harness.kbuild import variant_named, variant_names
 
 if TYPE_CHECKING:

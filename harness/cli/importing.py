@@ -3,13 +3,13 @@
 import sys
 
 from harness.campaign import (
-    RECORDS,
     append_file,
     appended_records,
     campaign_folder,
     remove_empty_campaign,
 )
 from harness.cli.requests import ImportRequest
+from harness.finding import RECORDS
 from harness.measure import Run, render_record
 from harness.programs import printable
 from harness.scratch import scratch_folder

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign import RECORDS, append_file, appended_records
+from harness.campaign import append_file, appended_records
 from harness.errors import EnvironmentFault
+from harness.finding import RECORDS
 from harness.measure import RunEnd, parse_record, render_record
 
 END = RunEnd(run="a", valid=True, reason="", seal="")
