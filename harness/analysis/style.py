@@ -15,6 +15,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
+from harness.analysis.figure import NotebookFigure
 from harness.analysis.processes import Place
 from harness.programs import printable
 
@@ -75,7 +76,9 @@ def panels(
     """A figure of so many panels, each of this size in inches; at least one."""
     count = max(count, 1)
     rows = -(-count // columns)
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    figure = NotebookFigure(
+        figsize=(width * columns, height * rows), layout="constrained"
+    )
     axes = [figure.add_subplot(rows, columns, at + 1) for at in range(count)]
     for ax in axes:
         ax.grid(alpha=0.25, color=GRAY, linewidth=0.6)

@@ -1,0 +1,61 @@
+"""A figure that shows itself, wherever a notebook is read.
+
+matplotlib shows a figure in a notebook only when pyplot made it. A ``NotebookFigure``
+has its image along: PNG, which code hosts and notebooks that are not trusted show too,
+on a white ground of its own, so that it is readable on a dark page.
+"""
+
+import io
+import textwrap
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+# Finer than it is shown, with as many colours as plots have.
+_DPI, _SHOWN_DPI, _COLOURS = 195, 130, 128
+
+
+class NotebookFigure(Figure):
+    """A figure with an image and a description in words for notebooks."""
+
+    @property
+    def words(self) -> str:
+        """What the picture shows, for readers who cannot see it."""
+        panels = [panel for ax in self.axes if (panel := _panel_words(ax))]
+        panels = panels or [text.get_text() for text in self.texts]
+        return f"Plot: {'; '.join(panels)}".replace("\n", ", ")
+
+    def png(self) -> bytes:
+        """The picture as PNG; the same plot is the same bytes."""
+        drawn, packed = io.BytesIO(), io.BytesIO()
+        self.savefig(drawn, format="png", dpi=_DPI, facecolor="white")
+        with Image.open(drawn) as image:
+            few = image.convert("RGB").quantize(_COLOURS)
+        few.save(packed, format="png", optimize=True)
+        return packed.getvalue()
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, object], dict[str, dict[str, object]]]:
+        width = round(float(self.get_figwidth()) * _SHOWN_DPI)
+        return (
+            {"image/png": self.png(), "text/plain": self.words},
+            {"image/png": {"alt": self.words, "width": width}},
+        )
+
+
+def figure_of_words(words: str) -> NotebookFigure:
+    """A picture that says why there is nothing to plot."""
+    picture = NotebookFigure(figsize=(5, 1))
+    lines = "\n".join(textwrap.wrap(words, 60))
+    picture.text(
+        0.5, 0.5, lines, ha="center", va="center", fontsize=10, parse_math=False
+    )  # fmt: skip
+    return picture
+
+
+def _panel_words(ax: Axes) -> str:
+    axes = " over ".join(filter(None, [ax.get_ylabel(), ax.get_xlabel()]))
+    titles = [ax.get_title(loc=side) for side in ("left", "center", "right")]
+    return ", ".join(filter(None, [axes, *titles]))
