@@ -15,7 +15,8 @@ from harness.analysis.by_metric import ByMetric
 from harness.analysis.claims import Claim
 from harness.analysis.costs import Cost
 from harness.analysis.effects import Effect
-from harness.analysis.processes import Arm, Place, place_of, time_first
+from harness.analysis.noise import cell_noise
+from harness.analysis.processes import Arm, Place, time_first
 from harness.analysis.published import published_percent
 from harness.analysis.shown import (
     AA_PERCENT,
@@ -29,7 +30,6 @@ from harness.analysis.shown import (
 from harness.analysis.slopes import Slope
 from harness.analysis.stats import Judged
 from harness.analysis.style import cut
-from harness.analysis.tables import noise_table
 
 _T = TypeVar("_T", Effect, Cost, AACheck, Slope, Claim)
 _Rows = Sequence[Mapping[str, str]]
@@ -207,26 +207,20 @@ def slopes_listings(found: Sequence[Slope]) -> list[Listing]:
 def noise_listings(frame: pd.DataFrame) -> list[Listing]:
     """Samples of fork, cell by cell: their spread, what is unusual, what drifts."""
     rows: dict[str, list[dict[str, str]]] = {}
-    table = noise_table(frame).to_dict("records")
-    for row in table:
-        place = place_of(tuple(row.values())).words
-        arm = Arm(**{name: row[name] for name in _ARM})
-        rows.setdefault(place, []).append(
-            _cell(arm)
+    for noise in cell_noise(frame):
+        rows.setdefault(noise.place.words, []).append(
+            _cell(noise.arm)
             | {
-                "samples": f"{row['samples']:,}",
-                "median": f"{row['median']:,.{WHOLE}f}",
-                "spread, %": f"{row['spread, percent']:,.{PERCENT}f}",
-                "0.1 % above median": f"{row['above median by 0.1 %']:,}",
-                "outliers": f"{row['outliers']:,}",
-                "processes": f"{row['processes']:,}",
-                "of them drift": f"{row['processes that drift']:,}",
+                "samples": f"{noise.samples:,}",
+                "median": f"{noise.median:,.{WHOLE}f}",
+                "spread, %": f"{noise.spread:,.{PERCENT}f}",
+                "0.1 % above median": f"{noise.above:,}",
+                "outliers": f"{noise.outliers:,}",
+                "processes": f"{noise.processes:,}",
+                "of them drift": f"{noise.drifting:,}",
             }
         )
     return [_listing(place, here) for place, here in rows.items()]
-
-
-_ARM = ("vmas", "vma_pages", "written_pages", "store", "naming", "name_length")
 
 
 def _cell(arm: Arm) -> dict[str, str]:

@@ -1,189 +1,196 @@
-"""Answers as DataFrames, for notebooks and reports: plain column names, with units.
+"""Answers as tables, for notebooks and reports: plain column names, with units.
 
-Estimates are rounded as ``shown`` writes them, so that a table, a page and a mail
-print the same digits.
+An estimate has three columns: what it is, and its bounds in ``, low`` and ``, high``.
+They are rounded as ``shown`` writes them, so that a table, a page and a mail print
+the same digits. Costs are in the row's ``unit``.
 """
 
-from collections.abc import Sequence
-
-import pandas as pd
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from harness.analysis.aa_check import AACheck
 from harness.analysis.claims import Claim
 from harness.analysis.costs import Cost
 from harness.analysis.effects import Effect, Reduction
-from harness.analysis.frames import usable
-from harness.analysis.processes import LAYOUT, NAMING, PLACE, Arm, Place
+from harness.analysis.noise import Noise
+from harness.analysis.processes import Arm, Place
 from harness.analysis.published import published_percent
-from harness.analysis.shown import AA_PERCENT, PER_VMA, PERCENT, TIMES, WHOLE
 from harness.analysis.slopes import Slope
-from harness.analysis.stats import Interval, drifts, outliers
+from harness.analysis.stats import Interval, Line
+from harness.analysis.table import PLACES, Columns, Table, estimate_of, table_of
+
+_T = TypeVar("_T")
 
 
-def _cell(place: Place, arm: Arm) -> dict[str, object]:
+def _cell(
+    place: Callable[[_T], Place], arm: Callable[[_T], Arm]
+) -> dict[str, Callable[[_T], object]]:
     return {
-        "kernel": place.words,
-        "VMAs": arm.vmas,
-        "pages per VMA": arm.vma_pages,
-        "written pages per VMA": arm.written_pages,
+        "kernel": lambda each: place(each).words,
+        "VMAs": lambda each: arm(each).vmas,
+        "pages per VMA": lambda each: arm(each).vma_pages,
+        "written pages per VMA": lambda each: arm(each).written_pages,
     }
 
 
-def _estimate(what: str, each: Interval, places: int) -> dict[str, object]:
-    return {
-        what: round(each.value, places),
-        f"{what}, low": round(each.low, places),
-        f"{what}, high": round(each.high, places),
-    }
+def _slope(line: Line) -> Interval:
+    return Interval(line.slope, line.low, line.high, 0, "")
 
 
-def effects_table(found: Sequence[Effect]) -> pd.DataFrame:
+_EFFECT: Columns[Effect] = {
+    **_cell(lambda e: e.place, lambda e: e.arm),
+    "metric": lambda e: e.metric,
+    "store": lambda e: e.arm.store,
+    "names": lambda e: e.arm.names,
+    "unit": lambda e: e.place.unit,
+    "cost unnamed": lambda e: round(e.unnamed.value, PLACES["cost unnamed"][0]),
+    **estimate_of("extra per VMA", lambda e: e.extra),
+    **estimate_of("extra percent", lambda e: e.percent),
+    "boots": lambda e: e.percent.boots,
+    "verdict": lambda e: e.judged.verdict.value,
+    "trusted": lambda e: e.trusted,
+}
+_HELD = {True: "holds", False: "fails", None: "none"}
+_COST: Columns[Cost] = {
+    **_cell(lambda c: c.place, lambda c: c.arm),
+    "metric": lambda c: c.metric,
+    "store": lambda c: c.arm.store,
+    "names": lambda c: c.arm.names,
+    "unit": lambda c: c.place.unit,
+    **estimate_of("cost", lambda c: c.total),
+    **estimate_of("cost per VMA", lambda c: c.per_vma),
+    "boots": lambda c: c.total.boots,
+    "A/A check": lambda c: _HELD[c.alike],
+}
+_AA: Columns[AACheck] = {
+    **_cell(lambda c: c.place, lambda c: c.arm),
+    "metric": lambda c: c.metric,
+    "store": lambda c: c.arm.store,
+    "names": lambda c: c.arm.names,
+    **estimate_of("difference percent", lambda c: c.percent),
+    "boots": lambda c: c.percent.boots,
+    "holds": lambda c: c.holds,
+}
+_SLOPE: Columns[Slope] = {
+    "kernel": lambda s: s.place.words,
+    "metric": lambda s: s.metric,
+    "store": lambda s: s.arm,
+    "names": lambda s: "none" if s.arm == "unnamed" else s.naming,
+    "unit": lambda s: s.place.unit,
+    **estimate_of("cost per VMA", lambda s: _slope(s.line)),
+    "cost at 0 VMAs": lambda s: round(s.line.intercept, PLACES["cost at 0 VMAs"][0]),
+    "straight line up to VMAs": lambda s: s.line.linear_to,
+    "fewest VMAs": lambda s: min(s.counts),
+    "most VMAs": lambda s: max(s.counts),
+}
+_PUBLISHED: Columns[Effect] = {
+    "kernel": lambda e: e.place.words,
+    "written pages per VMA": lambda e: e.arm.written_pages,
+    "store": lambda e: e.arm.store,
+    "names": lambda e: e.arm.names,
+    "published percent": lambda e: published_percent(e.arm),
+    **estimate_of("extra percent", lambda e: e.percent),
+    "boots": lambda e: e.percent.boots,
+}
+_CLAIM: Columns[Claim] = {
+    "claim": lambda c: c.claim,
+    "kernel": lambda c: c.place.words,
+    "published": lambda c: c.published_words,
+    "measured": lambda c: c.measured_words,
+    "verdict": lambda c: "" if c.verdict is None else c.verdict.value,
+    "finding": lambda c: c.finding.value,
+    "trusted": lambda c: c.trusted,
+}
+_REDUCTION: Columns[Reduction] = {
+    **_cell(lambda r: r.place, lambda r: r.arm),
+    "names": lambda r: r.arm.names,
+    **estimate_of("times less", lambda r: r.times),
+    "boots": lambda r: r.times.boots,
+}
+
+
+_NOISE: Columns[Noise] = {
+    **_cell(lambda n: n.place, lambda n: n.arm),
+    "metric": lambda n: n.metric,
+    "store": lambda n: n.arm.store,
+    "names": lambda n: n.arm.names,
+    "unit": lambda n: n.place.unit,
+    "samples": lambda n: n.samples,
+    "median": lambda n: round(n.median, PLACES["median"][0]),
+    "spread percent": lambda n: round(n.spread, PLACES["spread percent"][0]),
+    "above median by 0.1 %": lambda n: n.above,
+    "outliers": lambda n: n.outliers,
+    "processes": lambda n: n.processes,
+    "processes that drift": lambda n: n.drifting,
+}
+
+
+def effects_table(found: Sequence[Effect]) -> Table:
     """One row a named arm: what its names cost per VMA and in percent; the verdict."""
-    return pd.DataFrame(
-        {
-            **_cell(e.place, e.arm),
-            "metric": e.metric,
-            "store": e.arm.store,
-            "names": e.arm.names,
-            "unit": e.place.unit,
-            "unnamed": round(e.unnamed.value, WHOLE),
-            **_estimate("extra per VMA", e.extra, PER_VMA),
-            **_estimate("extra percent", e.percent, PERCENT),
-            "boots": e.percent.boots,
-            "verdict": e.judged.verdict.value,
-            "trusted": e.trusted,
-        }
-        for e in found
+    return table_of(
+        found, _EFFECT, empty="No named process was measured beside an unnamed one."
     )
 
 
-def costs_table(found: Sequence[Cost]) -> pd.DataFrame:
+def costs_table(found: Sequence[Cost]) -> Table:
     """One row an arm: what a metric costs in it, in whole and per VMA."""
-    return pd.DataFrame(
-        {
-            **_cell(c.place, c.arm),
-            "metric": c.metric,
-            "store": c.arm.store,
-            "names": c.arm.names,
-            "unit": c.place.unit,
-            **_estimate("whole", c.total, WHOLE),
-            **_estimate("per VMA", c.per_vma, PER_VMA),
-            "boots": c.total.boots,
-            "trusted": c.trusted,
-        }
-        for c in found
-    )
+    return table_of(found, _COST, empty="Nothing was measured.")
 
 
-def aa_table(checks: Sequence[AACheck]) -> pd.DataFrame:
+def aa_table(checks: Sequence[AACheck]) -> Table:
     """One row an A/A check: how far two identical arms lie apart, in percent."""
-    return pd.DataFrame(
-        {
-            **_cell(c.place, c.arm),
-            "metric": c.metric,
-            "names": c.arm.names,
-            **_estimate("difference percent", c.percent, AA_PERCENT),
-            "boots": c.percent.boots,
-            "holds": c.holds,
-        }
-        for c in checks
-    )
+    return table_of(
+        checks, _AA,
+        empty="No two identical processes were measured: no verdict can be trusted.",
+    )  # fmt: skip
 
 
-def slopes_table(found: Sequence[Slope]) -> pd.DataFrame:
+def slopes_table(found: Sequence[Slope]) -> Table:
     """One row an arm and its names: what one VMA more costs, and up to how many."""
-    return pd.DataFrame(
-        {
-            "kernel": s.place.words,
-            "metric": s.metric,
-            "store": s.arm,
-            "names": "none" if s.arm == "unnamed" else s.naming,
-            "unit": s.place.unit,
-            "cost per VMA": round(s.line.slope, PER_VMA),
-            "cost per VMA, low": round(s.line.low, PER_VMA),
-            "cost per VMA, high": round(s.line.high, PER_VMA),
-            "cost at 0 VMAs": round(s.line.intercept, WHOLE),
-            "straight up to VMAs": s.line.linear_to,
-            "smallest VMAs": min(s.counts),
-            "largest VMAs": max(s.counts),
-        }
-        for s in found
+    return table_of(
+        found,
+        _SLOPE,
+        empty="A slope needs three numbers of VMAs without written pages.",
     )
 
 
-def published_table(found: Sequence[Effect]) -> pd.DataFrame:
-    """The six published cells beside those measured, in percent over unnamed."""
-    return pd.DataFrame(
-        {
-            "kernel": e.place.words,
-            "written pages per VMA": e.arm.written_pages,
-            "store": e.arm.store,
-            "names": e.arm.names,
-            "published 2021, percent of milliseconds": published_percent(e.arm),
-            f"measured, percent of {e.place.unit}": round(e.percent.value, PERCENT),
-            "low": round(e.percent.low, PERCENT),
-            "high": round(e.percent.high, PERCENT),
-        }
-        for e in found
-        if e.metric == "fork" and published_percent(e.arm) is not None
-    )
+def published_table(found: Sequence[Effect]) -> Table:
+    """The six published cells beside those measured, in percent over unnamed.
 
-
-def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:
-    """One row a claim and place: published, measured, and what that makes of it."""
-    return pd.DataFrame(
-        {
-            "claim": c.claim,
-            "kernel": c.place.words,
-            "published": c.published_words,
-            "measured": c.measured_words,
-            "beyond the margin": "" if c.verdict is None else c.verdict.value,
-            "finding": c.finding.value,
-            "trusted": c.trusted,
-        }
-        for c in claims
-    )
-
-
-def reductions_table(found: Sequence[Reduction]) -> pd.DataFrame:
-    """One row a cell: how many times less names cost shared than copied."""
-    return pd.DataFrame(
-        {
-            **_cell(r.place, r.arm),
-            "names": r.arm.names,
-            **_estimate("times less", r.times, TIMES),
-            "boots": r.times.boots,
-        }
-        for r in found
-    )
-
-
-def noise_table(frame: pd.DataFrame, metric: str = "fork") -> pd.DataFrame:
-    """One row a cell: its samples, their spread, and what is unusual about them.
-
-    "above median by 0.1 %" counts samples of which the cell's median is exceeded by
-    0.1 % or more: on the instruction clock, those that a timer tick hit. Processes
-    that drift are those whose samples go up or down in the order they were taken.
+    Those of 2021 are percent of milliseconds, ours percent of the kernel's clock.
     """
-    samples = usable(frame, metric)
-    cell = [*PLACE, *LAYOUT, *NAMING]
-    rows = []
-    for key, group in samples.groupby(cell):
-        values = group["value"]
-        middle = values.median()
-        runs = group.sort_values("order").groupby("run")["value"]
-        rows.append(
-            {
-                **dict(zip(cell, key, strict=True)),
-                "samples": len(values),
-                "median": middle,
-                "spread, percent": round((values.max() / values.min() - 1) * 100, 4),
-                "above median by 0.1 %": int((values > middle * 1.001).sum()),
-                "outliers": outliers(values.to_numpy(dtype=float)),
-                "processes": len(runs),
-                "processes that drift": sum(
-                    drifts(run.to_numpy(dtype=float)) for _, run in runs
-                ),
-            }
-        )
-    return pd.DataFrame(rows)
+    like = [
+        e for e in found
+        if e.metric == "fork" and published_percent(e.arm) is not None
+    ]  # fmt: skip
+    return table_of(
+        like, _PUBLISHED, empty="None of the cells of 2021 was measured: 65,536 VMAs."
+    )
+
+
+def claims_table(claims: Sequence[Claim]) -> Table:
+    """One row a claim and place: published, measured, and what that makes of it."""
+    return table_of(
+        claims, _CLAIM, empty="No cell that the claims speak of was measured."
+    )
+
+
+def reductions_table(found: Sequence[Reduction]) -> Table:
+    """One row a cell: how many times less names cost shared than copied."""
+    return table_of(
+        found, _REDUCTION,
+        empty="No kernel was measured with both stores, or sharing may cost nothing.",
+    )  # fmt: skip
+
+
+def distrust_table(warnings: Sequence[str]) -> Table:
+    """One row for each thing that speaks against a campaign's numbers."""
+    return table_of(
+        warnings, {"what to distrust": str},
+        empty="Nothing in the records speaks against the numbers.",
+    )  # fmt: skip
+
+
+def noise_table(found: Sequence[Noise]) -> Table:
+    """One row a cell: its samples, their spread, and what is unusual about them."""
+    return table_of(found, _NOISE, empty="No valid sample was taken.")
