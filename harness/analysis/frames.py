@@ -42,6 +42,10 @@ from harness.reading import lines_of
 _LARGEST = 2**53
 
 
+class NoSamples(UsageError):
+    """The records are a campaign's, and there is no sample among them."""
+
+
 def load(path: Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
     """The samples of a campaign: its folder, its records.jsonl or its Parquet.
 
@@ -57,7 +61,7 @@ def load(path: Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
     batches = [gathering.take(block) for block in blocks_of(path)]
     rows = sum(map(len, batches))
     if not rows:
-        raise UsageError(f"{path} has no samples yet")
+        raise NoSamples(f"{path} has no samples yet")
     joined = gathering.joined()
     return frame_of(map(joined.table, batches), rows, columns)
 
@@ -81,7 +85,7 @@ def stream_parquet(
     with tempfile.TemporaryFile(dir=out.parent) as waiting:
         rows = _spill((gathering.take(block) for block in blocks_of(path)), waiting)
         if not rows:
-            raise UsageError(f"{path} has no samples yet")
+            raise NoSamples(f"{path} has no samples yet")
         waiting.seek(0)
         joined = gathering.joined()
         tables = (joined.table(batch) for batch in pa.ipc.open_stream(waiting))

@@ -1,6 +1,6 @@
 """What kernels hold: the counts of ``anonvma truth``, as tidy frames.
 
-One row a number, of ``load_counts``:
+``Holdings`` is the one object for users. One row a number, of ``load_counts``:
 
     column                  dtype   what
     variant, base, machine  str     the kernel, and where it ran
@@ -13,16 +13,80 @@ One row a number, of ``load_counts``:
     agrees                  bool    whether they are the same, as far as can be told
 """
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from harness.analysis.frames import records_of
+from harness.analysis.plots import plot_memory
+from harness.analysis.table import Table
 from harness.errors import UsageError
 from harness.measure import Count, Run
 
 _OF_RUN = ("variant", "base", "machine", "vmas", "naming", "name_length")
+
+_PLAIN = {
+    "variant": "kernel",
+    "base": "linux",
+    "vmas": "VMAs",
+    "name_length": "bytes of a name",
+    "structs": "structs by one fork",
+    "of bytes": "bytes of a struct",
+    "bytes": "bytes by one fork",
+}
+
+
+class Holdings:
+    """What kernels were seen to hold for names, beside what the model predicts."""
+
+    def __init__(self, counts: pd.DataFrame) -> None:
+        self.counts = Table(counts)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Holdings":
+        """A campaign of ``anonvma truth``: its folder, or its records.
+
+        Raises as ``load_counts`` does.
+        """
+        return cls(load_counts(Path(path)))
+
+    def memory(self) -> Table:
+        """What one fork takes for names: a row a kernel, machine and naming."""
+        return Table(memory_table(self.counts).rename(columns=_PLAIN))
+
+    def differences(self) -> Table:
+        """The numbers that are not as predicted."""
+        found = Table(self.counts[~self.counts["agrees"]])
+        return found.told_when_empty("Every number is as the model predicts.")
+
+    def plot(self) -> Figure:
+        """Bytes that one fork takes for names, over their length."""
+        return plot_memory(memory_table(self.counts))
+
+    @property
+    def answer(self) -> str:
+        """What a fork takes where names are shared and copied, in sentences."""
+        memory = memory_table(self.counts)
+        lines = []
+        for variant, kernels in memory.groupby("variant", sort=False):
+            sizes = sorted({kernels["bytes"].min(), kernels["bytes"].max()})
+            lines.append(
+                f"{variant}: a fork of {kernels['vmas'].max():,} named VMAs makes "
+                f"{kernels['structs'].max():,} structs, "
+                f"{' to '.join(f'{size:,}' for size in sizes)} bytes in all."
+            )
+        agree = int(self.counts["agrees"].sum())
+        told = f"{agree:,} of {len(self.counts):,} numbers are as the model predicts."
+        return "\n".join([*lines, told])
+
+    def _repr_html_(self) -> str:
+        return Table({"answer": self.answer.split("\n")})._repr_html_()
+
+    def __repr__(self) -> str:
+        return self.answer
 
 
 def load_counts(path: Path) -> pd.DataFrame:

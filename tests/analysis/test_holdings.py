@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import Holdings
+from harness.analysis.figure import NotebookFigure
 from harness.analysis.holdings import load_counts, memory_table
 from harness.errors import UsageError
 from harness.measure import Count, render_record
@@ -50,3 +52,24 @@ def test_records_without_counts_are_one_error(tmp_path: Path) -> None:
         load_counts(tmp_path)
     with pytest.raises(UsageError, match="there are no records"):
         load_counts(tmp_path / "nope")
+
+
+def test_one_object_has_tables_a_plot_and_an_answer(tmp_path: Path) -> None:
+    holdings = Holdings.load(str(write(tmp_path / "r.jsonl")))
+
+    (row,) = holdings.memory().to_dict("records")
+    assert (row["bytes by one fork"], row["structs by one fork"]) == (960, 10)
+    assert repr(holdings.differences()) == "Every number is as the model predicts."
+    assert isinstance(holdings.plot(), NotebookFigure)
+    assert repr(holdings) == (
+        "strdup: a fork of 10 named VMAs makes 10 structs, 960 bytes in all.\n"
+        "16 of 16 numbers are as the model predicts."
+    )
+    assert "960 bytes" in holdings._repr_html_()
+
+
+def test_numbers_that_differ_are_rows(tmp_path: Path) -> None:
+    holdings = Holdings.load(write(tmp_path / "r.jsonl", agrees=False))
+
+    assert len(holdings.differences()) == 16
+    assert "0 of 16 numbers" in holdings.answer
