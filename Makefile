@@ -4,9 +4,9 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup venv run test test-kernel test-guest test-model test-notebooks \
-        test-pages test-torture test-debian13 torture mutants kselftest notebooks figures \
-        bench calibrate protocol check format lint layers types unit kernels image probe doctor \
-        lock clean
+        test-pages test-torture test-debian13 torture mutants kselftest notebooks \
+        notebooks-update figures bench calibrate protocol check format lint layers \
+        types unit kernels image probe doctor lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -69,8 +69,11 @@ test-model: setup ## Three minutes of agree, and three mutants that it must tell
 	$(EACH_BASE) $(ANONVMA) agree --seconds 90 --seed $(DAY) --base $$base || exit; done
 	$(ANONVMA) mutants --of-the-day 3
 
-test-notebooks: venv ## The notebooks, run on the data that comes with us.
-	$(BIN)/pytest --nbmake -p no:cacheprovider notebooks
+test-notebooks: venv ## The notebooks: executed, they show what is stored.
+	$(BIN)/pytest -m notebook
+
+notebooks-update: venv ## Execute the notebooks, and store them with what they show.
+	$(BIN)/python -m tests.notebooks
 
 test-pages: venv ## The pages of reports in Chromium, wide and narrow, light and dark.
 	@$(call INSTALL,chromium)
@@ -108,7 +111,7 @@ kselftest: setup ## The kernel's own test of names in our guests, as KTAP.
 	@$(ANONVMA) kselftest --target uml,qemu --arch aarch64,x86_64 --base all $(ARGS)
 
 unit: venv
-	$(BIN)/pytest -m 'not guest and not kernel' $(ARGS)
+	$(BIN)/pytest -m 'not guest and not kernel and not notebook' $(ARGS)
 
 format: venv
 	$(BIN)/ruff format --check .
