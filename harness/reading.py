@@ -21,18 +21,19 @@ def chunks_of(
     more than that of it is the last: who reads it tells. Raises OSError.
     """
     with open(path, "rb", buffering=0) as file:
-        begun = b""
+        # In pieces: a line of hundreds of blocks is put together once.
+        begun: list[bytes] = []
         while more := file.read(block):
             cut = more.rfind(b"\n") + 1
             if cut:
-                yield begun + more[:cut]
-                begun = b""
-            begun += more[cut:]
-            if len(begun) > longest:
-                yield begun + b"\n"
+                yield b"".join([*begun, more[:cut]])
+                begun = []
+            begun.append(more[cut:])
+            if sum(map(len, begun)) > longest:
+                yield b"".join([*begun, b"\n"])
                 return
-        if begun and unended:
-            yield begun + b"\n"
+        if any(begun) and unended:
+            yield b"".join([*begun, b"\n"])
 
 
 def lines_of(path: Path, *, longest: int, unended: bool = False) -> Iterator[bytes]:
