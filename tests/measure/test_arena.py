@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import CheckFailed
 from harness.linux import map_memory, protect_memory, read_maps, unmap_memory
-from harness.maps import MapsEntry, parse_maps
+from harness.maps import MapsEntry, parse_maps, render_maps
 from harness.measure import arena as arena_module
 from harness.measure.arena import Arena, check_maps
 from harness.workload import Layout, layout_of, naming_from_label
@@ -194,6 +194,26 @@ def test_naming_is_looped_over_addresses_of_memory_and_of_texts() -> None:
     assert texts == b"\0".join([b"0.", b"1.", b"2.", b""])
     assert (loop.calls, loop.start, loop.length) == (3, first, 2 * PAGE)
     assert (shared.calls, shared.start, shared.length) == (1, first, 6 * PAGE)
+
+
+@pytest.mark.parametrize(
+    "label", ["none", "shared:7", "distinct:3", "distinct:79", "distinct-same-text:0"]
+)
+@pytest.mark.parametrize(
+    "layout", [layout_of(1, 0), layout_of(2, 1), layout_of(3, 1, 2), layout_of(2500, 0)]
+)
+@pytest.mark.parametrize(
+    "start", [0x7F12_3456_7000, 0x1_0000, 0xFFF_F000, 0xFFFF_E000, 0xF_FFFF_F000]
+)
+def test_the_text_is_that_of_the_entries_line_by_line(
+    label: str, layout: Layout, start: int
+) -> None:
+    """Where an address has a digit more than the one before it, too."""
+    naming = naming_from_label(label)
+    arena = Arena.__new__(Arena)
+    arena.layout, arena.start = layout, start
+
+    assert arena.expected_text(naming) == render_maps(arena.entries(naming))
 
 
 def test_texts_are_gone_before_anything_is_forked() -> None:

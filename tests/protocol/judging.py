@@ -2,8 +2,10 @@
 
 The null of a metric and a layout is how far two boots of one and the same worker lie
 apart, at most, in any of its arms: some metrics, as munmap, have several modes, and few
-boots of one arm may all be in one. A difference that is no larger is nothing that a
-campaign could show: its own boots differ by as much.
+boots of one arm may all be in one. What is a loop of calls (naming, renaming,
+splitting) has one null for all layouts: its modes are those of a call, by how the
+interpreter's heap happens to be divided. A difference that is no larger is nothing
+that a campaign could show: its own boots differ by as much.
 """
 
 import json
@@ -17,6 +19,8 @@ from harness.errors import JobFailed
 
 # Of fewer boots the range of each worker is too small to be held against.
 LEAST_BOOTS = 4
+# Metrics that are a loop of calls.
+_LOOPS = ("name", "rename", "split")
 _CELL = ("vmas", "vma_pages", "written_pages", "naming", "name_length")
 
 
@@ -33,8 +37,10 @@ class Number:
     store: str
 
     @property
-    def layout(self) -> tuple[str, int, int, int]:
-        """What all of its arms have in common: the metric, and the VMAs."""
+    def kind(self) -> tuple[str, int, int, int]:
+        """What has a null in common: a metric of a layout, or of all where it loops."""
+        if self.metric in _LOOPS:
+            return self.metric, 0, 0, 0
         return self.metric, self.vmas, self.vma_pages, self.written_pages
 
     @property
@@ -112,13 +118,13 @@ def held(
         for boots in (old, new):
             found = [boot[number] for boot in boots]
             apart = (max(found) - min(found)) / before * 100
-            nulls[number.layout] = max(nulls[number.layout], apart)
+            nulls[number.kind] = max(nulls[number.kind], apart)
     return [
         Held(
             number=number,
             old=(before := median(boot[number] for boot in old)),
             percent=(median(boot[number] for boot in new) / before - 1) * 100,
-            null=nulls[number.layout],
+            null=nulls[number.kind],
         )
         for number in sorted(numbers)
     ]

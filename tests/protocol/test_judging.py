@@ -51,6 +51,18 @@ def test_the_null_is_that_of_the_arm_that_is_furthest_from_itself() -> None:
     assert [rows[n].same for n in (FORK, named, other)] == [True, True, False]
 
 
+@pytest.mark.parametrize(("metric", "same"), [("rename", True), ("munmap", False)])
+def test_a_loop_of_calls_has_the_null_of_all_layouts(metric: str, same: bool) -> None:
+    """A mode of its calls is one of each, however many they are."""
+    small, large = replace(FORK, metric=metric), replace(FORK, metric=metric, vmas=9000)
+    old = [{small: 1000.0, large: 9000.0} for _ in range(4)]
+    new = [{small: 1000.0 + i, large: 9009.0} for i in range(4)]
+
+    rows = {row.number: row for row in held(old, new)}
+
+    assert rows[large].same is same
+
+
 def test_numbers_that_one_boot_lacks_are_named() -> None:
     split = Number("split", 2000, 2, 1, "distinct", 79, "strdup")
     new = boots(1, 1, 1, 1)
