@@ -27,6 +27,7 @@ from harness.linux import (
     unmap_memory,
 )
 from harness.linux.uapi import (
+    MADV_POPULATE_WRITE,
     MAP_ANONYMOUS,
     MAP_PRIVATE,
     PROT_READ,
@@ -103,9 +104,11 @@ def _make(length: int, vmas: int) -> tuple[int, int]:
     unmap_memory(outer, _PAGE)
     unmap_memory(outer + _PAGE + length, _PAGE)
     start = outer + _PAGE
-    # A huge page would be one entry for 512. Not every kernel has them.
-    with contextlib.suppress(OSError):
-        advise_memory(start, length, mmap.MADV_NOHUGEPAGE)
+    # A huge page would be one entry for 512. All at once: each fault is a call of the
+    # host in User-Mode Linux. Not every kernel has huge pages, or can be asked (5.14).
+    for advice in (mmap.MADV_NOHUGEPAGE, MADV_POPULATE_WRITE):
+        with contextlib.suppress(OSError):
+            advise_memory(start, length, advice)
     ctypes.memset(start, 1, length)
     each = length // _PAGE // vmas * _PAGE
     for index in range(1, vmas, 2):
