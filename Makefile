@@ -111,7 +111,8 @@ kselftest: setup ## The kernel's own test of names in our guests, as KTAP.
 	@$(ANONVMA) kselftest --target uml,qemu --arch aarch64,x86_64 --base all $(ARGS)
 
 unit: venv
-	$(BIN)/pytest -m 'not guest and not kernel and not notebook' $(ARGS)
+	$(BIN)/pytest -m 'not guest and not kernel and not notebook' -n $$(nproc) \
+	    --dist worksteal $(ARGS)
 
 format: venv
 	$(BIN)/ruff format --check .

@@ -1,5 +1,6 @@
 """What tests share: the guests, booted from kernels built here."""
 
+import gc
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -45,6 +46,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("guest") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_GUEST_TIMEOUT_S))
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector leave alone what lives as long as the tests do.
+
+    A library that collects at each call would look through thousands of tests.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def guest_kernel(
