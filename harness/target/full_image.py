@@ -1,5 +1,5 @@
 """Images that boot to the whole harness: a kernel of ours, Debian's Python, and
-pandas, psutil, python-ptrace and pytest from their wheels for that machine.
+pandas, scipy, psutil, python-ptrace and pytest from their wheels for that machine.
 
 An image is a folder: kernel, root.cpio (an initramfs) and image.json.
 """
@@ -37,12 +37,15 @@ from harness.target.rootfs import (
 IMAGE_MIB = 3072
 # What the image installs to run the project and to test it.
 _PACKAGES_FOLDER = "usr/lib/python3/dist-packages"
-_NEEDED = ("numpy", "pandas", "psutil", "pyarrow", "python-ptrace", "rich")
+_NEEDED = (
+    "numpy", "pandas", "psutil", "pyarrow", "python-ptrace", "rich", "scipy",
+    "statsmodels",
+)  # fmt: skip
 _FOR_TESTS = ("pytest", "pytest-timeout", "hypothesis")
 # Of a wheel: tests, headers and static libraries, which nobody runs in there.
 _LEFT_OUT = re.compile(
     r".*\.(h|hpp|pxd|pyx|pyi|a|cmake|pc)|pyarrow/(include|src|tests)/.*|"
-    r"(pandas|numpy)/(.*/)?tests/.*|.*\.dist-info/(licenses|sboms)/.*"
+    r"(pandas|numpy|scipy|statsmodels|patsy)/(.*/)?(tests|datasets)/.*|.*\.dist-info/(licenses|sboms)/.*"
 )
 _DEADLINE_S = 600
 # pyarrow has 150 million.
