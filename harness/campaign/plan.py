@@ -51,7 +51,7 @@ class Plan:
     boots: int = 4
     blocks: int = 1
     warmups: int = 1
-    repetitions: int = 5
+    repetitions: int = 4
     seed: int = 1
     margin: float = 2.0
 

@@ -23,7 +23,7 @@ def test_nothing_given_is_the_published_experiment_in_the_switch_kernel() -> Non
         boots=4,
         blocks=1,
         warmups=1,
-        repetitions=5,
+        repetitions=4,
         seed=1,
     )
 
