@@ -158,7 +158,9 @@ def test_all_that_guests_say_is_recorded_and_counted(campaign: Campaign) -> None
     assert {(run.boot, run.position) for run in said} == {
         (boot, position) for boot in range(3) for position in range(8)
     }
-    assert len(campaign.recorded) == sum(len(whole_run(r, [100] * 7)) for r in said)
+    assert len(campaign.recorded) == sum(
+        len(whole_run(r, [100] * PLAN.repetitions)) for r in said
+    )
     assert [(ended, planned) for ended, planned, _ in campaign.told] == [
         (number, 24) for number in range(1, 25)
     ]

@@ -184,7 +184,7 @@ def test_a_campaign_that_lost_its_guests_measures_every_cell_once(
     assert again == Outcome(planned=24, ended=0, invalid=(), kept=24)
     assert read_standing(tmp_path / "records.jsonl", PLAN, [SUBJECT]).left == ()
     frame = usable(load(tmp_path), "fork")
-    assert len(frame) == 24 * 7
+    assert len(frame) == 24 * PLAN.repetitions
     cells = frame.groupby(["boot", "block", "store", "naming"])["run"].nunique()
     assert sorted(set(cells)) == [1, 2]
     assert cells.sum() == 24
