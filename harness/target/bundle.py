@@ -5,8 +5,8 @@ runs, and most of what a module runs at its import is of no use to a worker. So 
 modules are made ready here, on the host:
 
 * classes are written out (``readymade``);
-* a name that a room's ``__init__`` only hands on is imported from where it is
-  defined, so that no room is run for one name of it;
+* a name that a room's ``__init__`` hands on is imported from where it is defined, so
+  that no room is run for one name of it, and of an ``__init__`` constants are left;
 * imports of what is not used, as annotations were what used it, go.
 
 Sources stay as they are, and a guest whose Python reads other bytecode than ours
@@ -58,8 +58,8 @@ def _bundle_of(
             continue
         path = scripts.get(name) or _path_of(name)
         tree = made_ready(ast.parse(path.read_bytes()))
-        if _hands_on_only(tree):
-            tree.body = []
+        if path.name == "__init__.py":
+            tree.body = list(filter(_is_constant, tree.body))
         _look_where_defined(tree)
         _drop_unused(tree)
         # As it is called here on every machine: a guest's heap is the same then.
@@ -86,16 +86,11 @@ def _path_of(name: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _hands_on_only(tree: ast.Module) -> bool:
-    """Whether a module does nothing but import, and list what it has."""
-    return all(
-        isinstance(each, ast.ImportFrom)
-        or (
-            isinstance(each, ast.Assign)
-            and ast.unparse(each.targets[0]) == "__all__"
-        )
-        for each in tree.body
-    )  # fmt: skip
+def _is_constant(statement: ast.stmt) -> bool:
+    """Whether a room's ``__init__`` says something itself, and hands nothing on."""
+    return isinstance(statement, ast.Assign) and isinstance(
+        statement.value, ast.Constant
+    )
 
 
 def _look_where_defined(tree: ast.Module) -> None:
