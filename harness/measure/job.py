@@ -75,7 +75,10 @@ def parse_job(text: bytes) -> Job:
             )
             for planned in document["cells"]
         )
-        return Job(**document)
+        job = Job(**document)
+        # A number with a point is in no job, and has no place in a record.
+        render_job(job)
+        return job
     except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise RecordError(text, f"not a job ({error!r})") from None
 

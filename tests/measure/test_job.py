@@ -106,6 +106,9 @@ def spoilt(*path: str | int, value: object) -> bytes:
         spoilt("more", value=1),
         spoilt("unit", value="s"),
         spoilt("unit", value=[]),
+        # It could be read, and not be written again.
+        spoilt("seed", value=1.5),
+        spoilt("boot", value=float("nan")),
         spoilt("stores", value=["none"]),
         spoilt("stores", value=1),
         spoilt("settings", value=["vm.x=1"]),
