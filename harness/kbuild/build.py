@@ -168,7 +168,8 @@ def _build(
         if old.is_dir() and old != trees:
             shutil.rmtree(old)
     trees.mkdir(exist_ok=True)
-    source, output = trees / "source", trees / "output"
+    # Not "source": versions up to 0.3.2 wrote patches into that, through its links.
+    source, output = trees / "linked", trees / "output"
     output.mkdir(exist_ok=True)
     unpack_source(recipe.package, source, log, on_step=on_step)
     _remove_interrupted_objects(output)

@@ -469,4 +469,4 @@ def test_what_a_killed_build_left_in_the_cache_is_removed(bench: Bench) -> None:
 
     bench.build()
 
-    assert {path.name for path in trees.iterdir()} == {"source", "output", "pristine"}
+    assert {path.name for path in trees.iterdir()} == {"linked", "output", "pristine"}
