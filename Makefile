@@ -6,7 +6,7 @@
 .PHONY: help setup venv run test test-kernel test-guest test-model test-notebooks \
         test-pages test-torture test-debian13 torture mutants kselftest notebooks \
         notebooks-update figures bench calibrate protocol check format lint layers \
-        types unit kernels image probe doctor lock clean
+        types unit kernels image pyz doctor lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -131,8 +131,8 @@ kernels: setup ## Build every variant on every base, for every machine.
 	$(ANONVMA) build --variant all --base all --arch x86_64
 	$(ANONVMA) build --variant all --base all --arch um
 
-probe: venv ## Make anonvma.pyz: one file that measures any machine.
-	$(ANONVMA) probe
+pyz: venv ## Make anonvma.pyz: one file that measures any machine.
+	$(ANONVMA) pyz
 
 image: setup ## Make image/, which boots to the whole harness on ARM64.
 	$(ANONVMA) image $(ARGS)

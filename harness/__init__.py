@@ -1,18 +1,18 @@
 """Measures what a named anonymous VMA costs, and whether the kernel keeps its word.
 
-``Campaign`` is for users: what was measured, and what it says. ``Holdings`` is what a
-kernel holds. Both are imported when they are first asked for, as they load pandas,
-and what runs next to the kernel imports this package and must not.
+``Campaign`` is a campaign's tables, plots and answer; ``AllocationCounts`` are the
+counts of ``anonvma audit``. Both load pandas, so they are imported on first use: the
+worker next to the kernel imports this package too, and must not load pandas.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness.analysis.allocation_counts import AllocationCounts
     from harness.analysis.campaign import Campaign
-    from harness.analysis.holdings import Holdings
 
 __version__ = "0.3.2"
-__all__ = ["Campaign", "Holdings", "__version__"]
+__all__ = ["AllocationCounts", "Campaign", "__version__"]
 
 
 def __getattr__(name: str) -> Any:  # what it is depends on the name
@@ -20,10 +20,10 @@ def __getattr__(name: str) -> Any:  # what it is depends on the name
         from harness.analysis.campaign import Campaign
 
         return Campaign
-    if name == "Holdings":
-        from harness.analysis.holdings import Holdings
+    if name == "AllocationCounts":
+        from harness.analysis.allocation_counts import AllocationCounts
 
-        return Holdings
+        return AllocationCounts
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -11,9 +11,9 @@ from hypothesis import settings
 
 from harness.arch import UM, Arch, arch_named
 from harness.errors import EnvironmentFault, NoSuchSource
+from harness.host.paths import package_dir
 from harness.kbuild import BuiltKernel, base_names, build_kernel, variant_named
-from harness.paths import package_dir
-from harness.target import Deadlines, QemuTarget, UmlTarget
+from harness.targets import Deadlines, QemuTarget, UmlTarget
 
 # A kernel from nothing takes five minutes, on a machine with nothing else to do.
 _GUEST_TIMEOUT_S = 2400

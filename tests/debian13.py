@@ -22,8 +22,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import EnvironmentFault, HarnessError
-from harness.programs import leashed
-from harness.scratch import scratch_folder
+from harness.host.programs import leashed
+from harness.host.scratch import scratch_folder
 
 _SUITE = "trixie"
 _PACKAGES = ("ca-certificates", "gcc", "git", "make", "python3", "python3-venv")

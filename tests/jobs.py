@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from harness.measure import Conditions, Job, PlannedCell
-from harness.measure.conditions import ICOUNT
+from harness.worker.measure import Conditions, Job, PlannedCell
+from harness.worker.measure.conditions import ICOUNT
 from harness.workload import Cell, Store, layout_of, naming_from_label
 
 BOTH = (Store.REFCOUNTED, Store.STRDUP)

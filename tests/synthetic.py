@@ -7,10 +7,18 @@ from pathlib import Path
 import pandas as pd
 
 import harness
-from harness.analysis.gathering import Gathering
-from harness.analysis.lines import block_of
-from harness.analysis.pieces import frame_of
-from harness.measure import PROTOCOL, SCHEMA, Record, Run, RunEnd, Sample, render_record
+from harness.analysis.records.gathering import Gathering
+from harness.analysis.records.lines import block_of
+from harness.analysis.records.pieces import frame_of
+from harness.worker.measure import (
+    PROTOCOL,
+    SCHEMA,
+    Record,
+    Run,
+    RunEnd,
+    Sample,
+    render_record,
+)
 from harness.workload import layout_of, naming_from_label
 
 # A warmup costs so much more that one which is analysed is seen in any median.

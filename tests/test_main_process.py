@@ -11,7 +11,7 @@ import pytest
 # What a command does instead of its work, and says when it is at it.
 STANDING_STILL = """
 import signal, sys, time
-import harness.cli.commands as commands
+import harness.cli.results as results
 def stand(request):
     try:
         sys.stdout.write("at it\\n")
@@ -21,7 +21,7 @@ def stand(request):
         for _ in range(3):
             signal.raise_signal(signal.SIGINT)
         sys.stdout.write("put back\\n")
-commands.show = stand
+results.newest_campaign = stand
 sys.argv = ["anonvma", "show"]
 from harness.__main__ import main
 sys.exit(main())

@@ -227,7 +227,7 @@ def test_a_drawing_is_not_taken_for_a_text_that_was_cut(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["campaign.plot.effects()", "holdings.plot()", "plot_effects(found)"]
+    "source", ["campaign.plot.effects()", "counts.plot()", "plot_effects(found)"]
 )
 def test_a_plot_without_an_image_is_seen(source: str) -> None:
     with pytest.raises(AssertionError):

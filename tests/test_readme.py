@@ -10,21 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis import (
-    aa_checks,
-    cell_costs,
-    cell_effects,
-    load,
-    shown,
-    slopes,
-)
+from harness.analysis import aa_checks, cell_costs, cell_effects, load, slopes
 from harness.analysis.claims import Claim, Finding, answer_claims
-from harness.analysis.compare import compare_campaigns, load_kernel
+from harness.analysis.comparison.compare import compare_campaigns, load_kernel
+from harness.analysis.display import formats
 from harness.analysis.effects import Effect
+from harness.analysis.plots.story import FILES, LABEL, story_figure
+from harness.analysis.plots.svg import svg_files
 from harness.analysis.published import PUBLISHED_PERCENT
 from harness.analysis.stats import Interval, Verdict
-from harness.analysis.story import FILES, LABEL, story_figure
-from harness.analysis.svg import svg_files
 from harness.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -56,7 +50,7 @@ def effect(
 
 
 def percent(estimate: Interval) -> str:
-    return shown.spoken(estimate, shown.PERCENT, "%")
+    return formats.spoken(estimate, formats.PERCENT, "%")
 
 
 def value(estimate: Interval, places: int) -> str:
@@ -93,26 +87,27 @@ def facts_of_the_published_cells() -> list[str]:
     assert all(e.percent.low < 0 < e.percent.high for e in few)
     copied = [effect(ARM, 65_536, "strdup", length).percent for length in (63, 79)]
     sharing = [effect(ARM, 65_536, "refcounted", n).percent for n in (63, 79)]
-    assert len({value(each, shown.PERCENT) for each in sharing}) == 1
+    assert len({value(each, formats.PERCENT) for each in sharing}) == 1
     each = [effect(ARM, vmas, "refcounted", 63).extra for vmas in (4_000, 65_536)]
     return [
         f"sharing them less: {percent(shared)} where "
         f"{PUBLISHED_PERCENT[0]['refcounted']} % was published",
         "hold zero: this machine cannot tell their cost from none, nor from 2 %",
         "The A/A check does not hold at 1,000 VMAs: two identical arms lie "
-        f"{shown.spoken(failed[0].percent, shown.AA_PERCENT, '%')} apart there",
+        f"{formats.spoken(failed[0].percent, formats.AA_PERCENT, '%')} apart there",
         "the fork of 65,536 VMAs without written pages execute "
-        f"{value(copied[0], shown.PERCENT)} % to {value(copied[1], shown.PERCENT)} % "
-        f"more instructions, sharing them {value(sharing[0], shown.PERCENT)} %",
-        f"With 4,000 VMAs a shared name costs {value(each[0], shown.PER_VMA)} "
-        f"instructions, with 65,536 it costs {value(each[1], shown.PER_VMA)}:",
+        f"{value(copied[0], formats.PERCENT)} % to "
+        f"{value(copied[1], formats.PERCENT)} % "
+        f"more instructions, sharing them {value(sharing[0], formats.PERCENT)} %",
+        f"With 4,000 VMAs a shared name costs {value(each[0], formats.PER_VMA)} "
+        f"instructions, with 65,536 it costs {value(each[1], formats.PER_VMA)}:",
     ]
 
 
 def facts_beyond() -> list[str]:
     lines = {s.arm: s for s in slopes(load(DATA / "scale-6.12-arm64.parquet"))}
     slope = {
-        arm: shown.shown(line.per_vma, shown.PER_VMA, sign=False)
+        arm: formats.shown(line.per_vma, formats.PER_VMA, sign=False)
         for arm, line in lines.items()
     }
     ends = {arm: f"{line.line.linear_to:,}" for arm, line in lines.items()}
@@ -143,7 +138,7 @@ def facts_beyond() -> list[str]:
         for name in (ARM, "published-6.1-uml")
     )
     named = {
-        c.arm.store: shown.shown(c.per_vma, shown.PER_VMA, sign=False)
+        c.arm.store: formats.shown(c.per_vma, formats.PER_VMA, sign=False)
         for c in cell_costs(load(DATA / f"{ARM}.parquet"), margin=2, metric="name")
         if c.arm.layout == (65_536, 1, 0) and c.arm.name_length == 79 and c.trusted
     }

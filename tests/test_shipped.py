@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from harness.analysis import check_poolable, load
-from harness.analysis.compare import compare_campaigns
+from harness.analysis.comparison.compare import compare_campaigns
 from harness.errors import UsageError
-from harness.measure import PROTOCOL
+from harness.worker.measure import PROTOCOL
 
 SHIPPED = sorted((Path(__file__).parents[1] / "notebooks/data").glob("*.parquet"))
 

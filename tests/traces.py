@@ -11,10 +11,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from harness.divergence import Kernel, Recording, parse_seen
 from harness.maps import MapsEntry, render_line
 from harness.model import Behaviour, Model, Shown
-from harness.oracle import Kernel, Recording, parse_seen
-from harness.play import parse_play_job
+from harness.worker.executor import parse_executor_job
 from harness.workload.ops import (
     PAGE,
     Advice,
@@ -266,7 +266,7 @@ class ModelTarget:
     def run_player(
         self, job: bytes, on_output: Callable[[bytes], None], console: Path
     ) -> int:
-        """As PlayTarget's."""
+        """As TraceTarget's."""
 
         def write(text: bytes) -> None:
             for at in range(0, len(text), self.piece):
@@ -274,7 +274,7 @@ class ModelTarget:
 
         self.jobs.append(job)
         write(json_line({"kernel": self.kernel}))
-        traces = parse_play_job(job).traces
+        traces = parse_executor_job(job).traces
         for index, trace in enumerate(traces):
             instead = self.before(index)
             if instead is not None:

@@ -17,13 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from harness.linux import (
-    map_memory,
-    read_into,
-    read_maps,
-    set_anon_name,
-    unmap_memory,
-)
+from harness.linux import map_memory, read_into, read_maps, set_anon_name, unmap_memory
 from harness.linux.libc import check, quick
 from harness.linux.uapi import (
     MAP_ANONYMOUS,

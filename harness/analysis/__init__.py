@@ -4,7 +4,8 @@ from harness.analysis.aa_check import AACheck, aa_checks
 from harness.analysis.costs import Cost, cell_costs, unnamed_only
 from harness.analysis.distrust import TABLE_COLUMNS, distrust
 from harness.analysis.effects import Effect, Reduction, cell_effects, reductions
-from harness.analysis.frames import (
+from harness.analysis.processes import Arm, Place
+from harness.analysis.records.frames import (
     check_poolable,
     frame_of_runs,
     load,
@@ -13,7 +14,7 @@ from harness.analysis.frames import (
     usable,
     write_parquet,
 )
-from harness.analysis.processes import Arm, Place
+from harness.analysis.records.maps_frame import maps_frame
 from harness.analysis.side_by_side import (
     CostRow,
     MetricTables,
@@ -24,7 +25,6 @@ from harness.analysis.side_by_side import (
 )
 from harness.analysis.slopes import Slope, slopes
 from harness.analysis.stats import Interval
-from harness.analysis.vmas import maps_frame
 
 __all__ = [
     "TABLE_COLUMNS",

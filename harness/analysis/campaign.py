@@ -19,26 +19,27 @@ from typing import TypeVar
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.analysis import plots
 from harness.analysis.aa_check import AACheck, aa_checks
 from harness.analysis.claims import Claim, answer_claims
 from harness.analysis.costs import Cost, cell_costs, unnamed_only
+from harness.analysis.display.figure import figure_of_words
+from harness.analysis.display.markup import rendered
+from harness.analysis.display.table import Table
 from harness.analysis.distrust import distrust
 from harness.analysis.effects import Effect, cell_effects, reductions
-from harness.analysis.figure import figure_of_words
-from harness.analysis.frames import NoSamples, load
-from harness.analysis.identity import (
+from harness.analysis.noise import cell_noise
+from harness.analysis.plots import campaign_plots
+from harness.analysis.published import published_percent
+from harness.analysis.records.frames import NoSamples, load
+from harness.analysis.records.provenance import (
     DEFAULT_MARGIN,
     Identity,
     identity_of,
     planned_identity,
 )
-from harness.analysis.markup import rendered
-from harness.analysis.noise import cell_noise
-from harness.analysis.published import published_percent
-from harness.analysis.report import Report, report_on
+from harness.analysis.report.contents import Report, report_on
+from harness.analysis.report.topic import main_cell
 from harness.analysis.slopes import Slope, slopes
-from harness.analysis.table import Table
 from harness.analysis.tables import (
     aa_table,
     claims_table,
@@ -50,11 +51,10 @@ from harness.analysis.tables import (
     reductions_table,
     slopes_table,
 )
-from harness.analysis.topic import main_cell
 from harness.errors import UsageError
-from harness.finding import RECORDS, campaigns_in, find_campaign
-from harness.measure.records import Metric
-from harness.programs import printable, printable_lines
+from harness.host.campaign_folders import RECORDS, campaigns_in, find_campaign
+from harness.host.programs import printable, printable_lines
+from harness.worker.measure.records import Metric
 
 _T = TypeVar("_T")
 # A notebook's folder is a step below the repository's.
@@ -277,7 +277,7 @@ class Plots:
     def effects(self, metric: str = "fork") -> Figure:
         """What names cost in percent, with intervals, a row for each named arm."""
         found = self._found.effects(metric)
-        return _picture(plots.plot_effects, found, _no_cell(metric))
+        return _picture(campaign_plots.plot_effects, found, _no_cell(metric))
 
     def published(self) -> Figure:
         """The cells of 2021 as published and as measured, side by side."""
@@ -285,40 +285,46 @@ class Plots:
             e for e in self._found.effects("fork")
             if published_percent(e.arm) is not None
         ]  # fmt: skip
-        return _picture(plots.plot_published, like, "no cell of 2021 was measured")
+        return _picture(
+            campaign_plots.plot_published, like, "no cell of 2021 was measured"
+        )
 
     def scale(self, metric: str = "fork") -> Figure:
         """What names cost per VMA over the number of VMAs."""
         found = self._found.effects(metric)
-        return _picture(plots.plot_scale, found, _no_cell(metric))
+        return _picture(campaign_plots.plot_scale, found, _no_cell(metric))
 
     def lengths(self, metric: str = "fork") -> Figure:
         """What names cost over their length."""
         found = self._found.effects(metric)
-        return _picture(plots.plot_lengths, found, _no_cell(metric))
+        return _picture(campaign_plots.plot_lengths, found, _no_cell(metric))
 
     def costs(self, metric: str = "fork") -> Figure:
         """What the call costs in each arm by itself."""
-        return _picture(plots.plot_costs, self._found.costs(metric), _no_cell(metric))
+        return _picture(
+            campaign_plots.plot_costs, self._found.costs(metric), _no_cell(metric)
+        )
 
     def slopes(self, metric: str = "fork") -> Figure:
         """The cost over the number of VMAs."""
         found = self._found.slopes(metric)
         nothing = f"{metric} was measured at fewer than three numbers of VMAs"
-        return _picture(plots.plot_slopes, found, nothing)
+        return _picture(campaign_plots.plot_slopes, found, nothing)
 
     def aa(self, metric: str = "fork") -> Figure:
         """How far identical processes lie apart, a dot for each boot."""
         checks = self._found.checks(metric)
         return _picture(
-            plots.plot_aa,
+            campaign_plots.plot_aa,
             checks,
             f"no two identical processes of {metric} were measured",
         )
 
     def order(self, metric: str = "fork") -> Figure:
         """Every sample beside its cell's median, in the order they were taken."""
-        return plots.plot_order(self._found.samples, self._found.checked(metric))
+        return campaign_plots.plot_order(
+            self._found.samples, self._found.checked(metric)
+        )
 
 
 def _no_cell(metric: str) -> str:

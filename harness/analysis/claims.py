@@ -10,7 +10,7 @@ lies in the measured interval.
 from dataclasses import dataclass
 from enum import Enum
 
-from harness.analysis import shown
+from harness.analysis.display import formats
 from harness.analysis.effects import Effect, reductions
 from harness.analysis.processes import Arm, Place
 from harness.analysis.published import PUBLISHED_PERCENT, like_2021
@@ -73,8 +73,8 @@ class Claim:
     @property
     def measured_words(self) -> str:
         """The measured figure with its interval and unit."""
-        places = shown.PERCENT if self.unit == "%" else shown.TIMES
-        return shown.spoken(self.measured, places, self.unit)
+        places = formats.PERCENT if self.unit == "%" else formats.TIMES
+        return formats.spoken(self.measured, places, self.unit)
 
 
 def answer_claims(found: list[Effect]) -> list[Claim]:

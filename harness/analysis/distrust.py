@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from harness.analysis.aa_check import AACheck, aa_checks
-from harness.analysis.frames import impossible, plain, usable
+from harness.analysis.display.formats import AA_PERCENT, shown
 from harness.analysis.processes import BOOT, PLACE
-from harness.analysis.shown import AA_PERCENT, shown
-from harness.pooling import MUST_MATCH
+from harness.analysis.records.frames import impossible, plain, usable
+from harness.worker.measure.pooling import MUST_MATCH
 
 # What ``distrust`` and the tables of the command line look at.
 TABLE_COLUMNS = (

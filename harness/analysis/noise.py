@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from harness.analysis.frames import usable
 from harness.analysis.processes import ARM, PLACE, Arm, Place, arm_of, place_of
+from harness.analysis.records.frames import usable
 from harness.analysis.stats import drifts, outliers
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from harness.analysis.frames import check_poolable, plain, usable
+from harness.analysis.records.frames import check_poolable, plain, usable
 
 PLACE = ["base", "target", "machine", "accelerator", "unit", "variant"]
 LAYOUT = ["vmas", "vma_pages", "written_pages"]

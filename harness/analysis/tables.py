@@ -11,13 +11,13 @@ from typing import TypeVar
 from harness.analysis.aa_check import AACheck
 from harness.analysis.claims import Claim
 from harness.analysis.costs import Cost
+from harness.analysis.display.table import PLACES, Columns, Table, estimate_of, table_of
 from harness.analysis.effects import Effect, Reduction
 from harness.analysis.noise import Noise
 from harness.analysis.processes import Arm, Place
 from harness.analysis.published import published_percent
 from harness.analysis.slopes import Slope
 from harness.analysis.stats import Interval, Line
-from harness.analysis.table import PLACES, Columns, Table, estimate_of, table_of
 
 _T = TypeVar("_T")
 

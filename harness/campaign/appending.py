@@ -13,8 +13,8 @@ from itertools import count
 from pathlib import Path
 
 from harness.errors import EnvironmentFault
-from harness.finding import RECORDS
-from harness.measure import Record, render_record
+from harness.host.campaign_folders import RECORDS
+from harness.worker.measure import Record, render_record
 
 
 @contextlib.contextmanager

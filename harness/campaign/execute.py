@@ -13,16 +13,13 @@ import psutil
 
 from harness.campaign.plan import Plan
 from harness.campaign.resuming import Standing, read_standing
-from harness.campaign.subjects import Subject
-from harness.errors import (
-    BadRecord,
-    CheckFailed,
-    Stopped,
-    UnsupportedError,
-    UsageError,
-)
-from harness.finding import RECORDS
-from harness.measure import (
+from harness.errors import BadRecord, CheckFailed, Stopped, UnsupportedError, UsageError
+from harness.host.campaign_folders import RECORDS
+from harness.host.clock_lock import silicon_clock_held
+from harness.host.programs import tail_of
+from harness.targets import memory_mib
+from harness.targets.subjects import Subject
+from harness.worker.measure import (
     PROTOCOL,
     Job,
     PlannedCell,
@@ -33,10 +30,7 @@ from harness.measure import (
     Superseded,
     Unit,
 )
-from harness.pooling import why_not_pooled
-from harness.programs import tail_of
-from harness.silicon import silicon_clock_held
-from harness.target import memory_mib
+from harness.worker.measure.pooling import why_not_pooled
 from harness.workload import Store
 
 # How often a wish to stop is looked for.

@@ -7,10 +7,10 @@ from pathlib import Path
 from harness.analysis import check_poolable, frame_of_runs
 from harness.campaign.resuming import records_but_samples
 from harness.errors import RecordError, UsageError
-from harness.finding import RECORDS
-from harness.measure import Record, Run, RunEnd, Superseded, parse_record
-from harness.measure.records import LONGEST
-from harness.reading import lines_of
+from harness.host.campaign_folders import RECORDS
+from harness.host.files import lines_of
+from harness.worker.measure import Record, Run, RunEnd, Superseded, parse_record
+from harness.worker.measure.records import LONGEST
 
 
 def foreign_records(path: Path) -> Iterator[Record]:

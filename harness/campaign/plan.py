@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.kbuild import check_base, read_table, variant_named
-from harness.measure import PlannedCell
+from harness.worker.measure import PlannedCell
 from harness.workload import (
     Cell,
     NamingKind,

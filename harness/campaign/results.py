@@ -10,8 +10,8 @@ from typing import Any
 import harness
 from harness.campaign.plan import Plan
 from harness.errors import UsageError
-from harness.finding import RECORDS
-from harness.reading import read_small
+from harness.host.campaign_folders import RECORDS
+from harness.host.files import read_small
 
 _PLAN = "plan.json"
 

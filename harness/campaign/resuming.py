@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.campaign.plan import Plan
-from harness.campaign.subjects import Subject
-from harness.measure import Count, Record, Run, RunEnd, Superseded, parse_record
-from harness.measure.records import LONGEST
-from harness.reading import lines_of
+from harness.host.files import lines_of
+from harness.targets.subjects import Subject
+from harness.worker.measure import Count, Record, Run, RunEnd, Superseded, parse_record
+from harness.worker.measure.records import LONGEST
 from harness.workload import Cell
 
 _SAMPLE = b'{"kind":"sample"'
@@ -46,7 +46,7 @@ def standing_of(
     """The standing of a plan on some kernels, from records of these and of others.
 
     Runs of no cell of the plan, which somebody imported, are others too, and so are
-    those that ``truth`` made, which took no samples.
+    those that ``audit`` made, which took no samples.
     """
     by_name = {subject.name: subject for subject in subjects}
     wanted = {

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.arch import QEMU_ARCHES, UM
-from harness.campaign import TARGETS, TargetChoice, fitted_choice
-from harness.cli.given import refuse_idle
+from harness.cli.arguments import refuse_idle
 from harness.errors import EnvironmentFault, NoSuchSource, UsageError
+from harness.host.programs import printable
 from harness.kbuild import (
     base_names,
     check_base,
@@ -16,8 +16,8 @@ from harness.kbuild import (
     variant_named,
     variant_names,
 )
-from harness.programs import printable
-from harness.target import Accelerator, Deadlines, arch_of_image
+from harness.targets import Accelerator, Deadlines, arch_of_image
+from harness.targets.subjects import TARGETS, TargetChoice, fitted_choice
 
 
 def chosen(words: tuple[str, ...], known: Sequence[str]) -> tuple[str, ...]:

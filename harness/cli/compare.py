@@ -1,26 +1,56 @@
-"""anonvma compare: what is compared, and the exit status that a gate goes by."""
+"""The command that a gate uses: compare, and its exit status."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.cli.arguments import CAMPAIGN, METRICS, add_results, path, percent, words
+from harness.cli.command import Command
 from harness.cli.compare_json import print_json
 from harness.cli.compare_text import print_markdown, print_mm, print_text
 from harness.cli.compare_words import Said
-from harness.cli.requests import CompareRequest
 from harness.errors import UsageError
-from harness.finding import find_campaign
+from harness.host.campaign_folders import find_campaign
 from harness.kbuild import variant_named, variant_names
 
 if TYPE_CHECKING:
-    from harness.analysis.comparison import Comparison
-    from harness.analysis.identity import Identity
-    from harness.analysis.promise import Promise
+    from harness.analysis.comparison.promise import Promise
+    from harness.analysis.comparison.result import Comparison
+    from harness.analysis.records.provenance import Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareRequest:
+    """What ``anonvma compare`` was asked; without a second, the arms of one.
+
+    ``margin`` is in percent; without one it is the plan's. ``variants`` and ``bases``
+    say which kernels: none where there is one only, one for both sides, or one each.
+    ``effects`` is to compare what names add to a call, not the calls;
+    ``allow_missing`` lets a comparison pass that could not compare every cell.
+    """
+
+    first: Path
+    second: Path | None
+    margin: float | None
+    metric: str
+    variants: tuple[str, ...]
+    bases: tuple[str, ...]
+    effects: bool
+    allow_missing: bool
+    format: str
+    results: Path
+
+    @property
+    def two(self) -> bool:
+        """Whether there are two sides: campaigns, or kernels of one."""
+        return self.second is not None or 2 in (len(self.variants), len(self.bases))
 
 
 class Outcome(IntEnum):
@@ -34,6 +64,70 @@ class Outcome(IntEnum):
     UNTRUSTED = 5
     MISSING = 6
     DONE = 0
+
+
+def _add_compare(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("first", type=path, metavar="A", help=CAMPAIGN)
+    sub.add_argument(
+        "second", type=path, nargs="?", metavar="B",
+        help="compared with A; without it, A's named arms with its unnamed one",
+    )  # fmt: skip
+    sub.add_argument(
+        "--margin", type=percent, metavar="PERCENT",
+        help="what counts as no difference (default: the plan's, without one 2%%)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--metric", default="fork", choices=METRICS,
+        help="what is compared (default: fork)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--variant", type=words, default=(), metavar="NAME[,NAME]",
+        help="which kernel, where a campaign has several; two: the second against "
+        "the first",
+    )  # fmt: skip
+    sub.add_argument(
+        "--base", dest="bases", type=words, default=(), metavar="VERSION[,VERSION]",
+        help="the same of the Linux that kernels were built from",
+    )  # fmt: skip
+    sub.add_argument(
+        "--effects", action="store_true",
+        help="compare what names add to a call (named - unnamed), not the calls: for "
+        "two kernels, machines or versions whose unnamed calls may not be compared",
+    )  # fmt: skip
+    sub.add_argument(
+        "--allow-missing", action="store_true",
+        help="pass, though cells could not be compared; they are listed all the same",
+    )  # fmt: skip
+    sub.add_argument(
+        "--format", default="text", choices=["text", "markdown", "mm", "json"],
+        help="mm: as reports to linux-mm are read (default: text)",
+    )  # fmt: skip
+    add_results(sub)
+
+
+def _compare_request(options: argparse.Namespace, _: Sequence[str]) -> CompareRequest:
+    """What compare was asked. UsageError for other than one or two kernels."""
+    for option, chosen in (("--variant", options.variant), ("--base", options.bases)):
+        if len(chosen) > 2:
+            raise UsageError(f"{option} takes one kernel, or two to compare")
+    request = CompareRequest(
+        first=options.first,
+        second=options.second,
+        margin=options.margin,
+        metric=options.metric,
+        variants=options.variant,
+        bases=options.bases,
+        effects=options.effects,
+        allow_missing=options.allow_missing,
+        format=options.format,
+        results=options.results,
+    )
+    if request.effects and not request.two:
+        raise UsageError(
+            "--effects compares two campaigns, or two kernels of one: give a second "
+            "campaign, or two kernels with --variant or --base"
+        )
+    return request
 
 
 def compare(request: CompareRequest) -> int:
@@ -79,13 +173,13 @@ def status_of(comparison: Comparison, *, allow_missing: bool) -> Outcome:
 
 def _comparison(request: CompareRequest, places: list[Path]) -> tuple[Comparison, str]:
     # pandas and scipy take seconds to import: only what needs them waits.
-    from harness.analysis.compare import (
+    from harness.analysis.comparison.compare import (
         compare_arms,
         compare_campaigns,
         compare_effects,
         load_kernel,
     )
-    from harness.analysis.identity import planned_identity
+    from harness.analysis.records.provenance import planned_identity
 
     variants, bases = request.variants or (None,), request.bases or (None,)
     first = load_kernel(places[0], variants[0], bases[0])
@@ -110,7 +204,7 @@ def _promise(
     path: Path, identity: Identity | None, variant: str | None, base: str | None
 ) -> Promise | None:
     """What the plan of a campaign promised of the kernels that are looked at."""
-    from harness.analysis.promise import promise_of
+    from harness.analysis.comparison.promise import promise_of
 
     if identity is None:
         return None
@@ -131,7 +225,7 @@ def _margin(
     request: CompareRequest, identities: list[Identity | None]
 ) -> tuple[float, str]:
     """The margin, and whose it is: given, of the plan, or the default."""
-    from harness.analysis.identity import DEFAULT_MARGIN
+    from harness.analysis.records.provenance import DEFAULT_MARGIN
 
     if request.margin is not None:
         return request.margin, "given"
@@ -148,3 +242,26 @@ _PRINT: dict[str, Callable[[Said], None]] = {
     "text": print_text, "markdown": print_markdown, "mm": print_mm,
     "json": print_json,
 }  # fmt: skip
+
+
+COMPARE = Command(
+    name="compare",
+    summary="Compare two campaigns, or the arms of one.",
+    examples="""\
+examples:
+  anonvma doctor                          what is missing on this machine
+  anonvma run                             the table of README, in a few minutes
+  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
+  anonvma show                            the newest campaign's table again
+  anonvma run --target uml                the same at this machine's speed
+  anonvma boot -- python3 -c 'print(1)'   one command in a guest
+  anonvma agree                           does the kernel do as it should?
+  anonvma kselftest                       the kernel's own test of names
+""",
+    add_options=_add_compare,
+    request=_compare_request,
+    run=compare,
+)
+
+
+COMMANDS = (COMPARE,)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cli.compare_words import Said, counts_of
 
 if TYPE_CHECKING:
-    from harness.analysis.comparison import Compared
+    from harness.analysis.comparison.result import Compared
     from harness.analysis.stats import Interval
 
 # SCHEMA history

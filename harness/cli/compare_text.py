@@ -21,11 +21,11 @@ from harness.cli.compare_words import (
     trust_words,
     verdict_words,
 )
-from harness.cli.tables import stdout_console
-from harness.programs import printable
+from harness.cli.output import stdout_console
+from harness.host.programs import printable
 
 if TYPE_CHECKING:
-    from harness.analysis.comparison import Compared, Comparison
+    from harness.analysis.comparison.result import Compared, Comparison
 
 _NOTE = (
     "equivalent: within the margin; regressed, improved: beyond it; corrected for the "
@@ -35,7 +35,7 @@ _NOTE = (
 
 def print_text(said: Said) -> None:
     """Tables, one for each place."""
-    from harness.analysis.shown import bounds
+    from harness.analysis.display.formats import bounds
 
     comparison = said.comparison
     console = stdout_console()
@@ -106,7 +106,7 @@ def print_mm(said: Said) -> None:
 
 
 def _columns(comparison: Comparison) -> tuple[str, ...]:
-    from harness.analysis.comparison import Form
+    from harness.analysis.comparison.result import Form
 
     if comparison.form is not Form.EFFECTS:
         return ("cell", "first", "second", "change, %", "verdict")
@@ -117,7 +117,7 @@ def _columns(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _row(cell: Compared) -> tuple[str, ...]:
-    from harness.analysis.shown import WHOLE, per_vma, percent, shown
+    from harness.analysis.display.formats import WHOLE, per_vma, percent, shown
 
     ends = percent(cell.change), verdict_words(cell)
     if cell.difference is not None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.analysis.comparison import Compared, Comparison
-    from harness.analysis.missing import FewerBoots, Missing
+    from harness.analysis.comparison.missing import FewerBoots, Missing
+    from harness.analysis.comparison.result import Compared, Comparison
 
 _MARGIN_FROM = {
     "given": "given with --margin", "plan": "chosen beforehand, in the plan",

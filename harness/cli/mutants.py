@@ -1,23 +1,86 @@
-"""The command that tries the check itself: anonvma mutants."""
+"""The command that checks the check itself: mutants."""
 
+import argparse
 import datetime
-from dataclasses import replace
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from rich import box
 from rich.table import Table
 
 from harness.arch import UM, arch_named
-from harness.campaign.mutants import Verdict, look_into, of_the_day, try_kernel
+from harness.cli.arguments import count, count_from_0, words
+from harness.cli.choices import chosen
+from harness.cli.command import Command
+from harness.cli.output import stdout_console
 from harness.cli.progress import Progress
-from harness.cli.requests import MutantsRequest
-from harness.cli.tables import stdout_console
+from harness.conformance.agree import AgreePlan
+from harness.conformance.mutants import Verdict, look_into, of_the_day, try_kernel
 from harness.errors import GuestError
+from harness.host.programs import printable
 from harness.kbuild import build_kernel, readable, variant_named
-from harness.kbuild.mutant import BASE, TRUTH, Mutant, mutant_named, mutant_variant
-from harness.programs import printable
-from harness.target import QemuTarget, UmlTarget, guest_root
+from harness.kbuild.mutant import (
+    AUDIT,
+    BASE,
+    Mutant,
+    mutant_named,
+    mutant_names,
+    mutant_variant,
+)
+from harness.model import OF_BASES
+from harness.targets import QemuTarget, UmlTarget, guest_root
 
 ALL_KILLED, SURVIVED = 0, 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MutantsRequest:
+    """What ``anonvma mutants`` was asked; ``of_the_day`` is how many of them."""
+
+    names: tuple[str, ...]
+    of_the_day: int | None
+    plan: AgreePlan
+
+
+def _add_mutants(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--name", type=words, default=("all",), metavar="NAMES",
+        help="of kernels/mutants/, or all (default: all)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--of-the-day", type=count, metavar="N",
+        help="only N of them, others each day",
+    )  # fmt: skip
+    sub.add_argument(
+        "--ops", type=count, default=20_000, metavar="N",
+        help="operations to play on each (default: 20000)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--seed", type=count_from_0, default=1, metavar="N",
+        help="of the operations (default: 1)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--jobs", type=count, default=len(os.sched_getaffinity(0)), metavar="N",
+        help="guests in parallel (default: one per CPU)",
+    )  # fmt: skip
+
+
+def _mutants_request(options: argparse.Namespace, _: Sequence[str]) -> MutantsRequest:
+    """What mutants was asked. UsageError for one that there is not."""
+    names = chosen(options.name, mutant_names())
+    for name in names:
+        mutant_named(name)
+    return MutantsRequest(
+        names=names,
+        of_the_day=options.of_the_day,
+        plan=AgreePlan(
+            operations=options.ops,
+            seed=options.seed,
+            guests=options.jobs,
+            expected=OF_BASES[BASE],
+        ),
+    )
 
 
 def mutants(request: MutantsRequest) -> int:
@@ -53,7 +116,7 @@ def _try_twice(
 
 
 def _try(mutant: Mutant | None, request: MutantsRequest, progress: Progress) -> Verdict:
-    if mutant is not None and TRUTH in mutant.seen_at:
+    if mutant is not None and AUDIT in mutant.seen_at:
         arch = arch_named("aarch64")
         guest_root(arch)
         readable_kernel = build_kernel(
@@ -106,3 +169,26 @@ def _print(verdicts: list[Verdict]) -> None:
     tried = [v for v in verdicts if v.mutant]
     killed = [v for v in tried if v.good]
     print(f"{len(killed)} of {len(tried)} mutants killed where their bug is")
+
+
+MUTANTS = Command(
+    name="mutants",
+    summary="Try the check: kernels with a bug must diverge.",
+    examples="""\
+examples:
+  anonvma doctor                          what is missing on this machine
+  anonvma run                             the table of README, in a few minutes
+  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
+  anonvma show                            the newest campaign's table again
+  anonvma run --target uml                the same at this machine's speed
+  anonvma boot -- python3 -c 'print(1)'   one command in a guest
+  anonvma agree                           does the kernel do as it should?
+  anonvma kselftest                       the kernel's own test of names
+""",
+    add_options=_add_mutants,
+    request=_mutants_request,
+    run=mutants,
+)
+
+
+COMMANDS = (MUTANTS,)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from harness.programs import printable
+from harness.host.programs import printable
 
 # Elsewhere than on a terminal, steps of one kind are told this often.
 _PLAIN_EVERY_S = 15.0

@@ -3,7 +3,7 @@
 from harness.kbuild.build import BuiltKernel, build_kernel
 from harness.kbuild.selftest import SELFTEST, BuiltSelftest, build_selftest
 from harness.kbuild.source import find_source
-from harness.kbuild.table import read_table
+from harness.kbuild.toml_table import read_table
 from harness.kbuild.toolchain import check_static_libc
 from harness.kbuild.variant import (
     Variant,

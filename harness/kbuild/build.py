@@ -18,24 +18,20 @@ from pathlib import Path
 
 from harness.arch import Arch
 from harness.errors import BuildFailed, EnvironmentFault
+from harness.host.paths import cache_dir, kernels_dir
+from harness.host.programs import exclusive, run_logged, tail_of
+from harness.host.scratch import scratch_folder
 from harness.kbuild.config import (
     check_survived,
     merge_fragments,
     parse_config,
     render_options,
 )
-from harness.kbuild.source import (
-    SourcePackage,
-    apply_patches,
-    find_source,
-)
+from harness.kbuild.source import SourcePackage, apply_patches, find_source
 from harness.kbuild.toolchain import check_headers, compiler_version
 from harness.kbuild.unpacking import unpack_source
 from harness.kbuild.variant import Variant, patch_paths
 from harness.linux import config_digest
-from harness.paths import cache_dir, kernels_dir
-from harness.programs import exclusive, run_logged, tail_of
-from harness.scratch import scratch_folder
 
 _CONFIG_DEADLINE_S = 600
 _MAKE_DEADLINE_S = 7200

@@ -3,7 +3,7 @@
 A file's existence is the registration. Before the patch it has three lines:
 ``What:`` the bug does, ``Where:`` it is, and the operations that it is
 ``Seen at:``, in the words of ``harness.workload.ops``; or ``probe`` where it makes
-a kernel look like another base's; or ``truth`` where no call and no maps shows it,
+a kernel look like another base's; or ``audit`` where no call and no maps shows it,
 only what the kernel holds. All are patches of ``BASE``, on top of the variant that
 shares names.
 """
@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.host.paths import kernels_dir
 from harness.kbuild.variant import Variant, variant_named
-from harness.paths import kernels_dir
 from harness.workload.ops import WORDS
 
 BASE = "6.12"
-TRUTH = "truth"
+AUDIT = "audit"
 
 _HEADER = re.compile(
     r"What: (?P<what>.+)\nWhere: (?P<where>.+)\nSeen at: (?P<seen_at>.+)\n\n(?=--- a/)"
@@ -61,7 +61,7 @@ def read_mutant(path: Path) -> Mutant:
             "one, and the patch"
         )
     words = tuple(header["seen_at"].split(", "))
-    known = [*WORDS.values(), "probe", TRUTH]
+    known = [*WORDS.values(), "probe", AUDIT]
     if unknown := [word for word in words if word not in known]:
         raise UsageError(
             f"{path}: seen at {', '.join(unknown)[:200]}; "

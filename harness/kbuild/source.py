@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import BuildFailed, EnvironmentFault, NoSuchSource
-from harness.scratch import scratch_folder
+from harness.host.scratch import scratch_folder
 
 _APT_DEADLINE_S = 60
 # Of a patch: what it says of a file, with a hunk that makes one; and what git says.

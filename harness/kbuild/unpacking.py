@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import BuildFailed
+from harness.host.paths import cache_dir
+from harness.host.programs import exclusive, run_logged, tail_of
 from harness.kbuild.source import SourcePackage
-from harness.paths import cache_dir
-from harness.programs import exclusive, run_logged, tail_of
 
 _DEADLINE_S = 900
 

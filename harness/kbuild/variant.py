@@ -11,12 +11,12 @@ from pathlib import Path
 
 from harness.arch import Arch
 from harness.errors import UsageError
-from harness.kbuild.table import read_table
-from harness.paths import kernels_dir
+from harness.host.paths import kernels_dir
+from harness.kbuild.toml_table import read_table
 from harness.workload import Store
 
-# kernels/config/truth.config
-_TRUTH = "truth"
+# kernels/config/audit.config
+_AUDIT = "audit"
 # No slash, and neither "." nor "..": nothing else than a file of its folder.
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,99}")
 
@@ -68,8 +68,8 @@ def readable(variant: Variant) -> Variant:
     """The variant with debug information and counted calls; never to be timed."""
     return replace(
         variant,
-        name=f"{variant.name}-{_TRUTH}",
-        config=(*variant.config, _TRUTH),
+        name=f"{variant.name}-{_AUDIT}",
+        config=(*variant.config, _AUDIT),
         patches=(*variant.patches, "readable.patch"),
         readable=True,
     )

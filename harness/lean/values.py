@@ -1,4 +1,4 @@
-"""What all values have in common, for classes that harness.target.readymade writes.
+"""What all values have in common, for classes that harness.targets.readymade writes.
 
 As dataclasses and named tuples of the standard library behave, without importing
 what makes those: it would be most of a worker's start. No source imports this; a

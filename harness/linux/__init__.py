@@ -1,9 +1,9 @@
 """The running kernel: system calls by address, /proc, clocks and scheduling."""
 
+from harness.linux.abandoned_settings import left_settings, put_back_left
 from harness.linux.clockkind import counts_instructions
 from harness.linux.clone import timed_fork, timed_wait
 from harness.linux.heap import current_break, move_heap, set_break
-from harness.linux.leftovers import left_settings, put_back_left
 from harness.linux.mman import (
     advise_memory,
     lock_memory,

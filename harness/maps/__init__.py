@@ -2,12 +2,7 @@
 
 from harness.maps.columns import Header, MapsColumns, parse_columns, parse_maps
 from harness.maps.entry import WIDTH, MapsEntry, render_line, render_maps
-from harness.maps.lines import (
-    PathKind,
-    classify_pathname,
-    parse_line,
-    smaps_headers,
-)
+from harness.maps.lines import PathKind, classify_pathname, parse_line, smaps_headers
 
 __all__ = [
     "WIDTH",

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, NamedTuple
 
-from harness.collector import collector_at_rest
 from harness.errors import MapsFormatError
+from harness.lean.collector import collector_at_rest
 from harness.maps.entry import WIDTH, MapsEntry
 from harness.maps.lines import NAME, parse_line
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.analysis.comparison.unpaired import change, difference
 from harness.analysis.stats import Interval, Judged, Verdict
-from harness.analysis.unpaired import change, difference
 from tests.analysis.calibration import MARGIN, Rate, Values
 
 _FORKS = 9

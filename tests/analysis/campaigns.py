@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from harness.analysis import load, plain
-from harness.analysis.identity import Identity, identity_of
-from harness.analysis.page import render_page
-from harness.analysis.report import Report, report_of, report_on
-from harness.measure import Record
+from harness.analysis.records.provenance import Identity, identity_of
+from harness.analysis.report.contents import Report, report_of, report_on
+from harness.analysis.report.page import render_page
+from harness.worker.measure import Record
 from tests.synthetic import run_of, whole_run, write_records
 
 DATA = Path(__file__).parents[2] / "notebooks/data"

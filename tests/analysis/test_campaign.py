@@ -13,11 +13,11 @@ import pytest
 
 from harness import Campaign
 from harness.analysis import cell_effects, load
-from harness.analysis.figure import NotebookFigure
-from harness.analysis.identity import export_campaign
-from harness.analysis.shown import per_vma, percent
+from harness.analysis.display.figure import NotebookFigure
+from harness.analysis.display.formats import per_vma, percent
+from harness.analysis.records.provenance import export_campaign
 from harness.errors import UsageError
-from harness.measure import Count, Record, Run, render_record
+from harness.worker.measure import Count, Record, Run, render_record
 from tests.synthetic import cell_records, run_of, whole_run, write_records
 
 DATA = Path(__file__).parents[2] / "notebooks/data"
@@ -282,7 +282,7 @@ def test_kernels_and_clocks_stand_apart(tmp_path: Path) -> None:
 def test_the_package_is_imported_without_what_a_campaign_takes() -> None:
     script = (
         "import sys, harness\n"
-        "assert {'Campaign', 'Holdings'} <= set(dir(harness))\n"
+        "assert {'Campaign', 'AllocationCounts'} <= set(dir(harness))\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
         "from harness import Campaign\n"
         "print('pandas' in sys.modules, Campaign.__module__)\n"

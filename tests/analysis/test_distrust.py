@@ -7,7 +7,7 @@ import pytest
 
 from harness.analysis import cell_effects, load
 from harness.analysis import distrust as distrust_
-from harness.measure import Record, Run, RunEnd, Sample
+from harness.worker.measure import Record, Run, RunEnd, Sample
 from tests.synthetic import cell_records, run_of, whole_run, write_records
 
 NAMES = "distinct:79"

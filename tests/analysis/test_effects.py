@@ -17,7 +17,7 @@ from harness.analysis import (
     unnamed_only,
 )
 from harness.errors import UsageError
-from harness.measure import Record, Run, RunEnd, Sample
+from harness.worker.measure import Record, Run, RunEnd, Sample
 from tests.synthetic import cell_records, run_of, whole_run, write_records
 
 UNNAMED = [100_000, 200_000, 400_000]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis import Effect, cell_effects, load, shown
-from harness.analysis.identity import margin_of
+from harness.analysis import Effect, cell_effects, load
+from harness.analysis.display import formats
+from harness.analysis.records.provenance import margin_of
 from harness.cli.main import main
 
 DATA = Path(__file__).parents[2] / "notebooks/data"
@@ -48,8 +49,8 @@ def test_tables_mail_and_page_print_every_effect(
     campaign: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     found, path = effects_of(campaign), str(DATA / f"{campaign}.parquet")
-    percents = [shown.percent(effect.percent) for effect in found]
-    extras = [shown.per_vma(effect.extra) for effect in found]
+    percents = [formats.percent(effect.percent) for effect in found]
+    extras = [formats.per_vma(effect.extra) for effect in found]
     page = tmp_path / "page.html"
 
     table = words(printed(capsys, "show", path))

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from harness.arch import UM
 from harness.errors import GuestLost
-from harness.measure import Job, PlannedCell, Record, Run
-from harness.programs import leashed, tail_of
-from harness.target import GuestTarget, UmlTarget
-from harness.target.channel import RECORDS, port
-from harness.target.cpio import folder_entry, render_cpio
+from harness.host.programs import leashed, tail_of
+from harness.targets import GuestTarget, UmlTarget
+from harness.targets.channel import RECORDS, port
+from harness.targets.cpio import folder_entry, render_cpio
+from harness.worker.measure import Job, PlannedCell, Record, Run
 from harness.workload import Cell, Store, layout_of, naming_from_label
 from tests.bench.figures import Figure, Kind
 from tests.bench.guests import qemu_target, uml_target

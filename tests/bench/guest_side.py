@@ -22,10 +22,10 @@ from statistics import median
 from typing import TypeVar
 
 from harness.linux import pin_to_one_cpu, read_maps
-from harness.measure import Job, Sample, parse_job, parse_record, render_job
-from harness.measure.arena import CLOCK, Arena, give_names
-from harness.measure.experiment import check_from_child
-from harness.measure.settings import map_count_up_to, settings_of
+from harness.worker.measure import Job, Sample, parse_job, parse_record, render_job
+from harness.worker.measure.arena import CLOCK, Arena, give_names
+from harness.worker.measure.experiment import check_from_child
+from harness.worker.measure.settings import map_count_up_to, settings_of
 from harness.workload import Cell, Store, layout_of, naming_from_label
 
 _Taken = TypeVar("_Taken")
@@ -170,7 +170,7 @@ def _by_worker(job: Job, vmas: int, labels: Sequence[str]) -> list[float]:
         path.write_bytes(render_job(replace(job, cells=cells)))
         with open(records, "wb") as out:
             subprocess.run(
-                [*_PYTHON, "-m", "harness.measure.worker", path, str(out.fileno())],
+                [*_PYTHON, "-c", _FROM_BUNDLE, path, str(out.fileno())],
                 pass_fds=(out.fileno(),), check=True,
             )  # fmt: skip
         found = [parse_record(line) for line in records.read_bytes().splitlines()]
@@ -237,8 +237,17 @@ def _tell(
     os.write(1, json.dumps(told).encode() + b"\n")
 
 
-# As init's interpreter is started, whose child every worker is.
+# As init's interpreter is started, whose child every worker is; and as workers are
+# loaded: from the bundle, beside which this script lies.
 _PYTHON = [sys.executable, "-S"]
+_FROM_BUNDLE = f"""
+import sys
+start = {{"__name__": "guest_start"}}
+exec(open({str(Path(__file__).with_name("init"))!r}).read(), start)
+start["use_bundle"]({str(Path(__file__).parent)!r})
+import harness.worker.measure.worker as worker
+sys.exit(worker.main(sys.argv[1:]))
+"""
 _SUBJECTS = {
     "name": _naming,
     "build": _building,

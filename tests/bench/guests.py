@@ -10,10 +10,10 @@ from typing import Any
 
 from harness.arch import UM, arch_named
 from harness.errors import JobFailed
+from harness.host.programs import printable, tail_of
 from harness.kbuild import build_kernel, variant_named
-from harness.measure import Job, PlannedCell, render_job
-from harness.programs import printable, tail_of
-from harness.target import GuestTarget, QemuTarget, UmlTarget, memory_mib
+from harness.targets import GuestTarget, QemuTarget, UmlTarget, memory_mib
+from harness.worker.measure import Job, PlannedCell, render_job
 from harness.workload import Cell, Store, layout_of, naming_from_label
 from tests.bench.figures import Figure, Kind, Pair
 from tests.bench.guest_side import Request

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from harness.campaign.replaying import judge_recording
+from harness.conformance.replaying import judge_recording
+from harness.divergence import Recording
+from harness.divergence.recording import Change, Seen
 from harness.maps import MapsEntry, parse_maps
-from harness.oracle import Recording
-from harness.oracle.recording import Change, Seen
 from harness.workload import Layout, NamingScheme, layout_of, naming_from_label
 from harness.workload.layout_steps import layout_steps
 from tests.bench.figures import Figure, Kind

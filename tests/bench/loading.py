@@ -12,8 +12,8 @@ import pandas as pd
 
 from harness.analysis import load, write_parquet
 from harness.errors import JobFailed
-from harness.measure import Record, RunEnd, Sample, render_record
-from harness.programs import printable
+from harness.host.programs import printable
+from harness.worker.measure import Record, RunEnd, Sample, render_record
 from tests.bench.figures import Figure, Kind, Pair
 from tests.bench.taking import Setting, Subject, Taken, by_turns, elapsed_ns
 from tests.synthetic import run_of, whole_run

@@ -9,8 +9,8 @@ from pathlib import Path
 from harness.errors import EnvironmentFault
 from harness.linux import die_with_parent, read_maps
 from harness.maps import parse_maps
-from harness.measure.arena import Arena
-from harness.measure.settings import map_count_up_to
+from harness.worker.measure.arena import Arena
+from harness.worker.measure.settings import map_count_up_to
 from harness.workload import layout_of
 from tests.bench.figures import Figure, Kind
 from tests.bench.taking import Setting, Subject, Taken, by_turns, elapsed_ns

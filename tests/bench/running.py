@@ -11,17 +11,9 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.errors import UsageError
-from harness.programs import printable
-from harness.silicon import silicon_clock_held
-from tests.bench.figures import (
-    Figure,
-    Pair,
-    Reached,
-    Verdict,
-    failed,
-    judge,
-    status_of,
-)
+from harness.host.clock_lock import silicon_clock_held
+from harness.host.programs import printable
+from tests.bench.figures import Figure, Pair, Reached, Verdict, failed, judge, status_of
 from tests.bench.records import appended, render_failure, render_pair
 from tests.bench.subjects import SUBJECTS
 from tests.bench.table import print_table

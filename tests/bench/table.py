@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from harness.programs import printable
+from harness.host.programs import printable
 from tests.bench.figures import DISTANCES, Figure, Kind, Reached, Verdict
 
 _NOTE = (

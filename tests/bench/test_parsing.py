@@ -2,7 +2,7 @@ import os
 import signal
 
 from tests.bench.parsing import process_of
-from tests.test_programs import ends
+from tests.host.test_programs import ends
 
 
 def test_a_process_that_is_parsed_ends_with_the_bench() -> None:

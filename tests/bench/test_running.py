@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import silicon
 from harness.errors import UsageError
-from harness.silicon import silicon_clock_held
+from harness.host import clock_lock
+from harness.host.clock_lock import silicon_clock_held
 from tests.bench.figures import Figure, Kind, Pair, Verdict
 from tests.bench.running import Interrupted, chosen_names, take, turns
 from tests.bench.taking import Setting, Subject, Taken, by_turns
@@ -16,7 +16,7 @@ from tests.bench.taking import Setting, Subject, Taken, by_turns
 @pytest.fixture(autouse=True)
 def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clock of the tests' own: another may take time on the machine's."""
-    monkeypatch.setattr(silicon, "lock_file", lambda: tmp_path / "lock")
+    monkeypatch.setattr(clock_lock, "lock_file", lambda: tmp_path / "lock")
     return tmp_path / "lock"
 
 

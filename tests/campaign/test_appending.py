@@ -12,8 +12,8 @@ import pytest
 
 from harness.campaign import append_file, appended_records
 from harness.errors import EnvironmentFault
-from harness.finding import RECORDS
-from harness.measure import RunEnd, parse_record, render_record
+from harness.host.campaign_folders import RECORDS
+from harness.worker.measure import RunEnd, parse_record, render_record
 
 END = RunEnd(run="a", valid=True, reason="", seal="")
 
@@ -135,7 +135,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from harness.campaign import appended_records
-from harness.measure import RunEnd
+from harness.worker.measure import RunEnd
 with appended_records(Path(sys.argv[1])) as append:
     number = 0
     while True:

@@ -7,7 +7,7 @@ import pytest
 
 from harness.analysis import load, write_parquet
 from harness.campaign.appending import appended_records
-from harness.measure import parse_record, render_record
+from harness.worker.measure import parse_record, render_record
 from tests.synthetic import run_of, whole_run
 
 EVIL = "../../evil"

@@ -8,26 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import silicon
-from harness.campaign import (
-    Listener,
-    Outcome,
-    Plan,
-    Subject,
-    check_names,
-    execute,
-    run_plan,
-)
-from harness.errors import (
-    BadRecord,
-    CheckFailed,
-    GuestHung,
-    Stopped,
-    UnsupportedError,
-)
+from harness.campaign import Listener, Outcome, Plan, check_names, execute, run_plan
+from harness.errors import BadRecord, CheckFailed, GuestHung, Stopped, UnsupportedError
+from harness.host import clock_lock
 from harness.kbuild import variant_named
-from harness.measure import Conditions, Count, Job, Record, Run, RunEnd
-from harness.measure.conditions import ICOUNT, SILICON_GUEST
+from harness.targets.subjects import Subject
+from harness.worker.measure import Conditions, Count, Job, Record, Run, RunEnd
+from harness.worker.measure.conditions import ICOUNT, SILICON_GUEST
 from tests.synthetic import run_of, whole_run
 
 Emit = Callable[[Record], None]
@@ -123,7 +110,7 @@ def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
     """A campaign on a machine with room for every guest."""
     monkeypatch.setattr(execute, "_available_mib", lambda: 1 << 20)
     # Whoever takes time on this machine meanwhile is not disturbed by this.
-    monkeypatch.setattr(silicon, "lock_file", lambda: tmp_path / "silicon.lock")
+    monkeypatch.setattr(clock_lock, "lock_file", lambda: tmp_path / "clock_lock.lock")
     return Campaign(tmp_path, monkeypatch)
 
 

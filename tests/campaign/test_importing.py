@@ -12,7 +12,7 @@ from harness.campaign import importing
 from harness.campaign.importing import check_fits, foreign_records
 from harness.cli import main
 from harness.errors import RecordError, UsageError
-from harness.measure import Record, Run, RunEnd, Superseded, render_record
+from harness.worker.measure import Record, Run, RunEnd, Superseded, render_record
 from tests.synthetic import run_of, samples_of, sealed, whole_run, write_records
 
 
@@ -202,7 +202,7 @@ def test_refused_records_leave_no_campaign_behind(
 
 
 def test_runs_are_imported_beside_those_that_took_no_samples(tmp_path: Path) -> None:
-    """``truth`` adds such; a campaign may have no others."""
+    """``audit`` adds such; a campaign may have no others."""
     write_records(tmp_path / "c", sealed([run_elsewhere("counted")]))
 
     check_fits([run_elsewhere("there")], tmp_path / "c")

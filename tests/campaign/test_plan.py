@@ -7,7 +7,7 @@ import pytest
 from harness.campaign import Plan, preset_names, read_plan, read_preset
 from harness.errors import UsageError
 from harness.kbuild import base_names, variant_named, variant_names
-from harness.measure import PlannedCell
+from harness.worker.measure import PlannedCell
 from harness.workload import Cell, Store, layout_of, naming_from_label
 
 BOTH = (Store.REFCOUNTED, Store.STRDUP)

@@ -11,7 +11,7 @@ from harness.campaign import Listener, Outcome, Plan, execute, run_plan
 from harness.campaign.appending import appended_records
 from harness.campaign.resuming import Standing, read_standing, standing_of
 from harness.errors import GuestLost, RecordError, UsageError
-from harness.measure import (
+from harness.worker.measure import (
     PROTOCOL,
     Count,
     Job,
@@ -21,7 +21,7 @@ from harness.measure import (
     Superseded,
     render_record,
 )
-from harness.measure.records import LONGEST
+from harness.worker.measure.records import LONGEST
 from tests.campaign.test_execute import Emit, play_well, records_of, subject_of
 from tests.synthetic import (
     frame_of_records,
@@ -99,7 +99,7 @@ def test_as_many_runs_of_other_cells_are_no_block(tmp_path: Path) -> None:
 
 
 def test_runs_that_took_no_samples_are_not_left() -> None:
-    """``truth`` adds such to a campaign: a block has no use for them."""
+    """``audit`` adds such to a campaign: a block has no use for them."""
     run, *_, end = block_of("a", 0, 0, 1)
     assert isinstance(run, Run)
     count = Count(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign.replaying import judge_recording, read_recordings
-from harness.cli import agree as command
+from harness.cli import conformance as command
 from harness.cli.main import main
+from harness.conformance.replaying import judge_recording, read_recordings
 from harness.errors import GuestHung, RecordError
 from tests.traces import ForgetfulModel, ModelTarget
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from harness.arch import Arch
-from harness.cli import choices, commands, kselftest, main, truth
+from harness.cli import audit, choices, guests, kernels, main
+from harness.cli.audit import AuditRequest
 from harness.cli.choices import bases_here, chosen_kernels
-from harness.cli.requests import TruthRequest
 from harness.errors import EnvironmentFault, NoSuchSource
 from harness.kbuild import BuiltKernel, Variant, base_names
 from harness.kbuild.source import SourcePackage
@@ -89,7 +89,7 @@ def test_build_leaves_out_what_cannot_be_had(
         )  # fmt: skip
 
     sources(find_all_but_6_1)
-    monkeypatch.setattr(commands, "build_kernel", build)
+    monkeypatch.setattr(kernels, "build_kernel", build)
 
     status = main(["build", "--base", "all"])
 
@@ -104,12 +104,14 @@ def test_kselftest_leaves_out_what_cannot_be_had(
 ) -> None:
     asked = []
 
-    def guests(_: object, __: object, bases: object, *, on_step: object) -> list[None]:
+    def no_guests(
+        _: object, __: object, bases: object, *, on_step: object
+    ) -> list[None]:
         asked.append(bases)
         return []
 
     sources(find_all_but_6_1)
-    monkeypatch.setattr(kselftest, "guests_of", guests)
+    monkeypatch.setattr(guests, "guests_of", no_guests)
 
     main(["kselftest", "--base", "all"])
 
@@ -117,7 +119,7 @@ def test_kselftest_leaves_out_what_cannot_be_had(
     assert capsys.readouterr().err == LEFT_OUT
 
 
-def test_truth_leaves_out_what_cannot_be_had(
+def test_audit_leaves_out_what_cannot_be_had(
     sources: Callable[[object], None],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -125,14 +127,14 @@ def test_truth_leaves_out_what_cannot_be_had(
 ) -> None:
     asked = []
 
-    def look(request: TruthRequest, *_: object) -> list[None]:
+    def look(request: AuditRequest, *_: object) -> list[None]:
         asked.append(request.bases)
         return []
 
     sources(find_all_but_6_1)
-    monkeypatch.setattr(truth, "_look_into_all", look)
+    monkeypatch.setattr(audit, "_look_into_all", look)
 
-    main(["truth", "--base", "all", "--results", str(tmp_path)])
+    main(["audit", "--base", "all", "--results", str(tmp_path)])
 
     assert asked == [("6.12",)]
     assert capsys.readouterr().err == LEFT_OUT

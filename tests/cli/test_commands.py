@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign import Outcome, Subject, TargetChoice
-from harness.cli import commands, main
+from harness.campaign import Outcome
+from harness.cli import main, measure
+from harness.cli.results import page_of
 from harness.errors import GuestLost, UsageError
-from harness.measure import Record, RunEnd, Sample
+from harness.targets.subjects import Subject, TargetChoice
+from harness.worker.measure import Record, RunEnd, Sample
 from tests.synthetic import cell_records, run_of, whole_run, write_records
 
 
@@ -88,7 +90,7 @@ def test_a_page_has_the_whole_name_of_its_campaign(
     here.mkdir()
     monkeypatch.chdir(here)
 
-    assert commands.page_of(Path(campaign)) == Path(page)
+    assert page_of(Path(campaign)) == Path(page)
 
 
 @pytest.mark.parametrize(
@@ -180,14 +182,14 @@ def test_run_tells_of_cells_that_failed_and_is_status_1(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(commands, "subjects_of", lambda *a, **k: [])
+    monkeypatch.setattr(measure, "subjects_of", lambda *a, **k: [])
 
     def play(*_: object, append: Callable[[Record], None], **__: object) -> Outcome:
         for record in campaign_records():
             append(record)
         return Outcome(planned=3, ended=3, invalid=("cell a: VMA \x1b 3",))
 
-    monkeypatch.setattr(commands, "run_plan", play)
+    monkeypatch.setattr(measure, "run_plan", play)
 
     assert main(["run", "--name", "n", "--results", str(tmp_path)]) == 1
 
@@ -209,9 +211,9 @@ def test_run_measures_every_base_and_a_kernel_of_the_user_s_once(
         measured.append((choice.kind, base, *variants))
         return []
 
-    monkeypatch.setattr(commands, "subjects_of", subjects)
+    monkeypatch.setattr(measure, "subjects_of", subjects)
     nothing = Outcome(planned=0, ended=0, invalid=())
-    monkeypatch.setattr(commands, "run_plan", lambda *_, **__: nothing)
+    monkeypatch.setattr(measure, "run_plan", lambda *_, **__: nothing)
 
     line = "run --target host,uml --base 6.1,6.12 --variant none,refcount --results"
     assert main([*line.split(), str(tmp_path)]) == 0
@@ -239,7 +241,7 @@ def test_run_says_how_to_go_on_only_where_that_would(
     def fail(*_: object, **__: object) -> list[Subject]:
         raise error
 
-    monkeypatch.setattr(commands, "subjects_of", fail)
+    monkeypatch.setattr(measure, "subjects_of", fail)
 
     assert main(["run", "--name", "n", "--results", str(tmp_path)]) == status
     assert ("the same command with --name n" in capsys.readouterr().err) == advised

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.cli import main
-from harness.measure import Record, Run, Sample
+from harness.worker.measure import Record, Run, Sample
 from tests.synthetic import run_of, sealed, whole_run, write_records
 
 BASELINE, SAME, SLOWER, UNEVEN = "baseline", "same", "slower", "uneven"

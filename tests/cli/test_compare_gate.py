@@ -15,7 +15,7 @@ from harness import errors
 from harness.campaign import Plan
 from harness.cli import main
 from harness.cli.compare import Outcome
-from harness.measure import Record, Run, Sample
+from harness.worker.measure import Record, Run, Sample
 from tests.synthetic import run_of, samples_of, sealed, write_records
 
 BASELINE, CANDIDATE = "baseline", "candidate"

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.cli.examples import EXAMPLES
 from harness.cli.main import parse_arguments
-from harness.cli.parser import make_parser
+from harness.cli.parser import COMMANDS, EXAMPLES, make_parser
 from harness.errors import UsageError
 from tests.torture.fuzz_text import DATA, RECORDED
 
@@ -85,13 +84,13 @@ ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("run", "--name"): (("",), ("..",), ("../x",), ("/x",), ("a/b",), ("\x1b[2J",),
                         ("a\0b",), ("x" * 5000,)),
     ("run", "--results"): (("/proc/nope",), ("file",)),
-    ("truth", "--variant"): (("nope",), ("none",), ("../x",), ("\x1b[2J",),
+    ("audit", "--variant"): (("nope",), ("none",), ("../x",), ("\x1b[2J",),
                              ("all,refcount",)),
-    ("truth", "--base"): (("5.0",), ("",), ("6.12,all",)),
-    ("truth", "--naming"): (("",), ("none",), ("shared:80",), ("nope:8",),
+    ("audit", "--base"): (("5.0",), ("",), ("6.12,all",)),
+    ("audit", "--naming"): (("",), ("none",), ("shared:80",), ("nope:8",),
                             ("distinct:1", "--vmas", "65536"),
                             ("shared:7,shared:7",), ("shared:7,shared:07",)),
-    ("truth", "--name"): (("",), ("..",), ("../x",), ("a/b",), ("a\0b",)),
+    ("audit", "--name"): (("",), ("..",), ("../x",), ("a/b",), ("a\0b",)),
     ("kselftest", "--variant"): (("nope",), ("",), ("../x",),
                                  ("switch", "--kernel", "arm64"), ("all,none",)),
     ("kselftest", "--base"): (("5.0",), ("",), ("6.12,all",)),
@@ -108,7 +107,7 @@ ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("import", "--results"): (("/proc/nope", "file"),),
     ("image", "--out"): (("/proc/nope",), ("file",)),
     ("image", "--wheels"): (("missing",), ("file",)),
-    ("probe", "--out"): (("/proc/nope/x.pyz",), (".",), ("missing/x.pyz",)),
+    ("pyz", "--out"): (("/proc/nope/x.pyz",), (".",), ("missing/x.pyz",)),
     ("tune", "--apply"): (("--undo",), ("extra",)),
     ("tune", "--undo"): (("--apply",),),
     ("agree", "--theme"): (("nope",), ("\x1b[2J",), (",",)),
@@ -293,7 +292,11 @@ ROOT = Path(__file__).parents[2]
 
 def _told() -> Iterator[str]:
     """Every command line that README, --help and the Makefile have on one of theirs."""
-    for text in ((ROOT / "README.md").read_text(), *EXAMPLES.values()):
+    for text in (
+        (ROOT / "README.md").read_text(),
+        EXAMPLES,
+        *(c.examples for c in COMMANDS),
+    ):
         yield from re.findall(r"^ *anonvma (\S.*?)(?:  .*)?$", text, re.MULTILINE)
     makefile = (ROOT / "Makefile").read_text().replace("$(DAY)", "1")
     makefile = makefile.replace("$$base", "6.12").replace("$(ARGS)", "")

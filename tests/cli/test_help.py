@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from harness.campaign import Plan
-from harness.campaign.subjects import HOST
-from harness.cli import commands, main
+from harness.cli import guests, main
 from harness.cli.main import parse_arguments
 from harness.cli.parser import commands_of, make_parser
-from harness.target import Accelerator
+from harness.targets import Accelerator
+from harness.targets.subjects import HOST
 from harness.workload.gen import Theme
 
 _SAID = re.compile(r"\(?default: ([^();]+)")
@@ -149,7 +149,7 @@ class Booted:
 def booted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Booted]:
     before = signal.getsignal(signal.SIGTERM)
     guest = Booted()
-    monkeypatch.setattr(commands, "_boot_target", lambda *_: guest)
+    monkeypatch.setattr(guests, "_boot_target", lambda *_: guest)
     yield guest
     signal.signal(signal.SIGTERM, before)
 

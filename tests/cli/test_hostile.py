@@ -12,7 +12,7 @@ import pytest
 
 from harness.campaign import Plan
 from harness.cli import main
-from harness.measure import Record, Run, Sample
+from harness.worker.measure import Record, Run, Sample
 from tests.synthetic import run_of, samples_of, sealed, write_records
 from tests.torture.fuzz_text import DATA, RECORDED
 

@@ -8,24 +8,16 @@ from pathlib import Path
 import pytest
 
 from harness.arch import UM, arch_named
-from harness.campaign import Plan, TargetChoice
-from harness.cli import choices, commands, main
+from harness.campaign import Plan
+from harness.cli import choices, main, results
+from harness.cli.audit import AuditRequest, keeping_names
+from harness.cli.guests import BootRequest, KselftestRequest
+from harness.cli.kernels import BuildRequest, ImageRequest
+from harness.cli.machine import DoctorRequest, TuneRequest
 from harness.cli.main import parse_arguments
+from harness.cli.measure import ImportRequest, RunRequest
 from harness.cli.parser import commands_of, make_parser
-from harness.cli.requests import (
-    BootRequest,
-    BuildRequest,
-    DoctorRequest,
-    ImageRequest,
-    ImportRequest,
-    KselftestRequest,
-    Request,
-    RunRequest,
-    ShowRequest,
-    TruthRequest,
-    TuneRequest,
-)
-from harness.cli.truth import keeping_names
+from harness.cli.results import ShowRequest
 from harness.errors import (
     BuildFailed,
     CheckFailed,
@@ -37,7 +29,8 @@ from harness.errors import (
 )
 from harness.kbuild import base_names, variant_names
 from harness.kbuild.mutant import mutant_names
-from harness.target import Accelerator, Deadlines
+from harness.targets import Accelerator, Deadlines
+from harness.targets.subjects import TargetChoice
 
 ARM64 = arch_named("aarch64")
 COMMANDS = (
@@ -166,7 +159,7 @@ def run_request(*arguments: str) -> RunRequest:
     ],
 )  # fmt: skip
 def test_arguments_make_a_request(
-    arguments: str, request_: Request, sources: set[str]
+    arguments: str, request_: object, sources: set[str]
 ) -> None:
     assert parse_arguments(arguments.split()) == request_
 
@@ -235,10 +228,10 @@ def sources(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return there
 
 
-def kernels_of(request: Request) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def kernels_of(request: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The variants and bases that a request is of."""
     asked = request.plan if isinstance(request, RunRequest) else request
-    assert isinstance(asked, Plan | BuildRequest | KselftestRequest | TruthRequest)
+    assert isinstance(asked, Plan | BuildRequest | KselftestRequest | AuditRequest)
     return asked.variants, asked.bases
 
 
@@ -252,14 +245,14 @@ def lists_of_kernels() -> list[str]:
 
 
 def test_all_kernels_can_be_asked_of_every_command_that_takes_several() -> None:
-    assert lists_of_kernels() == ["build", "run", "kselftest", "truth"]
+    assert lists_of_kernels() == ["run", "build", "kselftest", "audit"]
 
 
 @pytest.mark.parametrize("command", lists_of_kernels())
 def test_all_is_every_variant_and_every_base_that_has_a_source(
     command: str, sources: set[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    variants = keeping_names() if command == "truth" else variant_names()
+    variants = keeping_names() if command == "audit" else variant_names()
     line = [command, "--variant", "all", "--base", "all"]
 
     assert kernels_of(parse_arguments(line)) == (tuple(variants), tuple(base_names()))
@@ -396,7 +389,7 @@ def test_an_error_is_one_message_and_its_status(
     def fail(request: ShowRequest) -> int:
         raise error
 
-    monkeypatch.setattr(commands, "show", fail)
+    monkeypatch.setattr(results, "newest_campaign", fail)
 
     assert main(["show"]) == status
     assert capsys.readouterr() == ("", f"anonvma: {error}\n")
@@ -408,7 +401,7 @@ def test_an_error_s_words_do_not_steer_the_terminal(
     def fail(request: ShowRequest) -> int:
         raise UsageError("a\x1b[2Jb\n  kept")
 
-    monkeypatch.setattr(commands, "show", fail)
+    monkeypatch.setattr(results, "newest_campaign", fail)
     main(["show"])
 
     assert capsys.readouterr().err == "anonvma: a\\x1b[2Jb\n  kept\n"
@@ -432,3 +425,15 @@ def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> Non
     assert status_of(["--version"]) == 0
     installed = importlib.metadata.version("anon-vma-harness")
     assert capsys.readouterr().out == f"{installed}\n"
+
+
+@pytest.mark.parametrize(("old", "new"), [("truth", "audit"), ("probe", "pyz")])
+def test_a_command_works_under_its_old_name_and_says_the_new_one(
+    old: str, new: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = parse_arguments([old])
+
+    assert request == parse_arguments([new])
+    assert capsys.readouterr().err == (
+        f"anonvma: {old} is now called {new}; the old name works until 0.5\n"
+    )

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from harness.analysis import load, write_parquet
-from harness.analysis.identity import export_campaign
+from harness.analysis.records.provenance import export_campaign
 from harness.cli import main
 from harness.cli.parser import commands_of, make_parser
 from tests.synthetic import cell_records, write_records

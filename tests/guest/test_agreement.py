@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.campaign.agree import AgreePlan, agree
-from harness.campaign.playing import Found, Playing
-from harness.campaign.replaying import judge_recording
-from harness.oracle import Recording
-from harness.target import Accelerator, QemuTarget, UmlTarget
+from harness.conformance.agree import AgreePlan, agree
+from harness.conformance.playing import Found, Playing
+from harness.conformance.replaying import judge_recording
+from harness.divergence import Recording
+from harness.targets import Accelerator, QemuTarget, UmlTarget
 from harness.workload import NamingKind, NamingScheme, layout_of
 from harness.workload.gen import Theme
 from harness.workload.layout_steps import layout_steps

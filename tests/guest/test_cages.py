@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.target import QemuTarget, UmlTarget
+from harness.targets import QemuTarget, UmlTarget
 
 pytestmark = pytest.mark.guest
 

@@ -11,8 +11,8 @@ import pytest
 
 from harness.analysis import load
 from harness.cli import main
-from harness.target import QemuTarget, UmlTarget, make_image, write_pyz
-from harness.target.guest import COMMAND_MIB
+from harness.targets import QemuTarget, UmlTarget, make_image, write_pyz
+from harness.targets.guest import COMMAND_MIB
 
 pytestmark = pytest.mark.guest
 

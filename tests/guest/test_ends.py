@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.host.paths import cache_dir
 from harness.linux import read_sysctl
-from harness.paths import cache_dir
-from harness.target import QemuTarget, UmlTarget
+from harness.targets import QemuTarget, UmlTarget
 
 pytestmark = pytest.mark.guest
 

@@ -8,9 +8,9 @@ import psutil
 import pytest
 
 from harness.errors import GuestHung, GuestLost, GuestPanicked, JobFailed
-from harness.measure import Record, Run
-from harness.target import Deadlines, QemuTarget, channel, guest, qemu
-from harness.target.cpio import file_entry, folder_entry, render_cpio
+from harness.targets import Deadlines, QemuTarget, channel, guest, qemu
+from harness.targets.cpio import file_entry, folder_entry, render_cpio
+from harness.worker.measure import Record, Run
 from harness.workload import Store
 from tests.jobs import job_of
 

@@ -9,7 +9,7 @@ import pytest
 from harness.arch import arch_named
 from harness.cli import main
 from harness.kbuild import build_kernel, variant_named
-from harness.target import QemuTarget
+from harness.targets import QemuTarget
 
 pytestmark = pytest.mark.guest
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from harness.analysis import load
-from harness.target import QemuTarget
+from harness.targets import QemuTarget
 from tests.guest.test_faults import guests_of
 
 pytestmark = pytest.mark.guest

@@ -8,9 +8,9 @@ import pytest
 from harness.arch import UM
 from harness.cli import main
 from harness.kbuild import SELFTEST, build_selftest
-from harness.kselftest import Guest, judged, run_selftest
-from harness.ktap import Verdict, parse_ktap
-from harness.target import GuestTarget, QemuTarget, UmlTarget
+from harness.kselftest.ktap import Verdict, parse_ktap
+from harness.kselftest.running import Guest, judged, run_selftest
+from harness.targets import GuestTarget, QemuTarget, UmlTarget
 
 pytestmark = pytest.mark.guest
 

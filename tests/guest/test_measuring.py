@@ -6,8 +6,8 @@ from statistics import median
 
 import pytest
 
-from harness.measure import Record, Run, RunEnd, Sample
-from harness.target import QemuTarget
+from harness.targets import QemuTarget
+from harness.worker.measure import Record, Run, RunEnd, Sample
 from harness.workload import Store
 from tests.jobs import job_of
 

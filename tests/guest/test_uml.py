@@ -10,10 +10,10 @@ import pytest
 
 from harness.errors import EnvironmentFault, GuestHung, GuestPanicked, JobFailed
 from harness.linux import read_sysctl
-from harness.measure import Record, Run, Sample
-from harness.measure.conditions import SILICON_GUEST
-from harness.target import Deadlines, UmlTarget
-from harness.target import uml as uml_module
+from harness.targets import Deadlines, UmlTarget
+from harness.targets import uml as uml_module
+from harness.worker.measure import Record, Run, Sample
+from harness.worker.measure.conditions import SILICON_GUEST
 from harness.workload import Store
 from tests.jobs import job_of
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.paths import cache_dir, package_dir
-from harness.target import QemuTarget, UmlTarget
+from harness.host.paths import cache_dir, package_dir
+from harness.targets import QemuTarget, UmlTarget
 
 pytestmark = [
     pytest.mark.guest,

@@ -7,8 +7,8 @@ import pytest
 
 from harness.analysis import load
 from harness.cli import main
-from harness.measure import Record, Run, Sample
-from harness.target import Accelerator, QemuTarget
+from harness.targets import Accelerator, QemuTarget
+from harness.worker.measure import Record, Run, Sample
 from harness.workload import Store
 from tests.jobs import job_of
 

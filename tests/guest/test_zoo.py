@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.target import QemuTarget
+from harness.targets import QemuTarget
 from tests import zoo
 from tests.zoo import NASTY_FILES, NASTY_NAMES
 

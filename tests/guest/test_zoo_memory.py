@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from harness.arch import arch_named
+from harness.audit.vmcore import Vmcore
 from harness.kbuild import build_kernel, readable, variant_named
 from harness.maps import MapsEntry, parse_maps
-from harness.target import QemuTarget, guest_root
-from harness.vmcore import Vmcore
+from harness.targets import QemuTarget, guest_root
 from tests import zoo
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(1200)]

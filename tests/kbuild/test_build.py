@@ -17,12 +17,12 @@ import pytest
 
 from harness.arch import arch_named
 from harness.errors import BuildFailed, EnvironmentFault
+from harness.host.programs import run_logged
 from harness.kbuild import BuiltKernel, Variant, build, build_kernel, variant
 from harness.kbuild.source import SourcePackage
 from harness.linux import config_digest
-from harness.programs import run_logged
 from harness.workload import Store
-from tests.test_programs import ends
+from tests.host.test_programs import ends
 
 pytestmark = pytest.mark.skipif(
     None in (shutil.which("make"), shutil.which("patch")),

@@ -5,6 +5,7 @@ import pytest
 
 from harness.arch import ARCHES, UM, arch_named
 from harness.errors import UsageError
+from harness.host.paths import kernels_dir
 from harness.kbuild import (
     Variant,
     base_names,
@@ -16,7 +17,6 @@ from harness.kbuild import (
 from harness.kbuild.config import merge_fragments
 from harness.kbuild.source import touched_files
 from harness.kbuild.variant import patch_paths, read_variant
-from harness.paths import kernels_dir
 from harness.workload import Store
 
 GOOD = {
@@ -165,9 +165,9 @@ def test_a_readable_kernel_is_its_variant_with_debug_information() -> None:
 
     assert made.readable
     assert not stock.readable
-    assert made.name == "refcount-truth"
+    assert made.name == "refcount-audit"
     assert made.stores == stock.stores
-    assert made.config == (*stock.config, "truth")
+    assert made.config == (*stock.config, "audit")
 
 
 @pytest.mark.parametrize("key", ["config", "patches"])

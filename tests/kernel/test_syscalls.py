@@ -16,11 +16,11 @@ import pytest
 from harness.errors import CheckFailed
 from harness.linux import set_anon_name, timed_fork, timed_wait
 from harness.linux.uapi import PR_SET_VMA, PR_SET_VMA_ANON_NAME
-from harness.measure import Conditions, Run, Unit
-from harness.measure.arena import CLOCK, Arena, NamingLoop, give_names
-from harness.measure.experiment import CellRequest, measure_cell
-from harness.measure.facts import kernel_facts
-from harness.tracer import TracedCall, traced_calls
+from harness.tracing.tracer import TracedCall, traced_calls
+from harness.worker.measure import Conditions, Run, Unit
+from harness.worker.measure.arena import CLOCK, Arena, NamingLoop, give_names
+from harness.worker.measure.experiment import CellRequest, measure_cell
+from harness.worker.measure.facts import kernel_facts
 from harness.workload import GUARD_PAGES, Cell, Layout, layout_of, naming_from_label
 
 pytestmark = pytest.mark.kernel
@@ -184,7 +184,7 @@ def test_what_a_clock_runs_for_is_seen_to_hold_a_call_too_many() -> None:
         os.getpgid(0)
         return before, time.clock_gettime_ns(clock)
 
-    with patch("harness.measure.experiment.give_names", name_and_more):
+    with patch("harness.worker.measure.experiment.give_names", name_and_more):
         parts = timed(measured("shared:20"), SET_VMA)
 
     assert [names_of(part) for part in parts] == [[SET_VMA, "getpgid"]] * 2

@@ -17,10 +17,10 @@ from harness.linux import (
     timed_fork,
     timed_wait,
 )
-from harness.measure.arena import Arena, check_maps
-from harness.measure.facts import kernel_facts, probe_store
-from harness.measure.settings import map_count_up_to, settings_of
-from harness.measure.store import has_switch
+from harness.worker.measure.arena import Arena, check_maps
+from harness.worker.measure.facts import kernel_facts, probe_store
+from harness.worker.measure.settings import map_count_up_to, settings_of
+from harness.worker.measure.store import has_switch
 from harness.workload import Store, layout_of, naming_from_label
 
 pytestmark = pytest.mark.kernel

@@ -9,8 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.arch import arch_named
-from harness.measure import Record, parse_job, render_record
-from harness.target import QemuTarget
+
+try:
+    from harness.targets import QemuTarget
+    from harness.worker.measure import Record, parse_job, render_record
+except ImportError:
+    # The rooms' names in 0.3: the package is that of an old revision, too.
+    from harness.measure import Record, parse_job, render_record  # type: ignore[import-not-found,no-redef]
+    from harness.target import QemuTarget  # type: ignore[import-not-found,no-redef]
 
 
 def play(kernel: Path, console: Path, job: Path) -> None:

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from harness.arch import arch_named
 from harness.errors import HarnessError, JobFailed
+from harness.host.programs import printable, run_logged, tail_of
 from harness.kbuild import build_kernel, variant_named
-from harness.measure import Job, PlannedCell, render_job
-from harness.measure.conditions import ICOUNT
-from harness.programs import printable, run_logged, tail_of
-from harness.target import guest_root
+from harness.targets import guest_root
+from harness.worker.measure import Job, PlannedCell, render_job
+from harness.worker.measure.conditions import ICOUNT
 from harness.workload import Cell, all_cells, interleaved, layout_of, naming_from_label
 from tests.protocol.judging import LEAST_BOOTS, Held, Number, held, numbers_of
 from tests.protocol.revisions import copy_of_checkout, unpack

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.measure import parse_job, render_job
+from harness.worker.measure import parse_job, render_job
 from tests.protocol.judging import Held, Number
 from tests.protocol.revisions import unpack
 from tests.protocol.running import cells_of_job, job_of_boot, table, verdict
@@ -46,7 +46,7 @@ def test_the_verdict_says_what_to_do_and_the_table_which_numbers() -> None:
 def test_a_revision_is_unpacked_from_git(tmp_path: Path) -> None:
     unpack("HEAD", tmp_path)
 
-    assert (tmp_path / "harness/measure/worker.py").is_file()
+    assert (tmp_path / "harness/worker/measure/worker.py").is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["harness"]
 
 

@@ -9,7 +9,7 @@
  *                                        unnamed, SETTLE and REST are in ms
  *
  * One number a line. Layout, names and order of calls are those of
- * harness/measure/arena.py, experiment.py and worker.py; what is done to one is
+ * harness/worker/measure/arena.py, experiment.py and worker.py; what is done to one is
  * done to the other, or they cannot be compared.
  */
 #define _GNU_SOURCE
@@ -150,7 +150,7 @@ static int64_t timed_fork(volatile int64_t *child_ran)
 	return after - before;
 }
 
-/* A cell of harness/measure/worker.py: its process prints its forks and is gone. */
+/* A cell of harness/worker/measure/worker.py: its process prints its forks and is gone. */
 static void forks(const long *n, long length)
 {
 	long vmas = n[0], settle = n[1], warmups = n[3], repetitions = n[4];

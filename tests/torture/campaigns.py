@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from harness.analysis import load, usable
-from harness.measure import Sample, parse_record
+from harness.worker.measure import Sample, parse_record
 from harness.workload import Store
 
 # Far beyond what any of these takes; whoever is not done by then hangs.

@@ -188,7 +188,7 @@ def guest_runs_out_of_memory(place: Place, rng: random.Random) -> None:
     """A guest has less memory than its cells take: 120 MiB of pages, and more."""
     hungry = Small(target="uml", vmas=3000, pages=10, boots=1, blocks=1)
     program = (
-        "import sys; from harness.target import guest; "
+        "import sys; from harness.targets import guest; "
         f"guest._GUEST_MIB = {rng.randrange(68, 90)}; "
         "guest._VMA_BYTES = guest._PAGE_BYTES = 0; "
         "from harness.cli import main; sys.exit(main(sys.argv[1:]))"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from os import sched_getaffinity
 from pathlib import Path
 
-from harness.programs import leashed
+from harness.host.programs import leashed
 from tests.torture.fuzz_current import read_current
 from tests.torture.fuzz_registry import TARGETS
 

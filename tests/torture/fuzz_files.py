@@ -16,7 +16,7 @@ _GREETING = {"QMP": {"version": {"qemu": {}, "package": ""}, "capabilities": []}
 
 def _parquet(scratch: Path) -> Feed:
     from harness.analysis import cell_costs, cell_effects, distrust, load, side_by_side
-    from harness.analysis.identity import identity_of
+    from harness.analysis.records.provenance import identity_of
 
     path = scratch / "x.parquet"
 
@@ -32,8 +32,8 @@ def _parquet(scratch: Path) -> Feed:
 
 
 def _identity(scratch: Path) -> Feed:
-    from harness.analysis.identity import identity_of
-    from harness.analysis.promise import promise_of
+    from harness.analysis.comparison.promise import promise_of
+    from harness.analysis.records.provenance import identity_of
 
     (scratch / "records.jsonl").write_bytes(b"")
 
@@ -58,7 +58,7 @@ def _kept_plan(scratch: Path) -> Feed:
 
 
 def _image(scratch: Path) -> Feed:
-    from harness.target import arch_of_image
+    from harness.targets import arch_of_image
 
     path = scratch / "image"
 
@@ -70,7 +70,7 @@ def _image(scratch: Path) -> Feed:
 
 
 def _image_json(scratch: Path) -> Feed:
-    from harness.target import read_image
+    from harness.targets import read_image
 
     def feed(data: bytes) -> None:
         (scratch / "image.json").write_bytes(data)
@@ -80,7 +80,7 @@ def _image_json(scratch: Path) -> Feed:
 
 
 def _tuned(_: Path) -> Feed:
-    from harness.tune import parse_state
+    from harness.machine.tune import parse_state
 
     def feed(data: bytes) -> None:
         try:
@@ -94,7 +94,7 @@ def _tuned(_: Path) -> Feed:
 
 def _kept_settings(_: Path) -> Feed:
     # Parsed only: to put them back is to change this machine.
-    from harness.linux.leftovers import parse_kept
+    from harness.linux.abandoned_settings import parse_kept
     from harness.linux.procfs import _sysctl_path
 
     def feed(data: bytes) -> None:
@@ -107,7 +107,7 @@ def _kept_settings(_: Path) -> Feed:
 
 
 def _dump(scratch: Path) -> Feed:
-    from harness.vmcore import check_dump
+    from harness.audit.vmcore import check_dump
 
     path = scratch / "dump"
 
@@ -119,7 +119,7 @@ def _dump(scratch: Path) -> Feed:
 
 
 def _vmcoreinfo(scratch: Path) -> Feed:
-    from harness.vmcore import Vmcore
+    from harness.audit.vmcore import Vmcore
 
     dump, vmlinux = scratch / "dump", scratch / "vmlinux"
     dump.write_bytes(_elf())
@@ -141,7 +141,7 @@ def _notes(_: Path) -> Feed:
 
 
 def _qmp(scratch: Path) -> Feed:
-    from harness.target.qmp import dump_memory
+    from harness.targets.qmp import dump_memory
 
     console = scratch / "console.txt"
     console.write_text("booted\n")
@@ -173,8 +173,8 @@ def _serve(theirs: socket.socket, data: bytes) -> None:
 
 def _wheel(scratch: Path) -> Feed:
     from harness.arch import ARCHES
-    from harness.target.cpio import render_cpio
-    from harness.target.full_image import wheel_entries
+    from harness.targets.cpio import render_cpio
+    from harness.targets.guest_image import wheel_entries
 
     path = scratch / "x-1-py3-none-any.whl"
 
@@ -188,8 +188,8 @@ def _wheel(scratch: Path) -> Feed:
 
 
 def _tar(scratch: Path) -> Feed:
-    from harness.target.cpio import render_cpio
-    from harness.target.rootfs import root_entries
+    from harness.targets.cpio import render_cpio
+    from harness.targets.rootfs import root_entries
 
     path = scratch / "root.tar"
 
@@ -225,7 +225,7 @@ def _elf() -> bytes:
 def _seed_parquet() -> tuple[bytes, ...]:
     import tempfile
 
-    from harness.analysis.identity import export_campaign
+    from harness.analysis.records.provenance import export_campaign
     from tests.synthetic import cell_records, write_records
 
     with tempfile.TemporaryDirectory() as scratch:

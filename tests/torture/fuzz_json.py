@@ -18,7 +18,7 @@ from tests.torture.fuzz_text import DATA, RECORDED
 
 
 def _record(_: Path) -> Feed:
-    from harness.measure import parse_record, render_record
+    from harness.worker.measure import parse_record, render_record
 
     def feed(data: bytes) -> None:
         record = parse_record(data)
@@ -28,7 +28,7 @@ def _record(_: Path) -> Feed:
 
 
 def _guest_records(scratch: Path) -> Feed:
-    from harness.target.channel import RecordLines
+    from harness.targets.channel import RecordLines
 
     console = scratch / "console.txt"
     console.write_text("booted\n")
@@ -43,7 +43,7 @@ def _guest_records(scratch: Path) -> Feed:
 
 def _records_file(scratch: Path) -> Feed:
     from harness.campaign.importing import check_fits, foreign_records
-    from harness.measure import Run
+    from harness.worker.measure import Run
 
     path = scratch / "records.jsonl"
 
@@ -72,9 +72,9 @@ def _campaign(scratch: Path) -> Feed:
 
 
 def _recording(_: Path) -> Feed:
-    from harness.campaign.replaying import judge_recording
-    from harness.oracle import parse_recording, render_recording, render_reproducer
-    from harness.oracle.drawing import draw
+    from harness.conformance.replaying import judge_recording
+    from harness.divergence import parse_recording, render_recording, render_reproducer
+    from harness.divergence.drawing import draw
 
     def feed(data: bytes) -> None:
         recording = parse_recording(data)
@@ -107,8 +107,8 @@ class _Guest:
 
 
 def _playing(scratch: Path) -> Feed:
-    from harness.campaign.playing import Found, Playing
-    from harness.oracle import Recording, parse_recording, render_recording
+    from harness.conformance.playing import Found, Playing
+    from harness.divergence import Recording, parse_recording, render_recording
 
     steps = parse_recording((DATA / RECORDED).read_bytes()).steps
 
@@ -125,11 +125,11 @@ def _playing(scratch: Path) -> Feed:
     return feed
 
 
-def _deposition(_: Path) -> Feed:
-    from harness.campaign.deposition import Deposition
+def _guest_report(_: Path) -> Feed:
+    from harness.audit.guest_report import GuestReport
 
     def feed(data: bytes) -> None:
-        said = Deposition()
+        said = GuestReport()
         held = False
         for at in range(0, len(data), 1000):
             held = held or said.hear(data[at : at + 1000])
@@ -144,7 +144,7 @@ def _deposition(_: Path) -> Feed:
 
 
 def _job(_: Path) -> Feed:
-    from harness.measure.job import parse_job, render_job
+    from harness.worker.measure.job import parse_job, render_job
 
     def feed(data: bytes) -> None:
         job = parse_job(data)
@@ -154,27 +154,30 @@ def _job(_: Path) -> Feed:
 
 
 def _play_job(_: Path) -> Feed:
-    from harness.play import parse_play_job, render_play_job
+    from harness.worker.executor import parse_executor_job, render_executor_job
 
     def feed(data: bytes) -> None:
-        job = parse_play_job(data)
-        assert parse_play_job(render_play_job(job)) == job
+        job = parse_executor_job(data)
+        assert parse_executor_job(render_executor_job(job)) == job
 
     return feed
 
 
-def _witness_job(_: Path) -> Feed:
-    from harness.witness.job import parse_witness_job, render_witness_job
+def _observer_job(_: Path) -> Feed:
+    from harness.worker.observer.observer_job import (
+        parse_observer_job,
+        render_observer_job,
+    )
 
     def feed(data: bytes) -> None:
-        job = parse_witness_job(data)
-        assert parse_witness_job(render_witness_job(job)) == job
+        job = parse_observer_job(data)
+        assert parse_observer_job(render_observer_job(job)) == job
 
     return feed
 
 
 def _facts(_: Path) -> Feed:
-    from harness.measure.facts import parse_facts, render_facts
+    from harness.worker.measure.facts import parse_facts, render_facts
 
     def feed(data: bytes) -> None:
         facts = parse_facts(data)
@@ -185,7 +188,7 @@ def _facts(_: Path) -> Feed:
 
 
 def _seed_records() -> tuple[bytes, ...]:
-    from harness.measure import render_record
+    from harness.worker.measure import render_record
     from tests.synthetic import cell_records
 
     made = cell_records([1000, 1001]) + cell_records([2000, 2003], naming="shared:8")
@@ -194,7 +197,7 @@ def _seed_records() -> tuple[bytes, ...]:
 
 
 def _seed_record_lines() -> tuple[bytes, ...]:
-    from harness.measure import Count, Status, render_record
+    from harness.worker.measure import Count, Status, render_record
 
     count = Count(
         run="r", step="named", what="allocated", predicted=1, counted=1, agrees=True
@@ -217,7 +220,7 @@ def _player_lines() -> bytes:
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
-def _witness_lines() -> bytes:
+def _observer_lines() -> bytes:
     recording: dict[str, Any] = json.loads((DATA / RECORDED).read_bytes())
     objects = {"objects": {"kmalloc-8": 3}, "calls": {"anon_vma_name_free": 0}}
     lines: list[dict[str, Any]] = [
@@ -231,21 +234,21 @@ def _witness_lines() -> bytes:
 
 
 def _seed_jobs() -> tuple[bytes, ...]:
-    from harness.measure import render_job
+    from harness.worker.measure import render_job
     from harness.workload import Store
 
     return (render_job(job_of([(Store.STRDUP, 3, 0, "shared:8")])),)
 
 
 def _seed_play_jobs() -> tuple[bytes, ...]:
-    from harness.oracle import parse_recording
-    from harness.play import PlayJob, render_play_job
+    from harness.divergence import parse_recording
+    from harness.worker.executor import ExecutorJob, render_executor_job
 
     steps = parse_recording((DATA / RECORDED).read_bytes()).steps
-    return (render_play_job(PlayJob(pages=32, traces=(steps,))),)
+    return (render_executor_job(ExecutorJob(pages=32, traces=(steps,))),)
 
 
-def _seed_witness_jobs() -> tuple[bytes, ...]:
+def _seed_observer_jobs() -> tuple[bytes, ...]:
     plays = json.loads(_seed_play_jobs()[0])
     document = {
         "cells": json.loads(_seed_jobs()[0]), "children": 2, "caches": ["kmalloc-8"],
@@ -255,8 +258,8 @@ def _seed_witness_jobs() -> tuple[bytes, ...]:
 
 
 def _seed_facts() -> tuple[bytes, ...]:
-    from harness.measure import Unit
-    from harness.measure.facts import KernelFacts, render_facts
+    from harness.worker.measure import Unit
+    from harness.worker.measure.facts import KernelFacts, render_facts
     from harness.workload import Store
 
     facts = KernelFacts(
@@ -280,13 +283,13 @@ TARGETS = (
     Target(name="playing", make=_playing,
            refuses=(RecordError, UnsupportedError, GuestError),
            seeds=lambda: (_player_lines(),)),
-    Target(name="deposition", make=_deposition,
+    Target(name="guest-report", make=_guest_report,
            refuses=(RecordError, UnsupportedError),
-           seeds=lambda: (_witness_lines(),)),
+           seeds=lambda: (_observer_lines(),)),
     Target(name="job", make=_job, refuses=(RecordError,), seeds=_seed_jobs),
     Target(name="play-job", make=_play_job, refuses=(UsageError,),
            seeds=_seed_play_jobs),
-    Target(name="witness-job", make=_witness_job, refuses=(RecordError, UsageError),
-           seeds=_seed_witness_jobs),
+    Target(name="observer-job", make=_observer_job, refuses=(RecordError, UsageError),
+           seeds=_seed_observer_jobs),
     Target(name="facts", make=_facts, refuses=(RecordError,), seeds=_seed_facts),
 )  # fmt: skip

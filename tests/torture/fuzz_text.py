@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from harness.errors import GuestError, MapsFormatError, UsageError
-from harness.ktap import Report
-from harness.paths import kernels_dir
+from harness.host.paths import kernels_dir
+from harness.kselftest.ktap import Report
 from tests.torture.fuzz_targets import Feed, Target, check_shown
 
 DATA = Path(__file__).parent.parent / "data"
@@ -127,8 +127,8 @@ def _mutant(scratch: Path) -> Feed:
 
 
 def _ktap(_: Path) -> Feed:
-    from harness.kselftest import judged
-    from harness.ktap import parse_ktap, render_ktap, render_result
+    from harness.kselftest.ktap import parse_ktap, render_ktap, render_result
+    from harness.kselftest.running import judged
 
     def feed(data: bytes) -> None:
         report = parse_ktap(data)
@@ -148,8 +148,8 @@ def _faultless(report: Report | None) -> bool:
 
 
 def _console(scratch: Path) -> Feed:
-    from harness.programs import printable, tail_of
-    from harness.target.channel import ended_without_status
+    from harness.host.programs import printable, tail_of
+    from harness.targets.channel import ended_without_status
 
     path = scratch / "console.txt"
 

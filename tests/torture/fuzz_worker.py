@@ -27,13 +27,7 @@ from tests.torture.fuzz_current import MOST_BYTES, Current
 with atheris.instrument_imports(include=["harness"], enable_loader_override=False):
     from tests.torture.fuzz_mutations import mutated
     from tests.torture.fuzz_registry import TARGETS
-    from tests.torture.fuzz_targets import (
-        MOST_MEMORY,
-        Broken,
-        Feed,
-        Target,
-        try_input,
-    )
+    from tests.torture.fuzz_targets import MOST_MEMORY, Broken, Feed, Target, try_input
 
 # Ways to break that are written down; more say nothing new.
 _MOST_FAILURES = 20

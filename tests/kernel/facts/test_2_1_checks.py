@@ -11,12 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.linux.uapi import (
-    MAP_PRIVATE,
-    PR_SET_VMA,
-    PR_SET_VMA_ANON_NAME,
-    PROT_READ,
-)
+from harness.linux.uapi import MAP_PRIVATE, PR_SET_VMA, PR_SET_VMA_ANON_NAME, PROT_READ
 from tests.kernel.facts.arena import (
     PAGE,
     Arena,

@@ -1,0 +1,1 @@
+"""Two campaigns compared cell by cell."""

@@ -1,0 +1,86 @@
+"""What a comparison is: its cells, what it lacks, and which facts differ."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from harness.analysis.comparison.missing import BY_PLAN, FewerBoots, Missing
+from harness.analysis.stats import Interval, Judged, Verdict
+
+
+class Form(Enum):
+    """What is set against what."""
+
+    CALLS = "calls of two campaigns"
+    EFFECTS = "effects of two campaigns"
+    ARMS = "named against unnamed"
+    STORES = "copied against shared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One cell of both sides: an estimate of each over boots, and the change.
+
+    ``first`` and ``second`` are whole calls in ``unit``, or what names add to a call
+    in ``unit`` per VMA; then ``difference`` is second - first in the same.
+    ``change`` is in percent of the first side's call, of the unnamed one where names
+    are compared. ``spreads`` are the standard deviations over boots. ``trusted`` is
+    whether the A/A checks of both sides were made and held.
+    """
+
+    metric: str
+    unit: str
+    where: str
+    cell: str
+    first: Interval
+    second: Interval
+    spreads: tuple[float, float]
+    difference: Interval | None = None
+    change: Interval
+    judged: Judged
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differing:
+    """A fact that is not the same on both sides."""
+
+    fact: str
+    first: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """All cells that could be compared, corrected (Holm) place by place; and the rest.
+
+    ``checks`` counts the A/A checks of the compared cells, ``checks_failed`` those of
+    them that did not hold.
+    """
+
+    form: Form
+    metric: str
+    margin: float
+    cells: tuple[Compared, ...]
+    missing: tuple[Missing, ...]
+    fewer_boots: tuple[FewerBoots, ...]
+    differing: tuple[Differing, ...] = ()
+    checks: int
+    checks_failed: int
+
+    @property
+    def trusted(self) -> bool:
+        """Whether every compared cell is trusted."""
+        return bool(self.cells) and all(cell.trusted for cell in self.cells)
+
+    @property
+    def regressed(self) -> bool:
+        """Whether a trusted cell got worse by more than the margin."""
+        return any(
+            cell.trusted and cell.judged.verdict is Verdict.REGRESSED
+            for cell in self.cells
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing: no cell, and no boot that a plan promised."""
+        return not self.missing and not any(f.by == BY_PLAN for f in self.fewer_boots)

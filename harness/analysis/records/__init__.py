@@ -1,0 +1,1 @@
+"""Records to DataFrames and Parquet."""

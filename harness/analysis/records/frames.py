@@ -1,0 +1,190 @@
+"""Records as a tidy DataFrame, and as Parquet derived from them.
+
+One row a sample, with the facts of its run beside it:
+
+    column                     dtype     what
+    metric, unit               category  name, fork, exit_reap, munmap; insns or ns
+    value                      int64     the cost, in ``unit``
+    order, began               int64     place in the run; clock when it began
+    repetition                 int64     index within the run
+    warmup, valid, reason      bool, bool, category
+    store                      category  as the kernel said at the sample
+    run, session, boot, block, position, seed      identity of the run
+    variant, base, build_id, config_sha256, kernel_release, kernel_version
+    target, accelerator, machine, cpu, clock, clock_step      where it ran
+    vmas, vma_pages, written_pages, naming, name_length       the cell
+    map_count, max_map_count, pinned_cpu, fifo, python, harness, protocol, launched
+    run_valid                  bool      the run ended valid, and was not superseded
+
+Other columns are those of harness.worker.measure.records.Run, by the same names. Text
+is categories, sorted, those that are there: a million samples have a few dozen
+texts, and runs. ``plain`` makes texts of them, of an answer.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+import pandas as pd
+import pyarrow as pa
+
+from harness.analysis.records.gathering import COLUMNS, SAMPLES, Gathering
+from harness.analysis.records.lines import blocks_of
+from harness.analysis.records.parquet import GROUP, read_frame, write_tables
+from harness.analysis.records.pieces import frame_of
+from harness.errors import RecordError, UsageError
+from harness.host.files import lines_of
+from harness.worker.measure import Record, Run, Status, parse_record
+from harness.worker.measure.pooling import KERNEL, MUST_MATCH, facts_to_match
+from harness.worker.measure.records import LONGEST
+
+_LARGEST = 2**53
+
+
+class NoSamples(UsageError):
+    """The records are a campaign's, and there is no sample among them."""
+
+
+def load(path: Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
+    """The samples of a campaign: its folder, its records.jsonl or its Parquet.
+
+    Warmups, invalid samples and samples of unfinished runs are in it, marked.
+    A last line without its newline, as a full disk leaves it, is left out.
+    Raises UsageError when there is nothing to read, RecordError for a line that
+    is not a record. With ``columns``, of a large campaign, only those are read.
+    """
+    path = _records_at(path)
+    if path.suffix == ".parquet":
+        return read_frame(path, columns)
+    gathering = Gathering(path)
+    batches = [gathering.take(block) for block in blocks_of(path)]
+    rows = sum(map(len, batches))
+    if not rows:
+        raise NoSamples(f"{path} has no samples yet")
+    joined = gathering.joined()
+    return frame_of(map(joined.table, batches), rows, columns)
+
+
+def stream_parquet(
+    path: Path,
+    out: Path,
+    *,
+    compression: str = "lz4",
+    metadata: Mapping[bytes, bytes] | None = None,
+) -> int:
+    """Make a campaign's Parquet, however large it is; how many samples it has.
+
+    Of a folder or a records.jsonl, as ``load`` and ``write_parquet`` would make
+    it; what is in memory is a part of the samples, and the facts of all runs.
+    Raises as ``load`` does, and OSError.
+    """
+    path = _records_at(path)
+    gathering = Gathering(path)
+    # Which runs are valid is known at the last line: until then samples wait here.
+    with tempfile.TemporaryFile(dir=out.parent) as waiting:
+        rows = _spill((gathering.take(block) for block in blocks_of(path)), waiting)
+        if not rows:
+            raise NoSamples(f"{path} has no samples yet")
+        waiting.seek(0)
+        joined = gathering.joined()
+        tables = (joined.table(batch) for batch in pa.ipc.open_stream(waiting))
+        return write_tables(tables, out, compression=compression, metadata=metadata)
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame that ``load`` made, whole or not at all."""
+    write_tables([pa.Table.from_pandas(frame, preserve_index=False)], path)
+
+
+def usable(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The samples of a metric that may be analysed: valid, possible, no warmups."""
+    keep = (
+        (frame["metric"] == metric)
+        & frame["valid"]
+        & frame["run_valid"]
+        & ~frame["warmup"]
+    )
+    found = frame[keep]
+    odd = impossible(found)
+    return found[~odd] if odd.any() else found
+
+
+def impossible(frame: pd.DataFrame) -> "pd.Series[bool]":
+    """Which samples no measurement can have, though they are records.
+
+    No cost is below 1, nor beyond what a float can hold exactly; no cell is of
+    no VMAs; and what a kernel without names keeps has no names.
+    """
+    return (
+        ~frame["value"].between(1, _LARGEST)
+        | (frame["vmas"] < 1)
+        | ((frame["store"] == "absent") & (frame["naming"] != "none"))
+    )
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame with its categories as texts: of few rows, to go on working with."""
+    texts = frame.select_dtypes("category").columns
+    return frame.astype(dict.fromkeys(texts, "str"))
+
+
+def check_poolable(*frames: pd.DataFrame) -> None:
+    """Assert that the runs of each kernel and place, in all frames, may be pooled.
+
+    Raises UsageError, which names the first fact that differs, and its values.
+    """
+    facts = [plain(frame[[*KERNEL, *MUST_MATCH]].drop_duplicates()) for frame in frames]
+    for place, runs in pd.concat(facts).groupby([*KERNEL]):
+        for fact in facts_to_match(runs["unit"].iloc[0]):
+            values = runs[fact].drop_duplicates().tolist()
+            if len(values) > 1:
+                raise UsageError(
+                    f"the runs of {' '.join(map(str, place))} may not be pooled: "
+                    f"{fact} differs: {', '.join(map(repr, values))}"
+                )
+
+
+def frame_of_runs(runs: Iterable[Run]) -> pd.DataFrame:
+    """What ``check_poolable`` asks for, and ``run``: one row a run."""
+    facts = ["run", *KERNEL, *MUST_MATCH]
+    rows = [[getattr(run, fact) for fact in facts] for run in runs]
+    return pd.DataFrame(rows, columns=facts)
+
+
+def records_of(path: Path) -> Iterator[Record]:
+    """The records of a file in order; RecordError names the line that is none."""
+    runs = set()
+    for number, line in enumerate(lines_of(path, longest=LONGEST), 1):
+        try:
+            record = parse_record(line)
+        except RecordError as error:
+            raise RecordError(line, f"{path}:{number}: {error.why}") from None
+        if isinstance(record, Run):
+            runs.add(record.run)
+        elif not isinstance(record, Status) and record.run not in runs:
+            raise RecordError(line, f"{path}:{number}: its run is not before it")
+        yield record
+
+
+def _records_at(path: Path) -> Path:
+    path = path / "records.jsonl" if path.is_dir() else path
+    if not path.exists():
+        raise UsageError(f"there are no records at {path}")
+    return path
+
+
+def _spill(batches: Iterable[pa.RecordBatch], file: IO[bytes]) -> int:
+    """Write samples down, ``GROUP`` or a few more together; how many there are."""
+    rows = 0
+    held: list[pa.RecordBatch] = []
+    with pa.ipc.new_stream(file, SAMPLES) as writer:
+        for batch in batches:
+            held.append(batch)
+            rows += len(batch)
+            if sum(map(len, held)) >= GROUP:
+                writer.write_batch(pa.concat_batches(held))
+                held.clear()
+        if held:
+            writer.write_batch(pa.concat_batches(held))
+    return rows

@@ -1,0 +1,1 @@
+"""What a kernel holds in memory, compared with what the model expects."""

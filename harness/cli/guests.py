@@ -1,0 +1,248 @@
+"""Commands that boot guests: boot, kselftest."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.cli.arguments import (
+    add_kernel,
+    add_kernels,
+    add_target,
+    count,
+    path,
+    refuse_idle,
+    seconds,
+)
+from harness.cli.choices import choices_of, chosen_kernels
+from harness.cli.command import Command
+from harness.cli.paths import check_given_folder
+from harness.cli.progress import Progress
+from harness.errors import UsageError
+from harness.host.scratch import scratch_folder
+from harness.kselftest.ktap import Verdict, render_opening, render_result
+from harness.kselftest.running import guests_of, run_selftest
+from harness.targets import (
+    COMMAND_MIB,
+    IMAGE_MIB,
+    Accelerator,
+    Deadlines,
+    GuestTarget,
+    QemuTarget,
+    UmlTarget,
+    read_image,
+)
+from harness.targets.subjects import TargetChoice, chosen_target
+
+_OF_AN_IMAGE = ("--variant", "--base", "--target", "--arch", "--kernel")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootRequest:
+    """What ``anonvma boot`` was asked; without a command, a shell.
+
+    ``image`` is one of ``anonvma image``, with a kernel of its own; ``share``
+    are folders that a UML guest may write to; without ``memory_mib`` it is enough.
+    """
+
+    choice: TargetChoice
+    variant: str
+    base: str
+    image: Path | None
+    share: tuple[Path, ...]
+    memory_mib: int | None
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KselftestRequest:
+    """What ``anonvma kselftest`` was asked: every kernel on each of ``choices``.
+
+    No ``bases`` are all that can be had.
+    """
+
+    choices: tuple[TargetChoice, ...]
+    variants: tuple[str, ...]
+    bases: tuple[str, ...]
+
+
+def _add_boot(sub: argparse.ArgumentParser) -> None:
+    add_kernel(sub, variant="switch")
+    add_target(sub, "of guest: qemu or uml (default: qemu)", single=True)
+    sub.add_argument(
+        "--image", type=path, metavar="DIR", help="what anonvma image made, instead"
+    )
+    sub.add_argument(
+        "--share",
+        type=path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a folder that the guest may write to (uml)",
+    )
+    sub.add_argument(
+        "--memory", type=count, metavar="MIB",
+        help=f"of the guest (default: {COMMAND_MIB}, with --image {IMAGE_MIB})",
+    )  # fmt: skip
+    sub.add_argument(
+        "--deadline",
+        type=seconds,
+        default=3600.0,
+        metavar="S",
+        help="seconds until a command is taken for hung (default: 3600)",
+    )
+    sub.add_argument(
+        "command",
+        nargs="*",
+        metavar="-- COMMAND",
+        help="its exit status is this command's",
+    )
+
+
+def _boot_request(options: argparse.Namespace, _: Sequence[str]) -> BootRequest:
+    if options.image is not None:
+        refuse_idle(options, _OF_AN_IMAGE, "with --image, which has its own kernel")
+    limit = options.deadline
+    limits = Deadlines(boot_s=limit, silence_s=limit, total_s=limit)
+    choices = choices_of(options, limits)
+    if len(choices) != 1 or choices[0].kind == "host":
+        raise UsageError("boot boots one guest: --target qemu or uml, of one --arch")
+    if options.share and choices[0].kind != "uml":
+        raise UsageError("only a guest of User-Mode Linux can share folders: add "
+                         "--target uml")  # fmt: skip
+    return BootRequest(
+        choice=choices[0],
+        variant=options.variant,
+        base=options.base,
+        image=options.image,
+        share=tuple(options.share),
+        memory_mib=options.memory,
+        command=tuple(options.command),
+    )
+
+
+def boot(request: BootRequest) -> int:
+    """Run one command in a guest, or give the terminal to a shell in it."""
+    if not request.command and not sys.stdin.isatty():
+        raise UsageError("a shell needs a terminal; give a command after --")
+    for folder in request.share:
+        check_given_folder("--share", folder)
+    with Progress() as progress:
+        target = _boot_target(request, progress)
+    mib = request.memory_mib or (IMAGE_MIB if request.image else COMMAND_MIB)
+    with scratch_folder() as scratch:
+        console = scratch / "console.txt"
+        if not request.command:
+            return target.run_shell(console, mib=mib)
+        return target.run_command(
+            request.command,
+            lambda chunk: _write_all(sys.stdout.fileno(), chunk),
+            console,
+            mib=mib,
+        )
+
+
+def _boot_target(request: BootRequest, progress: Progress) -> GuestTarget:
+    choice = request.choice
+    if request.image is not None:
+        image = read_image(request.image)
+        return QemuTarget(
+            arch=image.arch, kernel=image.kernel, root=image.root,
+            deadlines=choice.deadlines,
+            accelerator=choice.accelerator or Accelerator.ICOUNT,
+        )  # fmt: skip
+    target = chosen_target(choice, request.variant, request.base, on_step=progress.step)
+    if isinstance(target, UmlTarget):
+        return replace(target, share=request.share)
+    return target
+
+
+def _write_all(fd: int, chunk: bytes) -> None:
+    while chunk:
+        chunk = chunk[os.write(fd, chunk) :]
+
+
+def _add_kselftest(sub: argparse.ArgumentParser) -> None:
+    add_kernels(sub, variant="refcount")
+    add_target(sub, "of guests: qemu, uml or both (default: qemu)", single=False)
+    sub.add_argument(
+        "--deadline",
+        type=seconds,
+        default=300.0,
+        metavar="S",
+        help="seconds until a guest is taken for hung (default: 300)",
+    )
+
+
+def _kselftest_request(
+    options: argparse.Namespace, _: Sequence[str]
+) -> KselftestRequest:
+    limit = options.deadline
+    choices = choices_of(
+        options, Deadlines(boot_s=limit, silence_s=limit, total_s=limit)
+    )
+    if any(choice.kind == "host" for choice in choices):
+        raise UsageError("kselftest boots guests: --target qemu, uml or both")
+    variants, bases = chosen_kernels(options.variants, options.bases)
+    return KselftestRequest(choices=choices, variants=variants, bases=bases)
+
+
+def kselftest(request: KselftestRequest) -> int:
+    """Print one KTAP report, a result for each guest; 1 unless all of them pass."""
+    passed = True
+    with Progress() as progress, scratch_folder() as scratch:
+        guests = guests_of(
+            request.choices, request.variants, request.bases, on_step=progress.step
+        )
+        progress.result(render_opening(len(guests)))
+        for number, guest in enumerate(guests, 1):
+            progress.step(f"testing: {number} of {len(guests)}, {guest.title}")
+            result = run_selftest(guest, number, scratch / "console.txt")
+            progress.result(render_result(result))
+            passed &= result.verdict is Verdict.PASS
+    return 0 if passed else 1
+
+
+BOOT = Command(
+    name="boot",
+    summary="Boot a guest: a shell in it, or one command.",
+    examples="""\
+examples:
+  anonvma doctor                          what is missing on this machine
+  anonvma run                             the table of README, in a few minutes
+  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
+  anonvma show                            the newest campaign's table again
+  anonvma run --target uml                the same at this machine's speed
+  anonvma boot -- python3 -c 'print(1)'   one command in a guest
+  anonvma agree                           does the kernel do as it should?
+  anonvma kselftest                       the kernel's own test of names
+""",
+    add_options=_add_boot,
+    request=_boot_request,
+    run=boot,
+)
+
+
+KSELFTEST = Command(
+    name="kselftest",
+    summary="Run the kernel's own test of names; KTAP.",
+    examples="""\
+examples:
+  anonvma doctor                          what is missing on this machine
+  anonvma run                             the table of README, in a few minutes
+  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
+  anonvma show                            the newest campaign's table again
+  anonvma run --target uml                the same at this machine's speed
+  anonvma boot -- python3 -c 'print(1)'   one command in a guest
+  anonvma agree                           does the kernel do as it should?
+  anonvma kselftest                       the kernel's own test of names
+""",
+    add_options=_add_kselftest,
+    request=_kselftest_request,
+    run=kselftest,
+)
+
+
+COMMANDS = (BOOT, KSELFTEST)

@@ -1,0 +1,233 @@
+"""Commands about this machine: doctor, tune."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from harness.arch import QEMU_ARCHES, Arch, arch_named
+from harness.cli.arguments import add_arch, refuse_idle
+from harness.cli.choices import bases_here
+from harness.cli.command import Command
+from harness.cli.output import stdout_console
+from harness.errors import EnvironmentFault
+from harness.host.programs import printable
+from harness.machine import tune as machine
+from harness.machine.doctor import examine
+from harness.machine.leftovers import Leftover, find_leftovers
+
+_DONE, _ENVIRONMENT = 0, 3
+# Where campaigns are, unless they were said to be elsewhere.
+_PLACES = ("results", "results/*")
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorRequest:
+    """What ``anonvma doctor`` was asked: to look, unless it is one of the others.
+
+    ``mend`` is to put right what was left, ``bases`` to list those there are here.
+    """
+
+    arch: Arch
+    mend: bool = False
+    bases: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneRequest:
+    """What ``anonvma tune`` was asked: ``action`` is show, apply or undo."""
+
+    action: str
+
+
+def _add_doctor(sub: argparse.ArgumentParser) -> None:
+    add_arch(sub, QEMU_ARCHES)
+    instead = sub.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--mend", action="store_true",
+        help="instead, put back and remove what a killed harness left",
+    )  # fmt: skip
+    instead.add_argument(
+        "--bases", action="store_true",
+        help="instead, list each Linux whose source this Debian has",
+    )  # fmt: skip
+
+
+def _doctor_request(options: argparse.Namespace, _: Sequence[str]) -> DoctorRequest:
+    for instead in ("mend", "bases"):
+        if getattr(options, instead):
+            refuse_idle(options, ("--arch",), f"with --{instead}")
+    arch = arch_named(options.arch)
+    return DoctorRequest(arch, mend=options.mend, bases=options.bases)
+
+
+def doctor(request: DoctorRequest) -> int:
+    """Print what was found; 3 when something that guests need is missing.
+
+    To mend, print what is done instead; 3 when something may not be done. Asked for
+    bases, print each on a line.
+    """
+    if request.mend:
+        return _mend()
+    if request.bases:
+        print(*bases_here(), sep="\n")
+        return _DONE
+    findings = examine(request.arch)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
+    for finding in findings:
+        sign = "ok" if finding.well else "MISSING" if finding.needed else "note"
+        table.add_row(sign, finding.subject, finding.found)
+    console = stdout_console()
+    console.print(table)
+    amiss = [f for f in findings if not f.well]
+    for finding in amiss:
+        console.print(f"{finding.subject}: {finding.mend}")
+    for leftover in _left():
+        print(f"left behind: {printable(leftover.found)}{_remedy(leftover)}")
+    if any(f.needed for f in amiss):
+        console.print("to install all that is missing, as root: make setup")
+        return _ENVIRONMENT
+    console.print("guests can be built and run here: anonvma run")
+    return _DONE
+
+
+def _remedy(leftover: Leftover) -> str:
+    return "" if leftover.mend is None else " (anonvma doctor --mend)"
+
+
+def _mend() -> int:
+    status, said = _DONE, False
+    for leftover in _left():
+        said = True
+        if leftover.mend is None:
+            print(printable(leftover.found))
+            continue
+        try:
+            for line in leftover.mend():
+                print(printable(line))
+        except (EnvironmentFault, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            words = printable(f"{leftover.found}: not mended ({why})")
+            print(f"anonvma: {words}", file=sys.stderr)
+            status = _ENVIRONMENT
+    if not said:
+        print("nothing was left behind")
+    return status
+
+
+def _left() -> Iterator[Leftover]:
+    places = [
+        path for pattern in _PLACES for path in sorted(Path().glob(pattern))
+        if path.is_dir() and os.access(path, os.R_OK)
+    ]  # fmt: skip
+    return find_leftovers((Path(), *places))
+
+
+def _add_tune(sub: argparse.ArgumentParser) -> None:
+    action = sub.add_mutually_exclusive_group()
+    action.add_argument(
+        "--apply", action="store_const", dest="action", const="apply",
+        help="change what can be changed, saying what",
+    )  # fmt: skip
+    action.add_argument(
+        "--undo", action="store_const", dest="action", const="undo",
+        help="put back what --apply changed",
+    )  # fmt: skip
+    sub.set_defaults(action="show")
+
+
+def _tune_request(options: argparse.Namespace, _: Sequence[str]) -> TuneRequest:
+    return TuneRequest(action=options.action)
+
+
+def tune(request: TuneRequest) -> int:
+    """Show what disturbs, change it, or put it back; 0."""
+    console = stdout_console()
+    if request.action == "undo":
+        count = 0
+        for path, value in machine.undo():
+            count += 1
+            console.print(f"{path}: back to {value}", markup=False)
+        console.print("all is as it was" if count else "there is nothing to put back")
+        return 0
+    if request.action == "apply":
+        changed = []
+        for setting in machine.apply():
+            changed.append(setting)
+            console.print(
+                f"{setting.path}: {setting.value} becomes {setting.knob.wanted}",
+                markup=False,
+            )
+        if changed:
+            console.print("anonvma tune --undo puts them back")
+        else:
+            console.print("nothing is to be changed")
+        return 0
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
+    disturbing = False
+    for setting in machine.settings_here():
+        disturbing |= setting.disturbs
+        advice = f"{setting.knob.wanted} is better: {setting.knob.why}"
+        table.add_row(
+            "disturbs" if setting.disturbs else "ok",
+            setting.knob.subject,
+            str(setting.path),
+            setting.value,
+            advice if setting.disturbs else "",
+        )
+    for subject, found in machine.remarks():
+        table.add_row("note", subject, "", found, "")
+    console.print(table)
+    if disturbing:
+        console.print(
+            "as root: anonvma tune --apply changes them, --undo puts them back"
+        )
+    return 0
+
+
+DOCTOR = Command(
+    name="doctor",
+    summary="Tell what this machine can run and what is missing.",
+    examples="""\
+examples:
+  anonvma doctor                          what is missing on this machine
+  anonvma run                             the table of README, in a few minutes
+  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
+  anonvma show                            the newest campaign's table again
+  anonvma run --target uml                the same at this machine's speed
+  anonvma boot -- python3 -c 'print(1)'   one command in a guest
+  anonvma agree                           does the kernel do as it should?
+  anonvma kselftest                       the kernel's own test of names
+""",
+    add_options=_add_doctor,
+    request=_doctor_request,
+    run=doctor,
+)
+
+
+TUNE = Command(
+    name="tune",
+    summary="Show what disturbs measurements on this machine.",
+    examples="""\
+examples:
+  anonvma doctor                          what is missing on this machine
+  anonvma run                             the table of README, in a few minutes
+  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
+  anonvma show                            the newest campaign's table again
+  anonvma run --target uml                the same at this machine's speed
+  anonvma boot -- python3 -c 'print(1)'   one command in a guest
+  anonvma agree                           does the kernel do as it should?
+  anonvma kselftest                       the kernel's own test of names
+""",
+    add_options=_add_tune,
+    request=_tune_request,
+    run=tune,
+)
+
+
+COMMANDS = (DOCTOR, TUNE)

@@ -1,0 +1,363 @@
+"""Commands that take samples and keep them: run, show, import, export."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.campaign import (
+    Listener,
+    Outcome,
+    Plan,
+    append_file,
+    appended_records,
+    campaign_folder,
+    check_names,
+    keep_plan,
+    preset_names,
+    read_plan,
+    read_preset,
+    remove_empty_campaign,
+    run_plan,
+)
+from harness.cli.arguments import (
+    add_kernels,
+    add_results,
+    add_target,
+    count,
+    count_from_0,
+    counts,
+    counts_from_0,
+    path,
+    percent,
+    seconds,
+    words,
+)
+from harness.cli.choices import choices_of, chosen_kernels
+from harness.cli.command import Command
+from harness.cli.progress import Progress
+from harness.cli.results import show_campaign
+from harness.errors import HarnessError, UsageError
+from harness.host.campaign_folders import RECORDS
+from harness.host.programs import printable
+from harness.host.scratch import scratch_folder
+from harness.targets import Deadlines
+from harness.targets.subjects import TARGETS, TargetChoice, subjects_of
+from harness.worker.measure import Record, Run, render_record
+
+DONE, UNCHECKED = 0, 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What ``anonvma run`` was asked; each of ``choices`` runs the whole plan."""
+
+    plan: Plan
+    choices: tuple[TargetChoice, ...]
+    results: Path
+    name: str | None
+    parallel: int
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRequest:
+    """What ``anonvma import`` was asked."""
+
+    records: Path
+    results: Path
+    name: str | None
+
+
+def _add_run(sub: argparse.ArgumentParser) -> None:
+    _add_plan(sub.add_argument_group("plan (its defaults make README's table)"), Plan())
+    where = sub.add_argument_group("where")
+    add_target(where, f"of kernel: {', '.join(TARGETS)} (default: qemu)", single=False)
+    how = sub.add_argument_group("how")
+    how.add_argument(
+        "--name", help="of the campaign; one that was begun is gone on with"
+    )
+    how.add_argument(
+        "--jobs",
+        type=count,
+        default=len(os.sched_getaffinity(0)),
+        metavar="N",
+        help="guests in parallel (default: one per CPU; always 1 when measuring time)",
+    )
+    how.add_argument(
+        "--boot-deadline",
+        type=seconds,
+        default=Deadlines().boot_s,
+        metavar="S",
+        help="until the first record (default: %(default)g)",
+    )
+    how.add_argument(
+        "--silence-deadline",
+        type=seconds,
+        default=Deadlines().silence_s,
+        metavar="S",
+        help="between records (default: %(default)g)",
+    )
+    how.add_argument(
+        "--deadline",
+        type=seconds,
+        default=Deadlines().total_s,
+        metavar="S",
+        help="for a guest (default: %(default)g)",
+    )
+    add_results(how)
+
+
+def _add_plan(plan: argparse._ArgumentGroup, default: Plan) -> None:
+    given = plan.add_mutually_exclusive_group()
+    given.add_argument("--plan", type=path, metavar="FILE", help="a plan in TOML")
+    given.add_argument(
+        "--campaign",
+        metavar="NAME",
+        help=f"a plan of ours: {', '.join(preset_names())}",
+    )
+    add_kernels(plan, variant="switch")
+    # What is not given is the plan's.
+    plan.set_defaults(variants=None, bases=None)
+    plan.add_argument(
+        "--vmas", type=counts, metavar="N,N",
+        help=f"how many named VMAs (default: {_listed(default.vmas)})",
+    )  # fmt: skip
+    plan.add_argument(
+        "--pages",
+        type=counts_from_0,
+        metavar="N,N",
+        help=f"pages written in each VMA: 0, 1, 10 (default: {_listed(default.pages)})",
+    )
+    plan.add_argument(
+        "--naming",
+        type=words,
+        metavar="SCHEME:LENGTH,...",
+        help="shared:79 (one struct), distinct:79 (a struct each), "
+        f"distinct-same-text:79, none (default: {_listed(default.naming)})",
+    )
+    plan.add_argument(
+        "--vma-pages", type=count, metavar="N",
+        help="pages of a VMA, at least; from 2 on splits are measured too "
+        f"(default: {default.vma_pages})",
+    )  # fmt: skip
+    plan.add_argument(
+        "--margin", type=percent, metavar="PERCENT",
+        help=f"what counts as no difference (default: {default.margin:g})",
+    )  # fmt: skip
+    plan.add_argument(
+        "--boots", type=count, metavar="N",
+        help=f"guests of each variant (default: {default.boots})",
+    )  # fmt: skip
+    plan.add_argument(
+        "--blocks",
+        type=count,
+        metavar="N",
+        help=f"rounds over all cells within a guest (default: {default.blocks})",
+    )
+    plan.add_argument(
+        "--repetitions", type=count, metavar="N",
+        help=f"timed forks of each process (default: {default.repetitions})",
+    )  # fmt: skip
+    plan.add_argument(
+        "--warmups",
+        type=count_from_0,
+        metavar="N",
+        help=f"forks before them, kept but not analysed (default: {default.warmups})",
+    )
+    plan.add_argument(
+        "--seed",
+        type=count_from_0,
+        metavar="N",
+        help=f"of the order and of what is written (default: {default.seed})",
+    )
+
+
+def _listed(values: tuple[object, ...]) -> str:
+    return ",".join(map(str, values))
+
+
+def _run_request(options: argparse.Namespace, arguments: Sequence[str]) -> RunRequest:
+    fields: dict[str, object] = {}
+    if options.plan is not None:
+        fields = read_plan(options.plan)
+    elif options.campaign is not None:
+        fields = read_preset(options.campaign)
+    for name in Plan.__dataclass_fields__:
+        if getattr(options, name) is not None:
+            fields[name] = getattr(options, name)
+    limits = Deadlines(
+        boot_s=options.boot_deadline,
+        silence_s=options.silence_deadline,
+        total_s=options.deadline,
+    )
+    choices = choices_of(options, limits)
+    # The types were seen to by read_plan and by the options' own.
+    fields["variants"], fields["bases"] = chosen_kernels(
+        fields.get("variants", Plan().variants),  # type: ignore[arg-type]
+        fields.get("bases", Plan().bases),  # type: ignore[arg-type]
+    )
+    return RunRequest(
+        plan=Plan(**fields),  # type: ignore[arg-type]
+        choices=choices,
+        results=options.results,
+        name=options.name,
+        parallel=options.jobs,
+        argv=("anonvma", *arguments),
+    )
+
+
+def run(request: RunRequest) -> int:
+    """Measure what is left of a plan on each target, and print its table.
+
+    1 when a cell failed its check, or could not be measured here.
+    """
+    folder = campaign_folder(request.results, request.name)
+    outcomes = []
+    with (
+        Progress() as progress,
+        appended_records(folder, on_step=progress.line) as append,
+    ):
+        try:
+            keep_plan(folder, request.plan, request.argv)
+            for choice in request.choices:
+                # A kernel of the user's has a base of its own: it is measured once.
+                bases = request.plan.bases
+                for base in bases[:1] if choice.foreign else bases:
+                    outcomes.append(
+                        _run_on(choice, base, request, folder, append, progress)
+                    )
+        except (HarnessError, KeyboardInterrupt) as error:
+            # What cannot be meant will not go on when it is said again.
+            meant = not isinstance(error, UsageError)
+            if not remove_empty_campaign(folder) and meant:
+                progress.line(
+                    f"what was recorded before is kept: anonvma show {folder}; to go "
+                    f"on with it, the same command with --name {folder.name}"
+                )
+            raise
+        progress.line(_told(outcomes))
+    invalid = [reason for outcome in outcomes for reason in outcome.invalid]
+    for reason in invalid:
+        print(f"not measured: {printable(reason)}", file=sys.stderr)
+    if sum(outcome.kept + outcome.ended for outcome in outcomes) > len(invalid):
+        show_campaign(folder, ("fork",))
+    return UNCHECKED if invalid else DONE
+
+
+def _told(outcomes: Sequence[Outcome]) -> str:
+    kept = sum(outcome.kept for outcome in outcomes)
+    done = kept + sum(outcome.ended for outcome in outcomes)
+    planned = sum(outcome.planned for outcome in outcomes)
+    if kept == planned:
+        return f"all {planned} cells were measured before; --boots N adds boots"
+    before = f", {kept} of them before" if kept else ""
+    return f"{done} of {planned} cells measured{before}"
+
+
+def _run_on(
+    choice: TargetChoice,
+    base: str,
+    request: RunRequest,
+    folder: Path,
+    append: Callable[[Record], None],
+    progress: Progress,
+) -> Outcome:
+    plan = request.plan
+    subjects = subjects_of(choice, plan.variants, base, on_step=progress.step)
+    check_names(plan, subjects)
+    progress.step(f"measuring on {choice.kind}; records go to {folder}")
+    return run_plan(
+        plan,
+        subjects,
+        folder=folder,
+        append=append,
+        listener=Listener(on_step=progress.step, on_cell=progress.cell),
+        parallel=request.parallel,
+    )
+
+
+def _add_import(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("records", type=path, metavar="RECORDS", help="records.jsonl")
+    sub.add_argument("--name", help="of the campaign (default: a new one)")
+    add_results(sub)
+
+
+def _import_request(options: argparse.Namespace, _: Sequence[str]) -> ImportRequest:
+    return ImportRequest(
+        records=options.records, results=options.results, name=options.name
+    )
+
+
+def import_(request: ImportRequest) -> int:
+    """Append foreign records to a campaign, or refuse all of them; 0."""
+    # pandas takes a second to import: only what needs it waits for it.
+    from harness.campaign.importing import check_fits, foreign_records
+
+    with scratch_folder() as scratch:
+        # All of it is looked at before any is taken, and what was looked at is taken.
+        copy = scratch / RECORDS
+        runs = []
+        count = 0
+        with open(copy, "wb") as file:
+            for record in foreign_records(request.records):
+                count += 1
+                file.write(render_record(record))
+                if isinstance(record, Run):
+                    runs.append(record)
+        folder = campaign_folder(request.results, request.name)
+        with appended_records(folder):
+            try:
+                check_fits(runs, folder)
+                append_file(folder, copy)
+            except BaseException:
+                remove_empty_campaign(folder)
+                raise
+    where = printable(str(folder))
+    print(f"{len(runs)} runs, {count} records: anonvma show {where}", file=sys.stderr)
+    return 0
+
+
+RUN = Command(
+    name="run",
+    summary="Measure: build, boot, name, check, fork; then the table.",
+    examples="""\
+examples:
+  anonvma doctor                          what is missing on this machine
+  anonvma run                             the table of README, in a few minutes
+  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
+  anonvma show                            the newest campaign's table again
+  anonvma run --target uml                the same at this machine's speed
+  anonvma boot -- python3 -c 'print(1)'   one command in a guest
+  anonvma agree                           does the kernel do as it should?
+  anonvma kselftest                       the kernel's own test of names
+""",
+    add_options=_add_run,
+    request=_run_request,
+    run=run,
+)
+
+
+IMPORT = Command(
+    name="import",
+    summary="Bring records taken elsewhere into a campaign.",
+    examples="""\
+examples:
+  anonvma doctor                          what is missing on this machine
+  anonvma run                             the table of README, in a few minutes
+  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
+  anonvma show                            the newest campaign's table again
+  anonvma run --target uml                the same at this machine's speed
+  anonvma boot -- python3 -c 'print(1)'   one command in a guest
+  anonvma agree                           does the kernel do as it should?
+  anonvma kselftest                       the kernel's own test of names
+""",
+    add_options=_add_import,
+    request=_import_request,
+    run=import_,
+)
+
+
+COMMANDS = (RUN, IMPORT)

@@ -1,0 +1,257 @@
+"""Commands that show what was measured: show, report, export."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.cli.arguments import CAMPAIGN, METRICS, add_results, path, words
+from harness.cli.command import Command
+from harness.cli.output import print_metric, stdout_console
+from harness.cli.paths import check_not_in_use, check_suffix
+from harness.errors import UsageError
+from harness.host.campaign_folders import find_campaign, newest_campaign
+from harness.host.programs import printable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRequest:
+    """What ``anonvma report`` was asked; ``text`` for a mail instead of a page."""
+
+    campaign: Path
+    out: Path | None
+    text: bool
+    results: Path
+
+
+def _add_report(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("campaign", type=path, metavar="CAMPAIGN", help=CAMPAIGN)
+    sub.add_argument(
+        "--out", type=path, metavar="FILE", help="the page (default: CAMPAIGN.html)"
+    )
+    sub.add_argument("--text", action="store_true", help="print a mail instead")
+    add_results(sub)
+
+
+def _report_request(options: argparse.Namespace, _: Sequence[str]) -> ReportRequest:
+    """What report was asked. UsageError for a page and a mail at once."""
+    if options.text and options.out:
+        raise UsageError("--text goes to standard output; --out is of the page")
+    return ReportRequest(
+        campaign=options.campaign, out=options.out, text=options.text,
+        results=options.results,
+    )  # fmt: skip
+
+
+def report(request: ReportRequest) -> int:
+    """Write a campaign's page, or print it as a mail."""
+    from harness.analysis.report.contents import report_of
+    from harness.analysis.report.mail import render_mail
+    from harness.analysis.report.page import render_page
+
+    path = find_campaign(request.campaign, request.results)
+    if request.out is not None:
+        check_suffix(request.out, ".html")
+    made = report_of(path)
+    if request.text:
+        print(render_mail(made), end="")
+        return 0
+    out = request.out or page_of(path)
+    try:
+        out.write_text(render_page(made))
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error}") from None
+    print(f"made {printable(str(out))}")
+    return 0
+
+
+def page_of(campaign: Path) -> Path:
+    """Where the page of a campaign goes, unless it was said; dots of a name stay."""
+    name = campaign.absolute().name
+    return Path(f"{name.removesuffix('.parquet')}.html")
+
+
+REPORT = Command(
+    name="report",
+    summary="Make a page of a campaign, or a mail for linux-mm.",
+    examples="""\
+examples:
+  anonvma doctor                          what is missing on this machine
+  anonvma run                             the table of README, in a few minutes
+  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
+  anonvma show                            the newest campaign's table again
+  anonvma run --target uml                the same at this machine's speed
+  anonvma boot -- python3 -c 'print(1)'   one command in a guest
+  anonvma agree                           does the kernel do as it should?
+  anonvma kselftest                       the kernel's own test of names
+""",
+    add_options=_add_report,
+    request=_report_request,
+    run=report,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ShowRequest:
+    """What ``anonvma show`` was asked; without a path, the newest campaign.
+
+    ``metrics`` are the tables to print, by name.
+    """
+
+    path: Path | None
+    results: Path
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """What ``anonvma export`` was asked."""
+
+    campaign: Path
+    out: Path
+    results: Path
+
+
+def _add_show(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "path", nargs="?", type=path,
+        help=f"{CAMPAIGN} (default: the newest)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--metric", type=words, default=("fork",), metavar="NAME[,NAME]",
+        help=f"which tables: {', '.join(METRICS)}, or all (default: fork)",
+    )  # fmt: skip
+    add_results(sub)
+
+
+def _show_request(options: argparse.Namespace, _: Sequence[str]) -> ShowRequest:
+    """What show was asked. UsageError for a metric that is none."""
+    metrics = METRICS if options.metric == ("all",) else options.metric
+    for metric in metrics:
+        if metric not in METRICS:
+            known = ", ".join(METRICS)
+            raise UsageError(f"no metric is called {metric!r}; known: {known}, all")
+    return ShowRequest(
+        path=options.path, results=options.results,
+        metrics=tuple(dict.fromkeys(metrics)),
+    )  # fmt: skip
+
+
+def show(request: ShowRequest) -> int:
+    """Print the table of a campaign."""
+    if request.path is None:
+        return show_campaign(newest_campaign(request.results), request.metrics)
+    return show_campaign(find_campaign(request.path, request.results), request.metrics)
+
+
+def show_campaign(path: Path, metrics: Sequence[str]) -> int:
+    """Print the tables of a campaign: those of ``metrics``, by name. 0."""
+    # pandas takes a second to import: only what needs it waits for it.
+    from harness.analysis import (
+        TABLE_COLUMNS,
+        distrust,
+        load,
+        metric_tables,
+        stream_parquet,
+    )
+    from harness.analysis.records.provenance import DEFAULT_MARGIN, margin_of
+
+    kept = path / "records.parquet"
+    unwritten: OSError | None = None
+    if path.is_dir():
+        try:
+            stream_parquet(path, kept)
+        except OSError as error:
+            # The table can be had all the same.
+            unwritten = error
+    readable = kept if path.is_dir() and unwritten is None else path
+    frame = load(readable, TABLE_COLUMNS)
+    told = margin_of(path)
+    margin = DEFAULT_MARGIN if told is None else told
+    console = stdout_console()
+    recorded = list(frame["metric"].unique())
+    for metric in metrics:
+        print_metric(metric_tables(frame, metric, margin=margin), console)
+    for warning in distrust(frame, metrics[0], margin=margin):
+        console.print(f"distrust: {printable(warning)}", soft_wrap=True)
+    if others := [each for each in recorded if each not in metrics]:
+        console.print(f"also recorded: {', '.join(others)}; --metric NAME or all")
+    if unwritten is not None:
+        raise unwritten
+    if path.is_dir():
+        console.print(f"{len(frame)} samples: {kept}", soft_wrap=True)
+    return 0
+
+
+def _add_export(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "campaign", type=path, metavar="CAMPAIGN",
+        help="its name in --results, or its folder",
+    )  # fmt: skip
+    sub.add_argument("out", type=path, metavar="FILE", help="FILE.parquet")
+    add_results(sub)
+
+
+def _export_request(options: argparse.Namespace, _: Sequence[str]) -> ExportRequest:
+    """What export was asked."""
+    return ExportRequest(
+        campaign=options.campaign, out=options.out, results=options.results
+    )
+
+
+def export(request: ExportRequest) -> int:
+    """Write a campaign as one Parquet that says what it is."""
+    from harness.analysis.records.provenance import export_campaign
+
+    path = find_campaign(request.campaign, request.results)
+    check_suffix(request.out, ".parquet")
+    check_not_in_use(request.out, path)
+    try:
+        export_campaign(path, request.out)
+    except OSError as error:
+        raise UsageError(f"{request.out} cannot be written: {error}") from None
+    print(f"made {printable(str(request.out))}")
+    return 0
+
+
+SHOW = Command(
+    name="show",
+    summary="Print the tables of a campaign.",
+    examples="""\
+examples:
+  anonvma doctor                          what is missing on this machine
+  anonvma run                             the table of README, in a few minutes
+  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
+  anonvma show                            the newest campaign's table again
+  anonvma run --target uml                the same at this machine's speed
+  anonvma boot -- python3 -c 'print(1)'   one command in a guest
+  anonvma agree                           does the kernel do as it should?
+  anonvma kselftest                       the kernel's own test of names
+""",
+    add_options=_add_show,
+    request=_show_request,
+    run=show,
+)
+
+
+EXPORT = Command(
+    name="export",
+    summary="Write a campaign as one Parquet that says what it is.",
+    examples="""\
+examples:
+  anonvma doctor                          what is missing on this machine
+  anonvma run                             the table of README, in a few minutes
+  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
+  anonvma show                            the newest campaign's table again
+  anonvma run --target uml                the same at this machine's speed
+  anonvma boot -- python3 -c 'print(1)'   one command in a guest
+  anonvma agree                           does the kernel do as it should?
+  anonvma kselftest                       the kernel's own test of names
+""",
+    add_options=_add_export,
+    request=_export_request,
+    run=export,
+)
+
+
+COMMANDS = (SHOW, REPORT, EXPORT)

@@ -1,0 +1,1 @@
+"""Whether kernels do as the model says: random traces, replays and mutants."""

@@ -1,0 +1,209 @@
+"""Random traces on real kernels, until one diverges from the model or all agree."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import islice
+
+from harness.conformance.playing import (
+    EnoughSeen,
+    Found,
+    Playing,
+    TraceTarget,
+    diverging,
+)
+from harness.conformance.shrinking import shrink
+from harness.divergence import Recording
+from harness.errors import Stopped, UsageError
+from harness.host.scratch import scratch_folder
+from harness.workload.gen import Theme, traces
+from harness.workload.ops import MOST_PAGES, Step
+
+# A boot costs a second or two; a guest plays this many operations, for what it
+# takes when its divergence is found late.
+_A_GUEST = 10_000
+_POLL_S = 0.5
+# Traces of a candidate each, when shrinking.
+_TOGETHER = 400
+
+
+class _Died(EnoughSeen):
+    """A guest, or a process of a trace, ended before it was done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreePlan:
+    """What is played: ``operations`` in traces of ``length``, on ``pages`` pages.
+
+    With ``seconds``, no guest is started after that long. ``guests`` run at once.
+    ``expected`` is what the kernel should do where kernels differ.
+    """
+
+    operations: int
+    seed: int
+    pages: int = 32
+    length: int = 400
+    themes: tuple[Theme, ...] = tuple(Theme)
+    guests: int = 1
+    seconds: float | None = None
+    expected: Mapping[str, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.pages <= MOST_PAGES:
+            raise UsageError(
+                f"an arena to agree on has 8 to {MOST_PAGES} pages, not {self.pages}"
+            )
+
+
+@dataclass(kw_only=True)
+class Agreement:
+    """What came of it; ``seconds`` are those of playing and judging.
+
+    ``deaths`` are guests and processes that ended early and, when their trace was
+    played again, did not: what brought them down was not what the kernel promises.
+    """
+
+    operations: int = 0
+    by_content: int = 0
+    traces: int = 0
+    seconds: float = 0
+    deaths: int = 0
+    found: Found | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def agree(
+    plan: AgreePlan,
+    target: Callable[[threading.Event], TraceTarget],
+    *,
+    on_step: Callable[[str], None],
+    keep: Callable[[Recording], None] | None = None,
+) -> Agreement:
+    """Play the plan, some guests at a time, up to the first divergence.
+
+    Raises what the target raises, where nothing diverged. ``keep`` gets every trace
+    that was played.
+    """
+    agreement = Agreement()
+    stop = threading.Event()
+    started = time.monotonic()
+
+    def on_found(found: Found) -> None:
+        with agreement.lock:
+            first = agreement.found is None
+            if first:
+                agreement.found = found
+        stop.set()
+        raise EnoughSeen
+
+    def on_trace(judged: int, by_content: int) -> None:
+        with agreement.lock:
+            agreement.operations += judged
+            agreement.by_content += by_content
+            agreement.traces += 1
+            elapsed = time.monotonic() - started
+            of = "" if plan.seconds else f" of {plan.operations}"
+            on_step(
+                f"agreeing: {agreement.operations}{of} operations, "
+                f"{agreement.operations / elapsed:.0f} a second"
+            )
+
+    batches = _batches(plan)
+
+    def play_batches() -> None:
+        while not stop.is_set():
+            if plan.seconds is not None and time.monotonic() - started > plan.seconds:
+                return
+            with agreement.lock:
+                batch = next(batches, None)
+            if batch is None:
+                return
+            play(batch)
+
+    def play(batch: list[tuple[Step, ...]], *, again: bool = False) -> None:
+        def on_any(found: Found) -> None:
+            died = found.divergence.kind == "died"
+            if died and not (again and playing.at == 0):
+                raise _Died(found.divergence.headline)
+            on_found(found)
+
+        playing = Playing(
+            plan.pages, batch, on_any, on_trace, keep, expected=plan.expected
+        )
+        with scratch_folder() as scratch:
+            try:
+                playing.run(target(stop), scratch / "console.txt")
+            except _Died as died:
+                # A machine under load loses a guest now and then; a bug in the kernel
+                # is there the second time, too.
+                with agreement.lock:
+                    agreement.deaths += 1
+                on_step(f"once more: {died}")
+                play(batch[playing.at :], again=True)
+            except (EnoughSeen, Stopped):
+                if not stop.is_set():
+                    raise
+            except BaseException:
+                stop.set()
+                raise
+
+    with ThreadPoolExecutor(plan.guests) as pool, _stopping(stop):
+        futures = [pool.submit(play_batches) for _ in range(plan.guests)]
+        # A signal that comes just before a thread waits is seen when it wakes.
+        while wait(futures, timeout=_POLL_S, return_when=FIRST_EXCEPTION).not_done:
+            if any(f.done() and f.exception() for f in futures):
+                stop.set()
+                break
+    # What another guest met meanwhile makes a divergence no less of one.
+    if agreement.found is None:
+        for future in futures:
+            future.result()
+    agreement.seconds = time.monotonic() - started
+    return agreement
+
+
+@contextlib.contextmanager
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    # Guests end when we are interrupted, before the pool waits for them.
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
+
+
+def _batches(plan: AgreePlan) -> Iterator[list[tuple[Step, ...]]]:
+    every = traces(
+        plan.seed, plan.operations, pages=plan.pages, length=plan.length,
+        themes=plan.themes,
+    )  # fmt: skip
+    each = max(1, min(_A_GUEST, -(-plan.operations // plan.guests)) // plan.length)
+    while batch := list(islice(every, each)):
+        yield batch
+
+
+def shrunk(
+    found: Found,
+    target: Callable[[threading.Event], TraceTarget],
+    *,
+    on_step: Callable[[str], None],
+) -> Iterator[Found]:
+    """The divergence with fewer and fewer steps, found on the same kernel.
+
+    Raises what the target raises; what came before is no worse for it.
+    """
+
+    def play(candidates: Sequence[Sequence[Step]]) -> dict[int, Found]:
+        with scratch_folder() as scratch:
+            return diverging(
+                target(threading.Event()), found.recording.pages, candidates,
+                scratch / "console.txt",
+            )  # fmt: skip
+
+    if found.divergence.kind == "probe":
+        return iter([found])
+    once = found.divergence.kind in ("complaint", "died")
+    return shrink(found, play, together=1 if once else _TOGETHER, on_step=on_step)

@@ -1,0 +1,242 @@
+"""Traces played on a target and judged as they come."""
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.divergence import Divergence, Judge, Kernel, Recording, parse_seen
+from harness.divergence.recording import Seen
+from harness.errors import (
+    GuestError,
+    GuestLost,
+    GuestPanicked,
+    RecordError,
+    UnsupportedError,
+)
+from harness.host.programs import printable, tail_of
+from harness.targets import HostTarget
+from harness.targets.subjects import HOST, TargetChoice, chosen_target
+from harness.worker.executor import ExecutorJob, render_executor_job
+from harness.worker.measure.conditions import SILICON_HOST
+from harness.workload.ops import Step
+
+# A line holds what some steps changed in maps of at most 65 530 lines.
+_LONGEST_LINE = 1 << 26
+# Of what Python says.
+_SHOWN = 4000
+
+
+class TraceTarget(Protocol):
+    """Where traces are played."""
+
+    def run_player(
+        self, job: bytes, on_output: Callable[[bytes], None], console: Path
+    ) -> int:
+        """Run the player on a job: its output as it comes, its exit status."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A divergence, and the recording of the trace that it is in."""
+
+    divergence: Divergence
+    recording: Recording
+    kernel: Kernel
+
+    @property
+    def release(self) -> str:
+        """The kernel it was found on."""
+        return printable(str(self.recording.kernel.get("release", "?")))
+
+
+class EnoughSeen(Exception):
+    """Raised by a callback when no more of the guest is of interest."""
+
+
+@dataclass
+class Playing:
+    """One guest's play: what it writes, judged; divergences go to ``on_found``.
+
+    ``on_trace`` is told of each trace that is over: how many steps were judged,
+    and how many of them by content only. With ``keep`` it gets a recording.
+    Maps are looked at after each step, or only ``at_end`` of each trace.
+    ``expected`` is what the kernel should do where kernels differ.
+    """
+
+    pages: int
+    traces: Sequence[Sequence[Step]]
+    on_found: Callable[[Found], None]
+    on_trace: Callable[[int, int], None] = lambda judged, by_content: None
+    keep: Callable[[Recording], None] | None = None
+    at_end: bool = False
+    expected: Mapping[str, bool] = field(default_factory=dict)
+    described: dict[str, Any] = field(default_factory=dict)
+    done: bool = False
+    _pending: bytes = b""
+    _at: int = 0
+    _judge: Judge | None = None
+    _seen: list[Seen] = field(default_factory=list)
+    _over: bool = False
+    _failed: bool = False
+
+    @property
+    def at(self) -> int:
+        """The index of the trace that is played."""
+        return self._at
+
+    def run(self, target: TraceTarget, console: Path) -> None:
+        """Play all; a guest that dies is a divergence of the trace it was in.
+
+        Raises GuestError's other subclasses, UnsupportedError for a kernel
+        without names, RecordError when the player says what it cannot mean.
+        """
+        job = ExecutorJob(
+            pages=self.pages, traces=tuple(map(tuple, self.traces)), at_end=self.at_end
+        )
+        try:
+            status = target.run_player(render_executor_job(job), self._feed, console)
+        except (GuestPanicked, GuestLost) as error:
+            if not self.described:
+                raise
+            self._died(error.what)
+            return
+        if not self.done:
+            said = "\n".join(
+                printable(line.decode(errors="replace"))
+                for line in self._pending[:_SHOWN].splitlines()
+            )
+            # Next to us, what it says goes there.
+            said = said or tail_of(console)
+            raise GuestError(f"the player ended early, with status {status}", said)
+
+    def _feed(self, chunk: bytes) -> None:
+        if self._failed:
+            self._pending = (self._pending + chunk)[:_SHOWN]
+            return
+        *lines, self._pending = (self._pending + chunk).split(b"\n")
+        if len(self._pending) > _LONGEST_LINE:
+            raise RecordError(self._pending, "a player's line has an end")
+        for at, line in enumerate(lines):
+            try:
+                data = json.loads(line)
+                if not isinstance(data, dict):
+                    raise ValueError("no object")
+            except (ValueError, RecursionError):
+                # What Python says when it fails; all of it is worth showing.
+                self._pending = b"\n".join([*lines[at:], self._pending])[:_SHOWN]
+                self._failed = True
+                return
+            self._take(data, line)
+
+    def _take(self, data: dict[str, Any], line: bytes) -> None:
+        if "kernel" in data and not self.described:
+            if not isinstance(data["kernel"], dict):
+                raise RecordError(line, "a kernel is described by an object")
+            self.described = data["kernel"]
+            if self.described.get("support") != "supported":
+                reason = printable(str(self.described.get("reason")))
+                raise UnsupportedError(f"nothing to compare: {reason}")
+            divergence = Judge(self.traces[0], self._kernel).differs_from(self.expected)
+            if divergence is not None:
+                self._found(divergence)
+        elif "seen" in data:
+            self._take_seen(data, line)
+        elif "died" in data:
+            self._select(data.get("trace"), line)
+            self._died(f"a process of the trace ended with status {data['died']!r:.20}")
+        elif "done" in data:
+            self._end_trace()
+            self.done = True
+        else:
+            raise RecordError(line, "nothing that a player writes")
+
+    def _take_seen(self, data: dict[str, Any], line: bytes) -> None:
+        self._select(data.get("trace"), line)
+        if not isinstance(data["seen"], list):
+            raise RecordError(line, "what was seen is a list")
+        for each in data["seen"]:
+            if self._over:
+                return
+            seen = parse_seen(each)
+            self._seen.append(seen)
+            assert self._judge is not None
+            divergence = self._judge.take(seen)
+            if divergence is not None:
+                self._found(divergence)
+
+    def _select(self, index: Any, line: bytes) -> None:
+        if type(index) is not int or not 0 <= index < len(self.traces):
+            raise RecordError(line, "there is no such trace")
+        if self._judge is None or index != self._at:
+            self._end_trace()
+            self._at, self._seen, self._over = index, [], False
+            self._judge = Judge(self.traces[index], self._kernel)
+
+    def _end_trace(self) -> None:
+        if self._judge is None:
+            return
+        if not self._over and self._judge.judged < len(self.traces[self._at]):
+            self._died("the trace was not played to its end")
+        self.on_trace(self._judge.judged, self._judge.by_content)
+        if self.keep is not None:
+            self.keep(self._recording())
+
+    @property
+    def _kernel(self) -> Kernel:
+        return Kernel.of(self.described)
+
+    def _recording(self, note: str = "") -> Recording:
+        return Recording(
+            pages=self.pages,
+            steps=tuple(self.traces[self._at]),
+            kernel=self.described,
+            seen=tuple(self._seen),
+            note=note,
+        )
+
+    def _died(self, words: str) -> None:
+        if self._judge is None:
+            self._judge = Judge(self.traces[self._at], self._kernel)
+        if not self._over:
+            self._found(self._judge.died(words))
+
+    def _found(self, divergence: Divergence) -> None:
+        self._over = True
+        recording = self._recording(divergence.headline)
+        self.on_found(
+            Found(divergence=divergence, recording=recording, kernel=self._kernel)
+        )
+
+
+def diverging(
+    target: TraceTarget, pages: int, traces: Iterable[Sequence[Step]], console: Path
+) -> dict[int, Found]:
+    """Play traces in one guest: those that diverge, by index."""
+    chosen = list(traces)
+    found: dict[int, Found] = {}
+    playing = Playing(pages, chosen, lambda f: None)
+    playing.on_found = lambda f: found.update({playing.at: f})
+    playing.run(target, console)
+    return found
+
+
+Targets = Callable[[threading.Event], TraceTarget]
+
+
+def targets_of(
+    choice: TargetChoice,
+    variant: str,
+    base: str,
+    *,
+    on_step: Callable[[str], None],
+) -> Targets:
+    """What plays traces for a choice, made ready; each is stopped by its event."""
+    if choice.kind == HOST:
+        return lambda stop: HostTarget(
+            conditions=SILICON_HOST, deadlines=choice.deadlines, stop=stop
+        )
+    target = chosen_target(choice, variant, base, on_step=on_step)
+    return lambda stop: replace(target, stop=stop)

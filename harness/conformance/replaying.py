@@ -1,0 +1,52 @@
+"""Recorded traces: judged as they were recorded, or played again."""
+
+from pathlib import Path
+
+from harness.conformance.playing import Found, TraceTarget, diverging
+from harness.divergence import Judge, Kernel, Recording, parse_recording
+from harness.divergence.recording import LONGEST
+from harness.errors import RecordError, UsageError
+from harness.host.files import lines_of
+from harness.host.scratch import scratch_folder
+from harness.lean.collector import collector_at_rest
+
+
+def read_recordings(path: Path) -> list[Recording]:
+    """Every trace of a file. Raises UsageError, with the line of what is none."""
+    recordings: list[Recording] = []
+    try:
+        for line in lines_of(path, longest=LONGEST, unended=True):
+            recordings.append(parse_recording(line))
+    except OSError as error:
+        raise UsageError(f"no traces can be read from {path}: {error}") from None
+    except (RecordError, UsageError) as error:
+        where = f"{path}, line {len(recordings) + 1}"
+        raise UsageError(f"{where}: {error}") from None
+    if not recordings:
+        raise UsageError(f"{path} has no traces in it")
+    return recordings
+
+
+def judge_recording(recording: Recording) -> Found | None:
+    """Where what was recorded parts from the model, if it does.
+
+    Raises UsageError for a trace without anything seen.
+    """
+    if not recording.seen:
+        raise UsageError("nothing was recorded with this trace: play it, with --target")
+    kernel = Kernel.of(recording.kernel)
+    judge = Judge(recording.steps, kernel)
+    with collector_at_rest():
+        for seen in recording.seen:
+            divergence = judge.take(seen)
+            if divergence is not None:
+                return Found(divergence=divergence, recording=recording, kernel=kernel)
+    return None
+
+
+def play_again(recording: Recording, target: TraceTarget) -> Found | None:
+    """Play a trace's steps on a target: where that diverges, if it does."""
+    with scratch_folder() as scratch:
+        console = scratch / "console.txt"
+        found = diverging(target, recording.pages, [recording.steps], console)
+    return found.get(0)

@@ -1,0 +1,1 @@
+"""This machine: processes, locks, temporary folders, files and paths."""

@@ -1,0 +1,1 @@
+"""What this machine can run, what disturbs it, and what a killed run left."""

@@ -1,0 +1,285 @@
+"""The guest's root: Debian's Python for its machine, as an initramfs, cached.
+
+``mmdebstrap --variant=extract`` unpacks packages without running any of them,
+so neither emulation nor root is needed; what a guest never reads is left out.
+
+Packages since Debian 13 have everything in /usr, and a script of base-files, which
+is not run, makes /bin, /lib and /sbin links to there: here they are made.
+"""
+
+import hashlib
+import lzma
+import os
+import platform
+import py_compile
+import re
+import shutil
+import sys
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from harness.arch import Arch
+from harness.errors import EnvironmentFault
+from harness.host.paths import cache_dir, package_dir
+from harness.host.programs import exclusive, run_logged, tail_of
+from harness.host.scratch import scratch_folder
+from harness.targets.bytecode import bytecode_of
+from harness.targets.cpio import (
+    CpioEntry,
+    file_entry,
+    folder_entry,
+    link_entry,
+    render_cpio,
+)
+from harness.targets.worker_root import PART_FORMAT, part_for
+
+_PACKAGES = ("python3", "busybox-static")
+# What Python's binary wheels expect of any system besides the C library.
+WHEEL_PACKAGES = ("libstdc++6", "zlib1g")
+# Where an image keeps the project.
+PROJECT = "opt/anonvma"
+_DEADLINE_S = 600
+# Bumped when what is made from the same packages changes.
+_FORMAT = 3
+# Links to folders of the same names in /usr, where packages have nothing in them.
+_MERGED = ("bin", "lib", "lib64", "sbin")
+_MOST_FILE_BYTES = 1 << 28
+
+# Documentation, locales and package managers' state; encodings, tests and
+# tools of Python that no guest uses.
+_LEFT_OUT = re.compile(
+    r"usr/share|var/|usr/bin/dpkg|(usr/)?lib/systemd|usr/lib/[^/]+/gconv|"
+    r"usr/lib/python3[^/]*/(test|lib2to3|pydoc_data|distutils|idlelib|tkinter)/"
+)
+_CACHE_TAG = sys.implementation.cache_tag
+# What only an image is asked for, which has all that Python's packages may want:
+# half of the root's bytes, and an emulated guest unpacks them in half a second.
+# Without OpenSSL, hashlib has digests of its own.
+_FOR_IMAGES = re.compile(
+    r"(usr/)?bin/tar|usr/lib/[^/]+/(lib(crypto|ssl|db|sqlite3|krb5|krb5support|k5crypto|"
+    r"gssapi_krb5|stdc\+\+|pcre2|nsl|tirpc|uuid)[-.]|engines|ossl)|"
+    r"usr/lib/python3[^/]*/((asyncio|curses|dbm|email|ensurepip|html|http|"
+    r"multiprocessing|sqlite3|unittest|venv|wsgiref|xml|xmlrpc|zoneinfo)/|"
+    r"lib-dynload/_(asyncio|codecs_|curses|dbm|decimal|hashlib|multi|sqlite3|ssl|test|"
+    r"uuid|xx|zoneinfo))"
+)
+_PYTHON_SOURCE = re.compile(r"usr/lib/(python3\.\d+|python3)/(.*)\.py")
+
+# The rooms that run next to the kernel.
+_GUEST_ROOMS = ("__init__.py", "arch.py", "errors.py",
+                "lean", "linux", "maps", "worker", "workload")  # fmt: skip
+
+
+def guest_root(arch: Arch, extra: tuple[str, ...] = ()) -> Path:
+    """The initramfs with Debian's Python for a machine, made on first use.
+
+    ``extra`` are more of Debian's packages.
+
+    Raises EnvironmentFault when mmdebstrap is missing or fails.
+    """
+    suite = _debian_suite()
+    key = hashlib.sha256(
+        repr(
+            (_FORMAT, arch.debian_arch, suite, _PACKAGES + extra, sys.version_info[:2])
+        ).encode()
+    ).hexdigest()[:12]
+    room = cache_dir() / "rootfs"
+    room.mkdir(parents=True, exist_ok=True)
+    root = room / f"{suite}-{arch.debian_arch}-{key}.cpio"
+    with exclusive(room / "lock"):
+        if not root.exists():
+            _make_root(arch, suite, _PACKAGES + extra, root)
+    return root
+
+
+def worker_root(arch: Arch, modules: tuple[str, ...]) -> Path:
+    """Of ``guest_root`` what a guest reads that only imports these modules of Python's.
+
+    Made on first use. Raises EnvironmentFault as that does.
+    """
+    whole = guest_root(arch)
+    key = hashlib.sha256(repr((PART_FORMAT, modules)).encode()).hexdigest()[:12]
+    part = whole.with_name(f"{whole.stem}-worker-{key}.cpio")
+    if not part.exists():
+        with exclusive(whole.parent / "lock"), scratch_folder(whole.parent) as scratch:
+            made = scratch / part.name
+            made.write_bytes(part_for(modules, whole.read_bytes()))
+            made.replace(part)
+    return part
+
+
+def job_archive(files: Mapping[str, bytes]) -> bytes:
+    """A second archive: the files of the job in /job."""
+    return render_cpio(
+        [
+            folder_entry("job"),
+            *(
+                file_entry(f"job/{name}", content, mode=0o755)
+                for name, content in files.items()
+            ),
+        ]
+    )
+
+
+def harness_archive() -> bytes:
+    """A third: the rooms that run next to the kernel, in /harness."""
+    entries = [folder_entry("harness")]
+    folders = set()
+    for source in guest_modules():
+        inside = f"harness/{source.parent.relative_to(package_dir().parent)}"
+        if inside not in folders:
+            folders.add(inside)
+            entries += [folder_entry(inside), folder_entry(f"{inside}/__pycache__")]
+        entries.append(file_entry(f"{inside}/{source.name}", source.read_bytes()))
+        compiled = f"{inside}/__pycache__/{source.stem}.{_CACHE_TAG}.pyc"
+        entries.append(file_entry(compiled, bytecode_of(source)))
+    return render_cpio(entries)
+
+
+def guest_modules() -> list[Path]:
+    """The sources of the rooms that run next to a kernel, room by room."""
+    sources = []
+    for room in _GUEST_ROOMS:
+        path = package_dir() / room
+        sources += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return sources
+
+
+def _debian_suite() -> str:
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}
+    return release.get("VERSION_CODENAME") or "bookworm"
+
+
+def _make_root(arch: Arch, suite: str, packages: tuple[str, ...], root: Path) -> None:
+    for stale in root.parent.glob("making-*"):
+        shutil.rmtree(stale)
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix="making-") as scratch:
+        tarball = Path(scratch) / "root.tar"
+        log = root.with_suffix(".log")
+        log.unlink(missing_ok=True)
+        status = run_logged(
+            mmdebstrap_argv(arch.debian_arch, suite, packages, tarball),
+            log,
+            deadline_s=_DEADLINE_S,
+            # Its own folder, too, goes with ours if it is killed.
+            env={**os.environ, "TMPDIR": scratch},
+        )
+        if status != 0:
+            how = f"exit status {status}" if status else f"over {_DEADLINE_S} s"
+            raise EnvironmentFault(
+                f"mmdebstrap could not make the guest's root ({how}); "
+                f"the whole log is {log}, its end:\n{tail_of(log)}"
+            )
+        made = Path(scratch) / "root.cpio"
+        entries = root_entries(tarball, Path(scratch), whole=packages != _PACKAGES)
+        made.write_bytes(render_cpio(entries))
+        made.replace(root)
+
+
+def mmdebstrap_argv(
+    debian_arch: str, suite: str, packages: Sequence[str], tarball: Path
+) -> list[str]:
+    """The command that unpacks packages of a suite, and what they need, to a tarball.
+
+    Debian 13's mmdebstrap refuses chrootless mode to root, as a package's script could
+    reach this machine's files; none is run here, so that check is skipped.
+    """
+    return [
+        "mmdebstrap", "--mode=chrootless", "--skip=check/chrootless",
+        "--variant=extract", f"--arch={debian_arch}",
+        f"--include={','.join(packages)}", suite, str(tarball),
+    ]  # fmt: skip
+
+
+def root_entries(tarball: Path, scratch: Path, *, whole: bool) -> Iterator[CpioEntry]:
+    """What of a tarball becomes the root; ``scratch`` is for what is compiled.
+
+    The ``whole`` root is an image's. Nothing is unpacked, so no link of it is
+    followed here. Raises EnvironmentFault for an archive that is not whole, or has a
+    name outside the root.
+    """
+    try:
+        with tarfile.open(tarball) as tar:
+            yield from _entries_of(tar, scratch, whole=whole)
+    # A header's numbers are only looked at when they are used.
+    except (
+        tarfile.TarError, OSError, EOFError, ValueError, LookupError, OverflowError,
+        MemoryError, zlib.error, lzma.LZMAError,
+    ) as error:  # fmt: skip
+        raise EnvironmentFault(
+            f"what made {tarball} left no whole archive: {error!r:.200}"
+        ) from None
+
+
+def _entries_of(
+    tar: tarfile.TarFile, scratch: Path, *, whole: bool
+) -> Iterator[CpioEntry]:
+    top, folders = set(), set()
+    for member in tar:
+        path = member.name.removeprefix("./").rstrip("/")
+        if path in ("", ".") or _LEFT_OUT.match(path):
+            continue
+        check_inside(path)
+        if not whole and _FOR_IMAGES.match(path):
+            continue
+        top.add(path.partition("/")[0])
+        if member.isdir():
+            folders.add(path)
+            yield folder_entry(path)
+        elif member.issym():
+            yield link_entry(path, member.linkname)
+        elif member.isreg() or member.islnk():
+            file = tar.extractfile(member)
+            if file is None or member.size > _MOST_FILE_BYTES:
+                raise EnvironmentFault(f"{path} is no file that a root can have")
+            content = file.read()
+            yield file_entry(path, content, mode=member.mode & 0o777)
+            yield from compiled_entries(path, content, scratch)
+    for name in _MERGED:
+        if name not in top and f"usr/{name}" in folders:
+            yield link_entry(name, f"usr/{name}")
+    yield link_entry("bin/sh" if "bin" in folders else "usr/bin/sh", "busybox")
+
+
+def check_inside(path: str) -> None:
+    """Assert that a name of an archive lies where it is put. EnvironmentFault."""
+    if "\0" in path or {"", ".", ".."} & set(path.split("/")):
+        raise EnvironmentFault(
+            f"an archive has a name that leads out of where it is put: {path[:200]!r}"
+        )
+
+
+def compiled_entries(path: str, content: bytes, scratch: Path) -> Iterator[CpioEntry]:
+    """The bytecode of a module of the root's Python; nothing for other files.
+
+    A guest under emulation takes seconds to compile what it imports. Only an
+    interpreter of the same version writes what the guest's can read.
+    """
+    match = _PYTHON_SOURCE.fullmatch(path)
+    here = f"python3.{sys.version_info.minor}"
+    if match is None or match[1] not in ("python3", here):
+        return
+    source, made = scratch / "source.py", scratch / "made.pyc"
+    source.write_bytes(content)
+    try:
+        py_compile.compile(
+            str(source),
+            cfile=str(made),
+            dfile=f"/{path}",
+            doraise=True,
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )
+    except py_compile.PyCompileError:
+        return
+    folder, _, name = path.rpartition("/")
+    yield folder_entry(f"{folder}/__pycache__")
+    yield file_entry(
+        f"{folder}/__pycache__/{name.removesuffix('.py')}.{_CACHE_TAG}.pyc",
+        made.read_bytes(),
+    )

@@ -1,0 +1,1 @@
+"""Programs under ptrace: the calls that they make."""

@@ -1,0 +1,9 @@
+"""Plays traces on the running kernel, and writes down what it answered."""
+
+from harness.worker.executor.executor_job import (
+    ExecutorJob,
+    parse_executor_job,
+    render_executor_job,
+)
+
+__all__ = ["ExecutorJob", "parse_executor_job", "render_executor_job"]
