@@ -4,19 +4,21 @@ As a script of its own: ``python3 player.py KERNEL CONSOLE JOB``, the job as thi
 revision or the other renders it. Records go to standard output as they are rendered.
 """
 
+import importlib.util
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.arch import arch_named
 
-try:
+if importlib.util.find_spec("harness.targets") is not None:
     from harness.targets import QemuTarget
     from harness.worker.measure import Record, parse_job, render_record
-except ImportError:
-    # The rooms' names in 0.3: the package is that of an old revision, too.
-    from harness.measure import Record, parse_job, render_record  # type: ignore[import-not-found,no-redef]
-    from harness.target import QemuTarget  # type: ignore[import-not-found,no-redef]
+elif not TYPE_CHECKING:
+    # Of an old revision, too: rooms had these names until 0.3.
+    from harness.measure import Record, parse_job, render_record
+    from harness.target import QemuTarget
 
 
 def play(kernel: Path, console: Path, job: Path) -> None:
