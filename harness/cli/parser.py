@@ -10,10 +10,12 @@ from harness.cli import (
     compare,
     conformance,
     guests,
+    guide,
     kernels,
     machine,
     measure,
     mutants,
+    process,
     results,
 )
 from harness.cli.arguments import note_given
@@ -31,6 +33,8 @@ COMMANDS: tuple[Command[Any], ...] = (
     *conformance.COMMANDS,
     *mutants.COMMANDS,
     *audit.COMMANDS,
+    *process.COMMANDS,
+    *guide.COMMANDS,
 )
 
 STATUS = """\

@@ -1,0 +1,69 @@
+"""Where a traced task stopped: at a system call's entry, its exit, or elsewhere.
+
+Source: PTRACE_GET_SYSCALL_INFO, include/uapi/linux/ptrace.h; since Linux 5.3. The same
+on every machine: no register has to be known by name.
+"""
+
+import ctypes
+from dataclasses import dataclass
+
+from harness.linux.libc import check, quick
+
+_PTRACE_GET_SYSCALL_INFO = 0x420E
+_ENTRY, _EXIT = 1, 2
+
+_ptrace = quick.ptrace
+_ptrace.restype = ctypes.c_long
+_ptrace.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class _Words(ctypes.Structure):
+    _fields_ = (("number", ctypes.c_uint64), ("arguments", ctypes.c_uint64 * 6))
+
+
+class _Result(ctypes.Structure):
+    _fields_ = (("value", ctypes.c_int64), ("is_error", ctypes.c_uint8))
+
+
+class _At(ctypes.Union):
+    _fields_ = (("entry", _Words), ("exit", _Result))
+
+
+class _Info(ctypes.Structure):
+    _fields_ = (
+        ("op", ctypes.c_uint8), ("pad", ctypes.c_uint8 * 3), ("arch", ctypes.c_uint32),
+        ("instruction_pointer", ctypes.c_uint64), ("stack_pointer", ctypes.c_uint64),
+        ("at", _At),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A system call that begins: its number, and its six arguments, unsigned."""
+
+    number: int
+    arguments: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A system call that ends: its result, or the errno that it failed with."""
+
+    result: int
+    error: int
+
+
+def syscall_stop(task: int) -> Entered | Returned | None:
+    """What a stopped task of this tracer does; None if its stop is no system call's.
+
+    Raises OSError: ESRCH where the task does not stand still, EIO before Linux 5.3.
+    """
+    info = _Info()
+    size = ctypes.sizeof(info)
+    check(_ptrace(_PTRACE_GET_SYSCALL_INFO, task, size, ctypes.byref(info)))
+    if info.op == _ENTRY:
+        return Entered(int(info.at.entry.number), tuple(info.at.entry.arguments))
+    if info.op == _EXIT:
+        value = int(info.at.exit.value)
+        return Returned(value, -value if info.at.exit.is_error else 0)
+    return None
