@@ -88,14 +88,19 @@ class Noise:
         """How many boots a verdict is likely to take, were these typical of all.
 
         None where the mean lies on the margin, or more than 10 000 are needed.
-        Source: normal approximation, n = ((z_alpha + z_power) sd / distance)^2,
-        with two boots more for Student's t.
         """
         if self.distance <= self.spread / 1000:
             return None
-        z = stats.norm.ppf(1 - level / 2) + stats.norm.ppf(power)
-        needed = int(np.ceil((z * self.spread / self.distance) ** 2)) + 2
-        return needed if needed <= _MOST_BOOTS else None
+        # Imported here: statsmodels takes a third of a second.
+        from statsmodels.stats.power import TTestPower
+
+        if self.spread == 0:
+            return LEAST_BOOTS
+        effect = self.distance / self.spread
+        if TTestPower().power(effect, LEAST_BOOTS, level) >= power:
+            return LEAST_BOOTS
+        needed = TTestPower().solve_power(effect, alpha=level, power=power)
+        return int(np.ceil(needed)) if needed <= _MOST_BOOTS else None
 
     def undecided(self, *, level: float = ALPHA) -> Judged:
         """INCONCLUSIVE, with how many boots more it is likely to take."""

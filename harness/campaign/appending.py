@@ -5,7 +5,6 @@ anything is added; what a full disk lets through of a line is taken back.
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from harness.errors import EnvironmentFault
 from harness.host.campaign_folders import RECORDS
+from harness.host.locks import try_lock
 from harness.worker.measure import Record, render_record
 
 
@@ -67,18 +67,13 @@ def append_file(folder: Path, file: Path) -> None:
 def _open_locked(path: Path) -> int:
     while True:
         fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(fd):
             holder = _holder(fd)
             os.close(fd)
             raise EnvironmentFault(
                 f"{path.parent} is being measured by {holder}: wait for it, or choose "
                 "another name"
-            ) from None
-        except BaseException:
-            os.close(fd)
-            raise
+            )
         # Whoever had it before may have removed it before we had the lock.
         if os.fstat(fd).st_nlink:
             return fd

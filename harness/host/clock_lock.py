@@ -7,7 +7,6 @@ ends.
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import shlex
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import EnvironmentFault
+from harness.host.locks import try_lock
 from harness.host.programs import printable
 
 _NAME = "anonvma-silicon.lock"
@@ -38,14 +38,12 @@ def silicon_clock_held(by: str) -> Iterator[None]:
     while True:
         fd = _opened(path)
         with os.fdopen(fd, "rb", buffering=0):
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not try_lock(fd):
                 raise EnvironmentFault(
                     f"another takes time on this machine's clock: {_holder(fd)}. Two "
                     "at once would disturb each other: wait for its end, or stop it; "
                     "instructions can be counted meanwhile (--target qemu)"
-                ) from None
+                )
             # Who had it before may have removed it since it was opened.
             if not _is_at(fd, path):
                 continue
@@ -93,13 +91,8 @@ def _free_lock() -> Iterator[bool]:
         yield False
         return
     with os.fdopen(fd, "rb", buffering=0):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            # What is there may be another by now, and held.
-            yield _is_at(fd, lock_file())
+        # What is there may be another by now, and held.
+        yield try_lock(fd) and _is_at(fd, lock_file())
 
 
 def _opened(path: Path) -> int:

@@ -11,7 +11,6 @@ so that it starts in a few hundredths of a second.
 """
 
 import contextlib
-import fcntl
 import os
 import selectors
 import shlex
@@ -27,7 +26,6 @@ _GRACE_S = 2.0
 _TAIL_LINES = 20
 _POLL_S = 0.5
 # Longer than the longest build that holds a lock may take.
-_LOCK_S, _LOCK_POLL_S = 10_800.0, 0.05
 
 # More than what measures, plays or runs a guest is ever seen to need.
 MOST_PROCESSES = 1000
@@ -113,59 +111,6 @@ def run_logged(
                         for line in lines:
                             on_line(line.decode(errors="replace"))
             return None
-
-
-@contextlib.contextmanager
-def free_to_change(path: Path) -> Iterator[bool]:
-    """Hold a file's lock where nobody else does; whether that is so.
-
-    A lock that there is no file for is nobody's, and stays so.
-    """
-    try:
-        file = open(path)  # noqa: SIM115 (closed below)
-    except FileNotFoundError:
-        yield True
-        return
-    with file:
-        yield _locked(file.fileno())
-
-
-@contextlib.contextmanager
-def exclusive(
-    path: Path,
-    *,
-    on_wait: Callable[[], None] | None = None,
-    deadline_s: float = _LOCK_S,
-) -> Iterator[None]:
-    """Hold a file's lock, waiting for it; it is free again however we end.
-
-    Raises EnvironmentFault where somebody else holds it past the deadline.
-    """
-    end = time.monotonic() + deadline_s
-    with open(path, "a") as file:
-        waited = False
-        while not _locked(file.fileno()):
-            if on_wait is not None and not waited:
-                on_wait()
-            waited = True
-            if time.monotonic() >= end:
-                # Here only: the leash, which this module is too, imports none of us.
-                from harness.errors import EnvironmentFault
-
-                raise EnvironmentFault(
-                    f"{path} was not free within {deadline_s:g} s: another command "
-                    "holds it (fuser shows which); end that, or try again later"
-                )
-            time.sleep(_LOCK_POLL_S)
-        yield
-
-
-def _locked(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def tail_of(path: Path, *, lines: int = _TAIL_LINES) -> str:

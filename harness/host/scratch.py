@@ -7,7 +7,6 @@ the lock in hand, whether the folder is still there.
 """
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
@@ -16,6 +15,8 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from harness.host.locks import try_lock
 
 _PREFIX = "anonvma-"
 _NAME = re.compile(re.escape(_PREFIX) + "[0-9a-f]{16}")
@@ -80,8 +81,7 @@ def _made(folder: Path) -> int | None:
         fd = os.open(folder / _OWNER, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except FileNotFoundError:
         return None
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    if os.fstat(fd).st_nlink:
+    if try_lock(fd) and os.fstat(fd).st_nlink:
         return fd
     os.close(fd)
     return None
@@ -109,12 +109,7 @@ def _locked(folder: Path) -> Iterator[bool]:
         yield False
         return
     with os.fdopen(fd):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield try_lock(fd)
 
 
 def _remove(folder: Path) -> None:

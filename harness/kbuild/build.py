@@ -18,8 +18,9 @@ from pathlib import Path
 
 from harness.arch import Arch
 from harness.errors import BuildFailed, EnvironmentFault
+from harness.host.locks import exclusive
 from harness.host.paths import cache_dir, kernels_dir
-from harness.host.programs import exclusive, run_logged, tail_of
+from harness.host.programs import run_logged, tail_of
 from harness.host.scratch import scratch_folder
 from harness.kbuild.config import (
     check_survived,

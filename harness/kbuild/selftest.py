@@ -17,8 +17,9 @@ from pathlib import Path
 
 from harness.arch import Arch
 from harness.errors import BuildFailed
+from harness.host.locks import exclusive
 from harness.host.paths import cache_dir
-from harness.host.programs import exclusive, run_logged, tail_of
+from harness.host.programs import run_logged, tail_of
 from harness.kbuild.source import SourcePackage, find_source
 from harness.kbuild.toolchain import check_static_libc, compiler_of, compiler_version
 from harness.kbuild.unpacking import take_files

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import BuildFailed
+from harness.host.locks import exclusive
 from harness.host.paths import cache_dir
-from harness.host.programs import exclusive, run_logged, tail_of
+from harness.host.programs import run_logged, tail_of
 from harness.kbuild.source import SourcePackage
 
 _DEADLINE_S = 900

@@ -1,6 +1,5 @@
 """The running kernel: system calls by address, /proc, clocks and scheduling."""
 
-from harness.linux.abandoned_settings import left_settings, put_back_left
 from harness.linux.clockkind import counts_instructions
 from harness.linux.clone import timed_fork, timed_wait
 from harness.linux.heap import current_break, move_heap, set_break
@@ -57,7 +56,6 @@ __all__ = [
     "fifo_without_children",
     "kernel_build_id",
     "kernel_config",
-    "left_settings",
     "lock_memory",
     "map_memory",
     "move_heap",
@@ -65,7 +63,6 @@ __all__ = [
     "pin_to_one_cpu",
     "probe_anon_name",
     "protect_memory",
-    "put_back_left",
     "query_vma",
     "read_file",
     "read_into",

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.errors import UnsupportedError
+from harness.linux.procfs import elf_notes
 
 _SLABINFO = Path("/proc/slabinfo")
 _CACHES = Path("/sys/kernel/slab")
@@ -123,13 +124,9 @@ def vmcoreinfo() -> bytes:
 
 def parse_vmcoreinfo(notes: bytes) -> bytes:
     """The text of the note VMCOREINFO. UnsupportedError without one."""
-    at = 0
-    while at + 12 <= len(notes):
-        name_size, size = _int(notes, at), _int(notes, at + 4)
-        value_at = at + 12 + (name_size + 3 & ~3)
-        if notes[at + 12 : at + 12 + name_size] == b"VMCOREINFO\0":
-            return notes[value_at : value_at + size]
-        at = value_at + (size + 3 & ~3)
+    for name, _, value in elf_notes(notes):
+        if name == b"VMCOREINFO\0":
+            return value
     raise UnsupportedError(
         "/proc/kcore has no note VMCOREINFO: it needs a newer kernel"
     )
@@ -137,10 +134,6 @@ def parse_vmcoreinfo(notes: bytes) -> bytes:
 
 def _short(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 2], "little")
-
-
-def _int(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 4], "little")
 
 
 def _long(data: bytes, at: int) -> int:

@@ -3,11 +3,13 @@
 import io
 import os
 import zlib
+from collections.abc import Iterator
 
 from harness.lean.texts import sha256
 
 # zlib's word for a stream with a header of gzip(1), which takes longer to import.
 _GZIP = 31
+_NT_GNU_BUILD_ID = 3
 
 
 def read_file(path: str) -> bytes:
@@ -81,19 +83,29 @@ def kernel_build_id() -> str | None:
 
 
 def parse_build_id(notes: bytes) -> str | None:
-    """The build id among ELF notes (NT_GNU_BUILD_ID is 3); None without one."""
+    """The build id among ELF notes; None without one."""
+    for name, kind, value in elf_notes(notes):
+        if (name, kind) == (b"GNU\0", _NT_GNU_BUILD_ID):
+            return value.hex()
+    return None
+
+
+def elf_notes(notes: bytes) -> Iterator[tuple[bytes, int, bytes]]:
+    """The name, type and value of each ELF note; a note that is cut off is left out.
+
+    Source: elf(5), Nhdr: three words of 32 bits, then name and value, each of them
+    filled up to 4 bytes.
+    """
     at = 0
     while at + 12 <= len(notes):
-        sizes = [
+        name_size, size, kind = (
             int.from_bytes(notes[at + i : at + i + 4], "little") for i in (0, 4, 8)
-        ]
-        name_size, value_size, kind = sizes
-        name_at = at + 12
-        value_at = name_at + (name_size + 3 & ~3)
-        if kind == 3 and notes[name_at : name_at + name_size] == b"GNU\0":
-            return notes[value_at : value_at + value_size].hex()
-        at = value_at + (value_size + 3 & ~3)
-    return None
+        )
+        value_at = at + 12 + (name_size + 3 & ~3)
+        if value_at + size > len(notes):
+            return
+        yield notes[at + 12 : at + 12 + name_size], kind, notes[value_at:][:size]
+        at = value_at + (size + 3 & ~3)
 
 
 def kernel_config() -> str | None:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from harness.errors import EnvironmentFault
 from harness.host.clock_lock import lock_file, lock_is_left, remove_free_lock
+from harness.host.locks import free_to_change
 from harness.host.paths import cache_dir
-from harness.host.programs import free_to_change
 from harness.host.scratch import abandoned_folders, remove_abandoned
-from harness.linux import left_settings, put_back_left
 from harness.machine import tune
+from harness.machine.abandoned_settings import left_settings, put_back_left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

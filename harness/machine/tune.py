@@ -18,8 +18,8 @@ import psutil
 
 from harness.errors import EnvironmentFault
 from harness.host.files import read_small
+from harness.host.locks import exclusive, free_to_change
 from harness.host.paths import cache_dir
-from harness.host.programs import exclusive, free_to_change
 from harness.host.scratch import scratch_folder
 
 _CPUS = "sys/devices/system/cpu"

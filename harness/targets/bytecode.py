@@ -37,9 +37,20 @@ def bytecode_of(source: Path) -> bytes:
     """
     made = compile_in_place(source)
     if _is_fresh(made, source):
-        code = made.read_bytes()[_HEADER:]
-    else:
-        code = marshal.dumps(compile(source.read_bytes(), str(source), "exec"))
+        return unchecked(made.read_bytes()[_HEADER:])
+    return compiled(source.read_bytes(), str(source))
+
+
+def compiled(source: bytes, path: str) -> bytes:
+    """The bytecode file of a source that a guest has at a path.
+
+    Raises SyntaxError or ValueError where the source is not of this Python.
+    """
+    return unchecked(marshal.dumps(compile(source, path, "exec", dont_inherit=True)))
+
+
+def unchecked(code: bytes) -> bytes:
+    """Marshalled code as a file that Python takes without a look at the source."""
     return importlib.util.MAGIC_NUMBER + _UNCHECKED_HASH + bytes(8) + code
 
 

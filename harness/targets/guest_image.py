@@ -105,7 +105,7 @@ def make_image(
         on_step("packing the image")
         with open(folder / "root.cpio", "wb") as file:
             file.write(root.read_bytes())
-            file.write(render_cpio(wheel_entries(fetched, arch, scratch)))
+            file.write(render_cpio(wheel_entries(fetched, arch)))
             file.write(render_cpio(_project_entries()))
         shutil.copyfile(kernel, folder / "kernel")
         facts = {"arch": arch.name, "packages": pins}
@@ -189,10 +189,8 @@ def _pip(scratch: Path, *arguments: str) -> str:
     return "" if status == 0 else tail_of(log)
 
 
-def wheel_entries(
-    wheels: Sequence[Path], arch: Arch, scratch: Path
-) -> Iterator[CpioEntry]:
-    """What of wheels goes into an image; ``scratch`` is for what is compiled.
+def wheel_entries(wheels: Sequence[Path], arch: Arch) -> Iterator[CpioEntry]:
+    """What of wheels goes into a guest image.
 
     Nothing is unpacked, so no link of theirs is followed. Raises EnvironmentFault
     for a wheel of another machine, one that is not whole, holds too much, or has a
@@ -204,7 +202,7 @@ def wheel_entries(
             raise EnvironmentFault(f"{wheel.name} is not for {arch.name}")
         try:
             with zipfile.ZipFile(wheel) as archive:
-                yield from _entries_of(archive, scratch, made)
+                yield from _entries_of(archive, made)
         except (
             # A sum that is wrong, a method that is none, a password, an odd header.
             zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError,
@@ -215,9 +213,7 @@ def wheel_entries(
             ) from None
 
 
-def _entries_of(
-    archive: zipfile.ZipFile, scratch: Path, made: set[str]
-) -> Iterator[CpioEntry]:
+def _entries_of(archive: zipfile.ZipFile, made: set[str]) -> Iterator[CpioEntry]:
     size = sum(info.file_size for info in archive.infolist())
     if size > _MOST_WHEEL_BYTES:
         raise EnvironmentFault(
@@ -230,14 +226,12 @@ def _entries_of(
             continue
         check_inside(name)
         content = archive.read(info)
-        yield from _with_folders(f"{_PACKAGES_FOLDER}/{name}", content, scratch, made)
+        yield from _with_folders(f"{_PACKAGES_FOLDER}/{name}", content, made)
 
 
-def _with_folders(
-    path: str, content: bytes, scratch: Path, made: set[str]
-) -> Iterator[CpioEntry]:
+def _with_folders(path: str, content: bytes, made: set[str]) -> Iterator[CpioEntry]:
     for entry in [
-        file_entry(path, content), *compiled_entries(path, content, scratch),
+        file_entry(path, content), *compiled_entries(path, content),
     ]:  # fmt: skip
         parts = entry.path.split("/")
         for depth in range(1, len(parts)):
@@ -259,11 +253,11 @@ def _project_entries() -> Iterator[CpioEntry]:
     if _in_checkout():
         sources.append((checkout / "tests", f"{PROJECT}/tests"))
         content = (checkout / "pyproject.toml").read_bytes()
-        yield from _with_folders(f"{PROJECT}/pyproject.toml", content, checkout, made)
+        yield from _with_folders(f"{PROJECT}/pyproject.toml", content, made)
     for source, place in sources:
         for path in sorted(source.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 name = f"{place}/{path.relative_to(source)}"
-                yield from _with_folders(name, path.read_bytes(), checkout, made)
+                yield from _with_folders(name, path.read_bytes(), made)
     yield folder_entry(f"{PROJECT}/bin")
     yield file_entry(f"{PROJECT}/bin/anonvma", _ANONVMA, mode=0o755)

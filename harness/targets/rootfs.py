@@ -11,7 +11,6 @@ import hashlib
 import lzma
 import os
 import platform
-import py_compile
 import re
 import shutil
 import sys
@@ -23,10 +22,11 @@ from pathlib import Path
 
 from harness.arch import Arch
 from harness.errors import EnvironmentFault
+from harness.host.locks import exclusive
 from harness.host.paths import cache_dir, package_dir
-from harness.host.programs import exclusive, run_logged, tail_of
+from harness.host.programs import run_logged, tail_of
 from harness.host.scratch import scratch_folder
-from harness.targets.bytecode import bytecode_of
+from harness.targets.bytecode import bytecode_of, compiled
 from harness.targets.cpio import (
     CpioEntry,
     file_entry,
@@ -177,7 +177,7 @@ def _make_root(arch: Arch, suite: str, packages: tuple[str, ...], root: Path) ->
                 f"the whole log is {log}, its end:\n{tail_of(log)}"
             )
         made = Path(scratch) / "root.cpio"
-        entries = root_entries(tarball, Path(scratch), whole=packages != _PACKAGES)
+        entries = root_entries(tarball, whole=packages != _PACKAGES)
         made.write_bytes(render_cpio(entries))
         made.replace(root)
 
@@ -197,8 +197,8 @@ def mmdebstrap_argv(
     ]  # fmt: skip
 
 
-def root_entries(tarball: Path, scratch: Path, *, whole: bool) -> Iterator[CpioEntry]:
-    """What of a tarball becomes the root; ``scratch`` is for what is compiled.
+def root_entries(tarball: Path, *, whole: bool) -> Iterator[CpioEntry]:
+    """What of a tarball becomes the root.
 
     The ``whole`` root is an image's. Nothing is unpacked, so no link of it is
     followed here. Raises EnvironmentFault for an archive that is not whole, or has a
@@ -206,7 +206,7 @@ def root_entries(tarball: Path, scratch: Path, *, whole: bool) -> Iterator[CpioE
     """
     try:
         with tarfile.open(tarball) as tar:
-            yield from _entries_of(tar, scratch, whole=whole)
+            yield from _entries_of(tar, whole=whole)
     # A header's numbers are only looked at when they are used.
     except (
         tarfile.TarError, OSError, EOFError, ValueError, LookupError, OverflowError,
@@ -217,9 +217,7 @@ def root_entries(tarball: Path, scratch: Path, *, whole: bool) -> Iterator[CpioE
         ) from None
 
 
-def _entries_of(
-    tar: tarfile.TarFile, scratch: Path, *, whole: bool
-) -> Iterator[CpioEntry]:
+def _entries_of(tar: tarfile.TarFile, *, whole: bool) -> Iterator[CpioEntry]:
     top, folders = set(), set()
     for member in tar:
         path = member.name.removeprefix("./").rstrip("/")
@@ -240,7 +238,7 @@ def _entries_of(
                 raise EnvironmentFault(f"{path} is no file that a root can have")
             content = file.read()
             yield file_entry(path, content, mode=member.mode & 0o777)
-            yield from compiled_entries(path, content, scratch)
+            yield from compiled_entries(path, content)
     for name in _MERGED:
         if name not in top and f"usr/{name}" in folders:
             yield link_entry(name, f"usr/{name}")
@@ -255,7 +253,7 @@ def check_inside(path: str) -> None:
         )
 
 
-def compiled_entries(path: str, content: bytes, scratch: Path) -> Iterator[CpioEntry]:
+def compiled_entries(path: str, content: bytes) -> Iterator[CpioEntry]:
     """The bytecode of a module of the root's Python; nothing for other files.
 
     A guest under emulation takes seconds to compile what it imports. Only an
@@ -265,21 +263,13 @@ def compiled_entries(path: str, content: bytes, scratch: Path) -> Iterator[CpioE
     here = f"python3.{sys.version_info.minor}"
     if match is None or match[1] not in ("python3", here):
         return
-    source, made = scratch / "source.py", scratch / "made.pyc"
-    source.write_bytes(content)
     try:
-        py_compile.compile(
-            str(source),
-            cfile=str(made),
-            dfile=f"/{path}",
-            doraise=True,
-            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        )
-    except py_compile.PyCompileError:
+        made = compiled(content, f"/{path}")
+    except (SyntaxError, ValueError):
         return
     folder, _, name = path.rpartition("/")
     yield folder_entry(f"{folder}/__pycache__")
     yield file_entry(
         f"{folder}/__pycache__/{name.removesuffix('.py')}.{_CACHE_TAG}.pyc",
-        made.read_bytes(),
+        made,
     )

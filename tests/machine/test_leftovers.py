@@ -11,7 +11,7 @@ import pytest
 
 from harness.cli import main
 from harness.host import clock_lock
-from harness.host.programs import exclusive
+from harness.host.locks import exclusive
 from harness.host.scratch import scratch_folder
 from harness.linux import sysctls
 from harness.machine import leftovers, tune

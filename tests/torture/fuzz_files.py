@@ -94,8 +94,8 @@ def _tuned(_: Path) -> Feed:
 
 def _kept_settings(_: Path) -> Feed:
     # Parsed only: to put them back is to change this machine.
-    from harness.linux.abandoned_settings import parse_kept
     from harness.linux.procfs import _sysctl_path
+    from harness.machine.abandoned_settings import parse_kept
 
     def feed(data: bytes) -> None:
         before, changed = parse_kept(data) or ({}, None)
@@ -180,7 +180,7 @@ def _wheel(scratch: Path) -> Feed:
 
     def feed(data: bytes) -> None:
         path.write_bytes(data)
-        entries = list(wheel_entries([path], ARCHES["aarch64"], scratch))
+        entries = list(wheel_entries([path], ARCHES["aarch64"]))
         _check_inside([entry.path for entry in entries], "usr/lib/python3/")
         render_cpio(entries)
 
@@ -195,7 +195,7 @@ def _tar(scratch: Path) -> Feed:
 
     def feed(data: bytes) -> None:
         path.write_bytes(data)
-        entries = list(root_entries(path, scratch, whole=False))
+        entries = list(root_entries(path, whole=False))
         _check_inside([entry.path for entry in entries], "")
         render_cpio(entries)
 

@@ -6,8 +6,8 @@ import psutil
 import pytest
 
 from harness.errors import EnvironmentFault
-from harness.linux import left_settings, put_back_left
 from harness.linux import sysctls as sysctls_module
+from harness.machine.abandoned_settings import left_settings, put_back_left
 from harness.worker.measure import settings
 from harness.worker.measure.settings import map_count_up_to, settings_of
 from tests.host.test_programs import ends

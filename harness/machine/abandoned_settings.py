@@ -1,13 +1,13 @@
 """Settings that nobody is left to put back: found on disk, and put back."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.host.locks import try_lock
 from harness.linux import sysctls
 
 _NAME = re.compile(r"\w+(\.[\w-]+)+", re.ASCII)
@@ -67,11 +67,7 @@ def _taken(path: Path) -> Iterator[bytes | None]:
         yield None
         return
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-        else:
-            yield os.read(fd, 1 << 16) if os.fstat(fd).st_uid == os.geteuid() else None
+        ours = try_lock(fd) and os.fstat(fd).st_uid == os.geteuid()
+        yield os.read(fd, 1 << 16) if ours else None
     finally:
         os.close(fd)
