@@ -70,7 +70,8 @@ def test_a_lock_is_free_when_its_holder_was_killed(tmp_path: Path) -> None:
         [sys.executable, "-c", HOLDER, str(lock)], stdout=subprocess.PIPE
     )
     assert holder.stdout is not None
-    assert holder.stdout.readline()
+    with holder.stdout as told:
+        assert told.readline() == b"1\n"
 
     # It is held until the wait kills the holder: then we get in.
     with exclusive(lock, on_wait=holder.kill):
