@@ -3,7 +3,9 @@
 # requirements.lock into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run test test-kernel test-guest test-model test-notebooks \
+.PHONY: help setup venv run test test-rest test-kernel test-guest test-first-guests \
+        test-guests-uml test-guests-arm64 test-guests-x86 test-guests-memory \
+        test-elsewhere test-conformance test-model test-long test-notebooks \
         test-pages test-torture test-debian13 torture mutants kselftest notebooks \
         notebooks-update figures bench calibrate protocol check format lint layers \
         types unit kernels image pyz doctor lock clean
@@ -12,6 +14,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ANONVMA := $(BIN)/anonvma
+
+guest-tests = $(patsubst %,tests/guest/test_%.py,$(1))
 
 # Nothing of the checkout can be written in there.
 TEST_KERNEL := env HYPOTHESIS_STORAGE_DIRECTORY=/run/tmp/hypothesis \
@@ -46,12 +50,16 @@ INSTALL = missing=$$($(MISSING)); \
 EACH_BASE = bases=$$($(ANONVMA) doctor --bases) && for base in $$bases; do
 
 help: ## Show this list.
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 run: setup ## Measure, and print the table: everything from nothing.
 	$(ANONVMA) run $(ARGS)
 
-test: setup check test-kernel test-guest test-model test-notebooks test-pages test-torture ## All tests, those in real guests included.
+test: setup ## What every change must pass: checks, kernels, guests, notebooks.
+	@$(BIN)/python -m tests.parts test
+
+test-rest: setup ## All other tests: every machine and base, faults, torture, mutants.
+	@$(BIN)/python -m tests.parts rest $(ARGS)
 
 check: format lint layers types unit ## Everything that needs no kernel.
 
@@ -59,11 +67,37 @@ test-kernel: setup ## The tests that need a kernel with names, in User-Mode Linu
 	$(EACH_BASE) $(ANONVMA) boot --target uml --base $$base -- $(TEST_KERNEL) \
 	    || exit; done
 
-test-guest: setup ## The tests that boot guests, on kernels built here.
-	$(BIN)/pytest -m guest --require-guest $(ARGS)
+GUEST_TESTS := $(BIN)/pytest --require-guest
+# Guests that count instructions do not disturb each other.
+SIDE_BY_SIDE := -n 2 --dist loadfile
+
+test-guest: setup ## All tests that boot guests, on kernels built here.
+	$(GUEST_TESTS) -m guest $(ARGS)
+
+test-first-guests: setup ## One ARM64 guest of each kind.
+	$(GUEST_TESTS) -m 'guest and first' tests/guest
+
+test-guests-uml: setup ## Guests of User-Mode Linux: faults, ends, other users.
+	$(GUEST_TESTS) -m guest $(call guest-tests,uml ends faults cages unprivileged harness_killed)
+
+test-guests-arm64: setup ## ARM64 guests: all kernels, measured and stopped.
+	$(GUEST_TESTS) -m 'guest and not first' $(SIDE_BY_SIDE) \
+	    $(call guest-tests,measuring kernel_side command agreement gate)
+
+test-guests-x86: setup ## x86-64 guests, and the kernel's own test everywhere.
+	$(GUEST_TESTS) -m guest $(call guest-tests,x86_64 kselftest)
+
+test-guests-memory: setup ## What kernels hold, and other readers of their memory.
+	$(GUEST_TESTS) -m guest $(SIDE_BY_SIDE) $(call guest-tests,audit zoo zoo_memory)
+
+test-elsewhere: setup ## The one file, the guest image and the wheel.
+	$(GUEST_TESTS) -m guest $(call guest-tests,elsewhere)
 
 # The day is the seed, and picks the mutants: each day plays something else.
 DAY = $$(date -u +%Y%m%d)
+
+test-conformance: setup ## Half a minute of agree on each base.
+	$(EACH_BASE) $(ANONVMA) agree --seconds 30 --seed $(DAY) --base $$base || exit; done
 
 test-model: setup ## Three minutes of agree, and three mutants that it must tell.
 	$(EACH_BASE) $(ANONVMA) agree --seconds 90 --seed $(DAY) --base $$base || exit; done
@@ -111,8 +145,11 @@ kselftest: setup ## The kernel's own test of names in our guests, as KTAP.
 	@$(ANONVMA) kselftest --target uml,qemu --arch aarch64,x86_64 --base all $(ARGS)
 
 unit: venv
-	$(BIN)/pytest -m 'not guest and not kernel and not notebook' -n $$(nproc) \
-	    --dist worksteal $(ARGS)
+	$(BIN)/pytest -m 'not guest and not kernel and not notebook and not page and not long' \
+	    -n $$(nproc) --dist worksteal -q $(ARGS)
+
+test-long: venv ## Tests without kernels that take a second or more each.
+	$(BIN)/pytest -m long -n $$(nproc) --dist worksteal $(ARGS)
 
 format: venv
 	$(BIN)/ruff format --check .

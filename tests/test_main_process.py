@@ -83,7 +83,7 @@ def test_what_was_ignored_stays_ignored() -> None:
     assert status == (130, "put back\n", "anonvma: stopped\n")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_any_instant_of_a_start_ends_it_without_a_traceback(tmp_path: Path) -> None:
     """Until the first line of ours has run, the interpreter says what it likes."""
     delays = [0.02 * step for step in range(20)]

@@ -113,15 +113,22 @@ def agree(
 
     batches = _batches(plan)
 
+    busy: set[int] = set()
+
     def play_batches() -> None:
-        while not stop.is_set():
-            if plan.seconds is not None and time.monotonic() - started > plan.seconds:
-                return
-            with agreement.lock:
-                batch = next(batches, None)
-            if batch is None:
-                return
-            play(batch)
+        busy.add(threading.get_ident())
+        try:
+            while not stop.is_set():
+                elapsed = time.monotonic() - started
+                if plan.seconds is not None and elapsed > plan.seconds:
+                    return
+                with agreement.lock:
+                    batch = next(batches, None)
+                if batch is None:
+                    return
+                play(batch)
+        finally:
+            busy.discard(threading.get_ident())
 
     def play(batch: list[tuple[Step, ...]], *, again: bool = False) -> None:
         def on_any(found: Found) -> None:
@@ -150,7 +157,7 @@ def agree(
                 stop.set()
                 raise
 
-    with ThreadPoolExecutor(plan.guests) as pool, _stopping(stop):
+    with ThreadPoolExecutor(plan.guests) as pool, _stopping(stop, busy):
         futures = [pool.submit(play_batches) for _ in range(plan.guests)]
         # A signal that comes just before a thread waits is seen when it wakes.
         while wait(futures, timeout=_POLL_S, return_when=FIRST_EXCEPTION).not_done:
@@ -166,12 +173,15 @@ def agree(
 
 
 @contextlib.contextmanager
-def _stopping(stop: threading.Event) -> Iterator[None]:
-    # Guests end when we are interrupted, before the pool waits for them.
+def _stopping(stop: threading.Event, busy: set[int]) -> Iterator[None]:
+    # An interrupt stops the guests before the pool waits for their threads. The pool
+    # does not know a thread that was being started when the interrupt came.
     try:
         yield
     except BaseException:
         stop.set()
+        while busy:
+            time.sleep(_POLL_S)
         raise
 
 

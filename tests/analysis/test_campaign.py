@@ -158,7 +158,7 @@ def test_without_a_campaign_the_other_one_is_loaded(here: Path) -> None:
         Campaign.load()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_table_and_plot_of_what_comes_with_us_shows_itself(name: str) -> None:
     campaign = Campaign.load(DATA / f"{name}.parquet")
@@ -279,6 +279,7 @@ def test_kernels_and_clocks_stand_apart(tmp_path: Path) -> None:
         assert words in Elements(campaign._repr_html_()).text
 
 
+@pytest.mark.long
 def test_the_package_is_imported_without_what_a_campaign_takes() -> None:
     script = (
         "import sys, harness\n"

@@ -44,7 +44,7 @@ def count(numbers: list[str], text: str) -> dict[str, int]:
     return {number: text.count(number) for number in numbers}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_tables_mail_and_page_print_every_effect(
     campaign: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

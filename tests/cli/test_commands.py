@@ -162,7 +162,7 @@ def test_words_in_records_neither_style_nor_steer(
     assert "\x1b" not in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_reader_who_has_had_enough_is_no_error(tmp_path: Path) -> None:
     folder = write_records(tmp_path, campaign_records())
     reading, writing = os.pipe()

@@ -158,7 +158,7 @@ def odd_campaign(at: Path, unit: str, fact: str, value: int | str) -> None:
     planned(at, "odd", 2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("unit", ["insns", "ns"])
 @pytest.mark.parametrize(
     ("fact", "value"),

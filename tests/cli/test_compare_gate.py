@@ -431,6 +431,7 @@ def test_statuses_of_compare_are_those_of_no_error() -> None:
     assert len({*map(int, Outcome)}) == len(Outcome)
 
 
+@pytest.mark.long
 def test_a_reader_that_stops_early_changes_no_status(
     here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -156,6 +156,10 @@ ROWS: dict[tuple[str, str], tuple[tuple[str, ...], ...]] = {
     ("compare", "--effects"): (("missing",), ("--variant", "none", "missing"),
                                ("missing", "missing"), ("--effects=yes",)),
     ("compare", "--allow-missing"): (("missing",), ("--allow-missing=yes", "file")),
+    ("calls", "--pid"): (("99999999",), ("1", "--", "true")),
+    ("calls", "--seconds"): (("1", "--", "true"), ("1",)),
+    ("calls", "command"): (("",), ("no-such-program",), ("a\0b",)),
+    ("guide", "name"): (("nope",), ("../x",), ("\x1b[2J",), ("",)),
     ("mutants", "--name"): (("nope",), ("../x",), ("\x1b[2J",), (",",), ("",)),
 }  # fmt: skip
 

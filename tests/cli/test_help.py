@@ -88,13 +88,16 @@ IN_WORDS = {
     ("agree", "--seconds"): "as long as --ops takes",
     ("agree", "--theme"): "all in turn",
     ("agree", "--jobs"): "one per CPU",
+    ("calls", "--seconds"): "until Ctrl-C",
+    ("guide", "name"): "list them",
     ("mutants", "--jobs"): "one per CPU",
     ("run", "--jobs"): "one per CPU",
     ("boot", "--memory"): "1024, with --image 3072",
 }
 # Those without any: lists that are empty, and actions.
 WITHOUT = {
-    ("boot", "--share"), ("boot", "command"), ("compare", "--variant"),
+    ("boot", "--share"), ("boot", "command"), ("calls", "command"),
+    ("compare", "--variant"),
     ("compare", "--base"),
     ("tune", "--apply"), ("tune", "--undo"),
 }  # fmt: skip

@@ -79,6 +79,7 @@ def said_by(line: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", HOSTILE, ids=["steering", "markup", "tags"])
 @pytest.mark.parametrize(
     "command",
@@ -126,7 +127,7 @@ class _Page(HTMLParser):
             self.anchors.add(f"#{dict(attrs)['id']}")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("text", HOSTILE, ids=["steering", "markup", "tags"])
 def test_a_page_has_no_tags_of_its_records(
     text: str, here: Path, capsys: pytest.CaptureFixture[str]
@@ -144,6 +145,7 @@ def test_a_page_has_no_tags_of_its_records(
     assert "\x1b" not in content
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/b", "..", "con\0sole"])
 def test_records_are_written_into_their_campaign_whatever_they_are_called(
     name: str, here: Path, capsys: pytest.CaptureFixture[str]
@@ -177,7 +179,7 @@ def test_nothing_in_a_trace_steers_a_terminal(
     assert "1 diverged" in said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("odd", [0, -1, 2**63 - 1])
 @pytest.mark.parametrize("field", ["value", "vmas", "written_pages", "name_length"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -23,7 +23,7 @@ LINES = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("line", LINES, ids=" ".join)
 def test_a_place_that_may_not_be_written_is_told_in_one_line(
     line: list[str], tmp_path: Path

@@ -329,6 +329,40 @@ def test_ctrl_c_stops_the_guests_before_they_are_waited_for() -> None:
     assert stopped == [True]
 
 
+def test_an_interrupt_while_a_thread_starts_waits_for_its_guest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The pool does not know such a thread, and would not wait for it."""
+    stops: list[threading.Event] = []
+    ended: list[bool] = []
+    begun = threading.Event()
+
+    class Endless(FakeGuest):
+        def run_player(
+            self, job: bytes, on_output: Callable[[bytes], None], console: Path
+        ) -> int:
+            begun.set()
+            ended.append(stops[0].wait(20))
+            raise Stopped("told to")
+
+    def target(stop: threading.Event) -> FakeGuest:
+        stops.append(stop)
+        return Endless()
+
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        begun.wait(20)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        agree(replace(EXACT, guests=1), target, on_step=lambda step: None)
+
+    assert ended == [True]
+
+
 @pytest.mark.parametrize("pages", [0, 7, 10**9])
 def test_an_arena_that_cannot_be_is_refused_before_anything_is_booted(
     pages: int,

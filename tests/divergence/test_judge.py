@@ -381,6 +381,7 @@ def test_what_cannot_have_been_seen_is_an_error(change: Change) -> None:
         Judge(STEPS, HERE).take(Seen(0, (change,)))
 
 
+@pytest.mark.long
 @given(
     st.lists(
         st.builds(

@@ -59,6 +59,7 @@ sys.exit(__main__.main())
 """
 
 
+@pytest.mark.long
 def test_a_program_that_fails_does_where_its_owner_was_to_ignore_children() -> None:
     done = subprocess.run([sys.executable, "-c", CHILD_STATUS], check=False)
 
@@ -79,6 +80,7 @@ def test_a_leash_waits_where_its_owner_ignores_children(tmp_path: Path) -> None:
     assert (tmp_path / "said").read_text() == ""
 
 
+@pytest.mark.long
 def test_a_leash_is_not_in_its_owner_s_group() -> None:
     """A terminal's Ctrl-C would end it while it starts, with a traceback."""
     with leashed(["sleep", "1000"]) as process:
@@ -129,7 +131,7 @@ def test_what_a_program_leaves_behind_ends_with_it() -> None:
         assert ends(pid)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_program_that_will_not_end_is_killed() -> None:
     with leashed(
         ["sh", "-c", "trap '' TERM; echo $$; while :; do sleep 1; done"],
@@ -165,7 +167,7 @@ def test_the_group_ends_when_its_owner_is_killed() -> None:
 ESCAPED = "setsid sh -c 'echo $$; exec >&-; trap \"\" TERM; sleep 1000; sleep 1000'"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("last", ["exit 0", "sleep 1000"])
 def test_what_left_the_group_ends_with_the_block_too(tmp_path: Path, last: str) -> None:
     fifo = tmp_path / "fifo"
@@ -193,6 +195,7 @@ def test_what_left_the_group_has_the_time_to_put_things_back(tmp_path: Path) -> 
     assert back.exists()
 
 
+@pytest.mark.long
 def test_what_left_the_group_ends_when_its_owner_is_killed() -> None:
     escaped = ESCAPED.replace('"', '\\"')
     program = OWNER.replace("sleep 1000 & echo $!;", f"{escaped} &")

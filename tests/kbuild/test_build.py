@@ -180,6 +180,7 @@ ADDS = "--- /dev/null\n+++ b/more/b.c\n@@ -0,0 +1 @@\n+added\n"
 DELETES = "--- a/more/d.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-d\n"
 
 
+@pytest.mark.long
 def test_a_variant_may_add_a_file_and_delete_one_and_leaves_no_trace(
     bench: Bench,
 ) -> None:
@@ -441,6 +442,7 @@ def test_an_object_is_made_again_that_was_half_made_when_make_alone_was_killed(
     assert kernel.image.read_text() == CONFIG + "patched\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("status", "again"),
     [(2, False), (127, False), (None, True), (137, True), (143, True), (-9, True)],

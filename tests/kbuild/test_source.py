@@ -274,6 +274,7 @@ def folders(tree: Tree) -> set[str]:
     }
 
 
+@pytest.mark.long
 @needs_patch
 @pytest.mark.parametrize("after", COMING_AND_GOING)
 @pytest.mark.parametrize("before", COMING_AND_GOING)

@@ -277,6 +277,7 @@ def reports_of(subtests: st.SearchStrategy[Report]) -> st.SearchStrategy[Report]
 reports = st.recursive(reports_of(st.nothing()), reports_of, max_leaves=6)
 
 
+@pytest.mark.long
 @given(reports)
 def test_what_is_rendered_is_read_as_the_same_report(report: Report) -> None:
     text = render_ktap(report)

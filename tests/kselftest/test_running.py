@@ -153,6 +153,7 @@ def test_a_guest_that_is_lost_failed_with_its_last_words(
     )
 
 
+@pytest.mark.long
 def test_a_guest_that_prints_without_end_is_stopped(
     guest: Callable[..., Guest], console: Path
 ) -> None:

@@ -27,6 +27,7 @@ def pid_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_a_kernel_s_facts_have_a_deadline(
     pid_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,7 +93,7 @@ def test_a_refusal_is_no_failure() -> None:
     try_input(broken_target(feed), feed, b"")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_coverage_reaches_targets_and_tells_how_many_inputs(tmp_path: Path) -> None:
     said: list[str] = []
 
@@ -105,6 +105,7 @@ def test_coverage_reaches_targets_and_tells_how_many_inputs(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("body", "told"),
     [

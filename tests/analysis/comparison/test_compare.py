@@ -58,6 +58,7 @@ def campaign(
     return frame_of_records(records)
 
 
+@pytest.mark.long
 def test_a_kernel_that_is_3_percent_slower_is_caught_by_a_margin_of_1() -> None:
     baseline = campaign(1)
 
@@ -69,7 +70,7 @@ def test_a_kernel_that_is_3_percent_slower_is_caught_by_a_margin_of_1() -> None:
     assert all(caught)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_unchanged_kernel_passes_50_times_of_50() -> None:
     baseline = campaign(1)
 
@@ -80,6 +81,7 @@ def test_an_unchanged_kernel_passes_50_times_of_50() -> None:
     assert sum(c.trusted and not c.regressed for c in comparisons) == 50
 
 
+@pytest.mark.long
 def test_instructions_are_compared_by_their_range() -> None:
     baseline = campaign(1, unit="insns", noise=0.00002)
     same = campaign(2, unit="insns", noise=0.00002)
@@ -156,6 +158,7 @@ def test_the_arms_of_one_campaign_are_named_against_unnamed() -> None:
     assert comparison.trusted
 
 
+@pytest.mark.long
 def test_the_null_is_that_of_the_metric_which_is_compared() -> None:
     frame = campaign(1, unit="insns", noise=0.0001)
     second_exits = (frame["metric"] == "exit_reap") & (frame["position"] == 1)
@@ -200,6 +203,7 @@ def changes(boots: int, noise: float = 0.006) -> list[Compared]:
     return list(compare_campaigns(sides[0], sides[1], margin=2).cells)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("boots", "kind"), [(1, "range"), (5, "range"), (6, "fieller")]
 )
@@ -217,6 +221,7 @@ def test_two_campaigns_that_are_too_noisy_say_how_many_more_boots_they_take() ->
     assert all((cell.judged.more_boots or 0) > 0 for cell in noisy)
 
 
+@pytest.mark.long
 def test_boots_without_any_noise_are_judged_by_what_they_are() -> None:
     still = campaign(1, noise=0)
     slower = still.assign(value=still["value"] * 2)
@@ -240,6 +245,7 @@ def test_layouts_of_larger_vmas_have_labels_of_their_own() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_figures_of_one_campaign_are_those_of_its_effects() -> None:
     frame = load(DATA / "published-6.12-uml.parquet")
 

@@ -27,7 +27,7 @@ def shown(figure: object) -> tuple[dict[str, object], dict[str, dict[str, object
     return data, metadata
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_plot_is_an_image_in_a_notebook() -> None:
     effects = cell_effects(SHARING, margin=2)
 

@@ -76,7 +76,7 @@ def test_stores_are_told_apart_without_colour() -> None:
     assert len({COLOURS[store] for store in stores}) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_plot_is_the_same_svg_each_time_and_has_the_ink_of_its_page(
     name: str,
@@ -110,6 +110,7 @@ def test_no_line_joins_two_kinds_and_no_two_lines_look_alike(name: str) -> None:
         assert len(at) == len(set(at))
 
 
+@pytest.mark.long
 def test_clocks_have_panels_of_their_own_time_first() -> None:
     figure = plot_published(clocks_report().evidence.effects("fork"))
 

@@ -139,6 +139,7 @@ def agree(path: Path) -> None:
     assert rows_of(load(path)) == expected
 
 
+@pytest.mark.long
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     deadline=None,

@@ -182,7 +182,7 @@ print(refused, int(most.split()[1]) >> 10)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_damaged_file_is_read_or_is_one_error(
     table: pa.Table, tmp_path: Path
 ) -> None:

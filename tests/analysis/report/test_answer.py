@@ -42,6 +42,7 @@ TOPICS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHIPPED)
 def test_each_campaign_is_asked_what_it_was_measured_for(name: str) -> None:
     report = shipped_report(name)

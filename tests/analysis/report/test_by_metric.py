@@ -1,3 +1,5 @@
+import pytest
+
 from harness.analysis import aa_checks, cell_costs, cell_effects, load
 from harness.analysis.report.by_metric import ByMetric, by_metric
 from harness.worker.measure.records import Metric
@@ -11,6 +13,7 @@ def test_every_metric_that_can_be_recorded_has_a_title_and_a_meaning() -> None:
         assert told.meaning.endswith(".")
 
 
+@pytest.mark.long
 def test_each_metric_has_what_is_computed_of_it_and_nothing_else() -> None:
     frame = load(DATA / "lifecycle-6.12-arm64.parquet")
 

@@ -13,6 +13,7 @@ from tests.analysis.campaigns import DATA, campaign_of, planned
 from tests.synthetic import run_of, whole_run, write_records
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("word", ["x", "it's", "a b c", "'" * 50, "1,2,3," * 40])
 @pytest.mark.parametrize("count", [1, 30])
 def test_a_command_in_a_mail_is_one_for_a_shell(
@@ -76,6 +77,7 @@ def test_what_was_measured_again_is_counted_apart(tmp_path: Path) -> None:
     assert "runs did not end" in told
 
 
+@pytest.mark.long
 def test_report_writes_its_page_here_and_mails_on_request(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -71,7 +71,7 @@ def test_figures_are_the_only_markup_that_no_template_has() -> None:
     assert users == ["pictures.py"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", [*SHIPPED, CLOCKS])
 def test_a_page_stands_alone_and_each_figure_says_what_it_shows(name: str) -> None:
     text = page_of(name)
