@@ -31,6 +31,7 @@ def test_a_shipped_campaign_may_be_pooled_with_one_measured_today(
     check_poolable(shipped, measured_today(shipped))
 
 
+@pytest.mark.long
 def test_a_shipped_campaign_compares_with_one_measured_today(
     shipped: pd.DataFrame,
 ) -> None:

@@ -65,7 +65,7 @@ def test_tables_mail_and_page_print_every_effect(
         assert [extra for extra in extras if extra not in place] == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("campaign", [c for c in CAMPAIGNS if "bystanders" not in c])
 def test_compare_has_the_effects_that_the_tables_have(
     campaign: str, capsys: pytest.CaptureFixture[str]

@@ -96,6 +96,7 @@ def planned(campaigns: Path, name: str, margin: float) -> None:
     (campaigns / "results" / name / "plan.json").write_text(json.dumps(plan))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -117,6 +117,7 @@ def cells_missing(document: dict[str, Any]) -> set[tuple[str, str]]:
     return {(each["side"], each["cell"]) for each in document["missing"]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("keep", "spoil", "lost", "why"),
     [
@@ -154,6 +155,7 @@ def test_a_lost_part_has_a_status_of_its_own_and_is_named(
     assert all(why in each["why"] for each in document["missing"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["text", "markdown", "mm"])
 def test_every_format_names_what_is_missing_and_it_may_be_allowed(
     form: str, capsys: pytest.CaptureFixture[str]
@@ -203,6 +205,7 @@ def test_a_metric_of_which_every_sample_is_invalid_is_missed_in_one_campaign(
     assert (lost["metric"], lost["cell"]) == ("munmap", "every cell")
 
 
+@pytest.mark.long
 def test_nothing_compared_is_no_pass_whatever_is_allowed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -252,6 +255,7 @@ def test_cells_that_both_plans_promised_are_missed_on_both_sides(
     assert cells_missing(document) == {("both", cell) for cell in EVERY_LARGE}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("second", [[], [BASELINE]], ids=["arms", "two"])
 @pytest.mark.parametrize(
     ("kernels", "kernel", "asked"),

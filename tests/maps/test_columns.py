@@ -164,6 +164,7 @@ def alike(path: bytes, first: int = 7 << 40, count: int = 3) -> list[MapsEntry]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", [0x1000_0000, 7 << 40, 0xFFFF << 48])
 @pytest.mark.parametrize(
     "path",

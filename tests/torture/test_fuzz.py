@@ -20,6 +20,7 @@ from tests.torture.fuzz_targets import Broken, Feed, Target, try_input
 EXAMPLES = 25
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_reader_takes_its_seeds_and_refuses_what_they_are_made_into(
     name: str, tmp_path: Path

@@ -52,6 +52,7 @@ def test_each_campaign_is_asked_what_it_was_measured_for(name: str) -> None:
     assert len(report.answer.sentences) == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [n for n in SHIPPED if not n.startswith("bystanders")])
 def test_every_figure_of_a_sentence_stands_in_a_table_too(name: str) -> None:
     evidence = shipped_report(name).evidence

@@ -108,7 +108,7 @@ def test_the_first_screen_has_question_answer_figure_and_check(name: str) -> Non
     assert "<table" not in first
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_recorded_metric_has_its_figures_in_page_and_mail(name: str) -> None:
     report = shipped_report(name)
@@ -151,6 +151,7 @@ def frame_without(metric: str) -> pd.DataFrame:
     return frame.assign(valid=frame["valid"] & (frame["metric"] != metric))
 
 
+@pytest.mark.long
 def test_a_campaign_without_a_usable_fork_says_so() -> None:
     report = report_on(frame_without("fork"), identity())
 
