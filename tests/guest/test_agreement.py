@@ -37,8 +37,9 @@ def test_the_model_and_a_kernel_agree(
     assert agreement.traces == 2 * len(Theme)
 
 
+@pytest.mark.first
 def test_they_agree_on_arm64(boot_target: Callable[..., QemuTarget]) -> None:
-    target = replace(boot_target("refcount"), accelerator=Accelerator.TCG)
+    target = replace(boot_target("switch"), accelerator=Accelerator.TCG)
     plan = replace(PLAN, operations=2_400)
 
     agreement = agree(

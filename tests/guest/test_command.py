@@ -22,7 +22,10 @@ sys.exit(7)
 """
 
 
-@pytest.mark.parametrize("variant", ["refcount", "strdup", "switch"])
+@pytest.mark.parametrize(
+    "variant",
+    ["refcount", "strdup", pytest.param("switch", marks=pytest.mark.first)],
+)
 def test_a_name_that_our_wrapper_sets_is_in_maps_whole(
     boot_target: Callable[..., QemuTarget], console: Path, variant: str
 ) -> None:

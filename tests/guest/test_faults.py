@@ -32,6 +32,7 @@ def guests_of(console: Path) -> list[int]:
     return found
 
 
+@pytest.mark.first
 def test_a_panic_is_told_with_the_kernel_s_own_words(
     boot_target: Boot, console: Path
 ) -> None:

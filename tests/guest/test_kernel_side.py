@@ -39,6 +39,7 @@ print(cost(1_100_000) - cost(100_000))
 """
 
 
+@pytest.mark.first
 def test_the_guest_s_clock_counts_instructions(
     boot_target: Boot, console: Path
 ) -> None:

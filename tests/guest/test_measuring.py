@@ -42,7 +42,7 @@ def cost_of_names(records: list[Record], store: Store) -> float:
     ) / VMAS
 
 
-@pytest.mark.parametrize("base", ["6.12", "6.1"])
+@pytest.mark.parametrize("base", [pytest.param("6.12", marks=pytest.mark.first), "6.1"])
 def test_both_stores_of_the_switch_kernel_cost_what_they_should(
     boot_target: Boot, console: Path, base: str
 ) -> None:
