@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
+from tests.guides import GUIDES
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -41,3 +43,10 @@ def test_a_wheel_has_every_file_that_we_read(wheel: set[str]) -> None:
     }
 
     assert {path for path in wheel if ".dist-info/" not in path} == ours | kernels
+
+
+def test_a_wheel_has_the_guides(wheel: set[str]) -> None:
+    guides = {f"harness/guides/{path.name}" for path in GUIDES.glob("*.md")}
+
+    assert "harness/guides/measuring.md" in guides
+    assert guides <= wheel

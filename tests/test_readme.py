@@ -1,4 +1,5 @@
-"""README's figures are those of the data that comes with us: picture, tables, text.
+"""The figures of README and of the guide to results are those of the data that comes
+with us: picture, tables, text.
 
 When data changes, ``make figures`` draws the picture anew, and a test that fails here
 says what the text is to have.
@@ -14,7 +15,7 @@ from harness.analysis import aa_checks, cell_costs, cell_effects, load, slopes
 from harness.analysis.claims import Claim, Finding, answer_claims
 from harness.analysis.comparison.compare import compare_campaigns, load_kernel
 from harness.analysis.display import formats
-from harness.analysis.effects import Effect
+from harness.analysis.effects import Effect, reductions
 from harness.analysis.plots.story import FILES, LABEL, story_figure
 from harness.analysis.plots.svg import svg_files
 from harness.analysis.published import PUBLISHED_PERCENT
@@ -24,10 +25,26 @@ from harness.cli import main
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "notebooks/data"
 README = (ROOT / "README.md").read_text()
-ANSWER = README[README.index("## The answer") : README.index("## Two commands")]
-# A command, and what it printed, or some lines of that; "..." is what is left out.
-PRINTED = re.findall(r"`(anonvma show [^`]*)`:\n\n```\n(.*?)```", README, re.DOTALL)
+GUIDE = (ROOT / "harness/guides/reading-results.md").read_text()
+# A command that reads shipped data, and what it printed; "..." stands for lines left
+# out. No other command is run here.
+_COMMAND = r"anonvma (?:show|report|compare) notebooks/data/[^`\n]+"
+PRINTED = [
+    *re.findall(rf"\n({_COMMAND})\n```\n\n.+:\n\n```\n((?s:.*?))```", GUIDE),
+    *re.findall(rf"`({_COMMAND})`:\n\n```\n((?s:.*?))```", GUIDE),
+]
 UML, ARM = "published-6.12-uml", "published-6.12-arm64"
+
+
+def section(text: str, title: str) -> str:
+    """What stands under a heading of the second level, on one line."""
+    under = text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    assert under, f"there is no heading {title!r}"
+    return " ".join(re.sub(r"```.*?```", "", under, flags=re.DOTALL).split())
+
+
+ANSWER = section(README, "The answer")
+MEASURED = section(GUIDE, "The measured answer")
 
 
 @cache
@@ -92,7 +109,8 @@ def facts_of_the_published_cells() -> list[str]:
     return [
         f"sharing them less: {percent(shared)} where "
         f"{PUBLISHED_PERCENT[0]['refcounted']} % was published",
-        "hold zero: this machine cannot tell their cost from none, nor from 2 %",
+        "With a few thousand VMAs, the interval of shared names includes both 0 and "
+        "2 %, so this machine cannot decide",
         "The A/A check does not hold at 1,000 VMAs: two identical arms lie "
         f"{formats.spoken(failed[0].percent, formats.AA_PERCENT, '%')} apart there",
         "the fork of 65,536 VMAs without written pages execute "
@@ -164,9 +182,12 @@ def facts_beyond() -> list[str]:
 
 
 @cache
-def facts() -> list[str]:
-    """Every sentence, or part of one, that has figures, as the data has them."""
-    return [*claims_rows(), *facts_of_the_published_cells(), *facts_beyond()]
+def facts() -> list[tuple[str, str]]:
+    """Every sentence, or part of one, that has figures, and the text that has it."""
+    measured = [*facts_of_the_published_cells(), *facts_beyond()]
+    return [(ANSWER, fact) for fact in claims_rows()] + [
+        (MEASURED, fact) for fact in measured
+    ]
 
 
 def test_the_picture_is_drawn_from_the_data() -> None:
@@ -207,24 +228,50 @@ def test_a_table_is_what_its_command_prints(
         at = found[0] + len(lines)
 
 
+def test_every_block_of_output_is_compared() -> None:
+    languages = re.findall(r"^```(\w*)\n.*?^```$", GUIDE, re.MULTILINE | re.DOTALL)
+
+    assert len(PRINTED) == languages.count("")
+
+
 def test_both_clocks_have_their_table() -> None:
-    assert [command.split("/")[-1] for command, _ in PRINTED] == [
+    mails = [command for command, _ in PRINTED if command.endswith(" --text")]
+
+    assert [mail.split()[2].split("/")[-1] for mail in mails] == [
         f"{UML}.parquet", f"{ARM}.parquet",
     ]  # fmt: skip
 
 
 def test_every_figure_of_the_text_is_that_of_the_data() -> None:
-    text = " ".join(ANSWER.split())
-
-    for fact in facts():
-        assert fact in text, f"README is to have: {fact}"
+    for text, fact in facts():
+        assert fact in text, f"README or the guide to results is to have: {fact}"
 
 
-def test_no_figure_of_the_text_is_unproved() -> None:
-    text = re.sub(r"```.*?```|`[^`]*`", "", ANSWER, flags=re.DOTALL)
-    text = " ".join(text.split())
-    for fact in facts():
-        text = text.replace(fact, "")
+def test_the_example_says_what_its_line_has() -> None:
+    shared = effect(UML, 65_536, "refcounted", 63)
+    (times,) = [
+        each.times.value for each in reductions(effects(UML))
+        if (each.arm.vmas, each.arm.name_length) == (65_536, 63)
+    ]  # fmt: skip
+    extra = shared.extra
+
+    text = section(GUIDE, "A worked example")
+    for fact in (
+        f"An unnamed fork of 65,536 VMAs took {shared.unnamed.value / 1e6:.2f} ms.",
+        f"the fork took {value(extra, formats.PER_VMA)} ns longer per VMA.",
+        f"over the boots is {extra.low:.1f} to {extra.high:.1f} ns.",
+        f"That is {value(shared.percent, formats.PERCENT)} % of the unnamed fork.",
+        f"published in 2021 is {PUBLISHED_PERCENT[0]['refcounted']} %.",
+        f"cost {times:.1f} times as much as shared ones.",
+    ):
+        assert fact in text, f"the guide to results is to have: {fact}"
+
+
+@pytest.mark.parametrize("text", [ANSWER, MEASURED], ids=["README", "the guide"])
+def test_no_figure_of_the_text_is_unproved(text: str) -> None:
+    text = re.sub(r"`[^`]*`", "", text)
+    for _, fact in facts():
+        text = text.replace(re.sub(r"`[^`]*`", "", fact), "")
 
     # Names, dates, and what was measured, which are no results.
     for known in ("2021", "x86-64", "ARM64", "6.12", "6.1", "margin of 2 %", "A/A"):

@@ -202,11 +202,11 @@ def test_what_is_shown_are_the_figures_that_are_shown_elsewhere(name: str) -> No
         assert f">{per_vma(effect.extra)}<" in page
 
 
-def test_the_example_of_the_readme_runs(
+def test_the_example_of_the_guide_runs(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readme = (DATA.parents[1] / "README.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    guide = (DATA.parents[1] / "harness/guides/reading-results.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
     planned(here / "results/nightly")
     monkeypatch.chdir(here)
     # Synthetic records have no naming.

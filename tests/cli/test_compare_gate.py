@@ -476,13 +476,13 @@ def test_a_plan_that_promises_nothing_readable_is_one_error(
     assert words in capsys.readouterr().err
 
 
-def test_readme_says_every_key_of_the_document(
+def test_the_guide_says_every_key_of_the_document(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     campaign(CANDIDATE, keep=only(lambda run: run.boot < 2 and run.store != "strdup"))
     _, document, _ = compared(capsys, BASELINE, CANDIDATE)
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    told = readme.partition(document["schema"])[2].partition("\n## ")[0]
+    path = Path(__file__).parents[2] / "harness/guides/reading-results.md"
+    told = path.read_text().partition(document["schema"])[2].partition("\n## ")[0]
     keys = {*document} | {*document["counts"], *document["aa_checks"]}
     for name in ("cells", "missing", "fewer_boots"):
         keys |= {*document[name][0]}

@@ -292,16 +292,17 @@ def test_an_option_that_would_do_nothing_is_refused_and_why(
 
 
 ROOT = Path(__file__).parents[2]
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "harness/guides").glob("*.md")))
 
 
 def _told() -> Iterator[str]:
-    """Every command line that README, --help and the Makefile have on one of theirs."""
-    for text in (
-        (ROOT / "README.md").read_text(),
-        EXAMPLES,
-        *(c.examples for c in COMMANDS),
-    ):
+    """Every command line of README, the guides, --help and the Makefile."""
+    documents = [path.read_text() for path in DOCUMENTS]
+    for text in (*documents, EXAMPLES, *(c.examples for c in COMMANDS)):
         yield from re.findall(r"^ *anonvma (\S.*?)(?:  .*)?$", text, re.MULTILINE)
+    for text in documents:
+        # In a sentence or a table.
+        yield from re.findall(r"`anonvma ([a-z][^`\n]*)`", text)
     makefile = (ROOT / "Makefile").read_text().replace("$(DAY)", "1")
     makefile = makefile.replace("$$base", "6.12").replace("$(ARGS)", "")
     yield from re.findall(r"\$\(ANONVMA\) (.*?)(?= 2>|[;|)\n])", makefile)
