@@ -249,14 +249,24 @@ COMPARE = Command(
     summary="Compare two campaigns, or the arms of one.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma compare before after --margin 2%
+  anonvma compare nightly                 named against unnamed, cell by cell
+  anonvma compare bystanders --variant none,refcount
+  anonvma compare phone board --effects   what names add, on two machines
+  anonvma compare before after --format mm
+
+what is compared:
+  A B             every call of B with the same call of A, named or not
+  A               named against unnamed; name, rename: copied against shared
+  A B --effects   named - unnamed of B with that of A. The change is shown per VMA,
+                  and in percent of A's unnamed call: that is held against the margin
+
+exit status of compare, the first that applies:
+  1  regressed    a trusted cell got worse by more than the margin
+  5  untrusted    the A/A check of a compared cell failed, or there is none
+  6  missing      a cell of one side, or of its plan, or some of its boots, could not
+                  be compared; not with --allow-missing, unless nothing was compared
+  0  none of these; inconclusive cells are counted and do not fail
 """,
     add_options=_add_compare,
     request=_compare_request,

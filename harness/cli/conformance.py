@@ -295,14 +295,10 @@ AGREE = Command(
     summary="Hold a kernel against the model: random operations.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma agree                           20 000 operations on our kernel, natively
+  anonvma agree --ops 250000 --seed 7 --base 6.1
+  anonvma agree --target qemu --ops 5000  on ARM64
+  anonvma agree --kernel ~/linux/linux    a User-Mode Linux of your own
 """,
     add_options=_add_agree,
     request=_agree_request,
@@ -315,14 +311,8 @@ REPLAY = Command(
     summary="Judge recorded traces, or play them on a kernel.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma replay results/diverged-1-20261123-101500/trace.jsonl
+  anonvma replay trace.jsonl --target uml --base 6.1
 """,
     add_options=_add_replay,
     request=_replay_request,

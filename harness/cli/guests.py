@@ -210,14 +210,10 @@ BOOT = Command(
     summary="Boot a guest: a shell in it, or one command.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma boot                            a shell; leave it with exit or Ctrl-D
+  anonvma boot --variant none --base 6.1 -- uname -a
+  anonvma boot --target uml --share out -- cp /proc/config.gz out/
+  anonvma boot --image image              the whole harness in an ARM64 guest
 """,
     add_options=_add_boot,
     request=_boot_request,
@@ -230,14 +226,9 @@ KSELFTEST = Command(
     summary="Run the kernel's own test of names; KTAP.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma kselftest --target uml,qemu --base all
+  anonvma kselftest --variant none        fails, as a kernel without names should
+  anonvma kselftest --kernel ~/linux/arch/arm64/boot/Image
 """,
     add_options=_add_kselftest,
     request=_kselftest_request,

@@ -174,14 +174,9 @@ BUILD = Command(
     summary="Build kernels, or find them built before.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma build                           the kernel of run
+  anonvma build --variant all --base all  every kernel there is
+  anonvma build --mutant all --arch um    every kernel with a bug in naming
 """,
     add_options=_add_build,
     request=_build_request,
@@ -194,14 +189,7 @@ IMAGE = Command(
     summary="Make an image that boots to the whole harness.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma image                           into image/, for anonvma boot --image image
 """,
     add_options=_add_image,
     request=_image_request,

@@ -195,14 +195,9 @@ DOCTOR = Command(
     summary="Tell what this machine can run and what is missing.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma doctor                          what is missing, and how to install it
+  anonvma doctor --mend                   after kill -9: settings and files, as before
+  anonvma doctor --bases                  6.1 and 6.12, where Debian has their sources
 """,
     add_options=_add_doctor,
     request=_doctor_request,
@@ -215,14 +210,9 @@ TUNE = Command(
     summary="Show what disturbs measurements on this machine.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma tune                            what disturbs measurements here
+  anonvma tune --apply                    change what can be changed
+  anonvma tune --undo                     and back, after a crash too
 """,
     add_options=_add_tune,
     request=_tune_request,

@@ -325,14 +325,18 @@ RUN = Command(
     summary="Measure: build, boot, name, check, fork; then the table.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma run
+  anonvma run --vmas 1000,4000 --naming distinct:79,shared:79 --boots 2
+  anonvma run --variant strdup,refcount --vmas 65536
+  anonvma run --variant all --base all --vmas 65536
+  anonvma run --plan plan.toml --name nightly
+  anonvma run --target uml,qemu --arch aarch64,x86_64 --name everywhere
+  anonvma run --kernel ~/linux/arch/arm64/boot/Image
+  anonvma run --target host --naming none
+
+A plan file gives any of these options by its long name, in the plural where it
+takes a list: vmas = [1000, 65536], variants = ["switch"], bases = ["all"], boots = 4.
+Options on the command line win.
 """,
     add_options=_add_run,
     request=_run_request,
@@ -345,14 +349,8 @@ IMPORT = Command(
     summary="Bring records taken elsewhere into a campaign.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma import records.jsonl --name phones
+of what was taken elsewhere with: python3 anonvma.pyz run --out records.jsonl
 """,
     add_options=_add_import,
     request=_import_request,

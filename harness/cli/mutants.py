@@ -176,14 +176,9 @@ MUTANTS = Command(
     summary="Try the check: kernels with a bug must diverge.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma mutants                         all: some minutes, their kernels included
+  anonvma mutants --of-the-day 3
+  anonvma mutants --name fork-forgets-names --seed 7
 """,
     add_options=_add_mutants,
     request=_mutants_request,

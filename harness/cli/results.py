@@ -76,14 +76,8 @@ REPORT = Command(
     summary="Make a page of a campaign, or a mail for linux-mm.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma report results/nightly          nightly.html, one page that opens offline
+  anonvma report nightly --text           a mail of 72 columns
 """,
     add_options=_add_report,
     request=_report_request,
@@ -219,14 +213,12 @@ SHOW = Command(
     summary="Print the tables of a campaign.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma show
+  anonvma show nightly                    results/nightly
+  anonvma show nightly --metric name,exit_reap
+  anonvma show ~/elsewhere/nightly
+A name is looked up in --results. A file or folder here with the same name counts
+only if it is a campaign too; then give the whole path of the one you mean.
 """,
     add_options=_add_show,
     request=_show_request,
@@ -239,14 +231,8 @@ EXPORT = Command(
     summary="Write a campaign as one Parquet that says what it is.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma export results/nightly nightly.parquet
+what notebooks, show and compare read
 """,
     add_options=_add_export,
     request=_export_request,
