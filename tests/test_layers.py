@@ -19,8 +19,8 @@ TRACING = "Only tracing imports ptrace"
 HOST = "Only the host's side imports psutil, rich and qemu"
 WORKER = "What runs next to a kernel does not import the host's side"
 TARGETS = "Targets do not know what the kernel should answer"
-JUDGE = "The model and the judge cannot ask the kernel"
-CONTRACTS = (LAYERS, SCIENCE, AUDIT, TRACING, HOST, WORKER, TARGETS, JUDGE)
+CHECKER = "The model and the trace checker cannot ask the kernel"
+CONTRACTS = (LAYERS, SCIENCE, AUDIT, TRACING, HOST, WORKER, TARGETS, CHECKER)
 
 # What anonvma.pyz holds: it runs on a bare Python.
 BARE = ("arch.py", "errors.py", "lean", "linux", "maps", "worker", "workload")
@@ -98,8 +98,8 @@ def test_the_package_keeps_every_rule(checkout: Path) -> None:
         ("worker/executor/calls.py", "import harness.model", WORKER),
         ("worker/new_module.py", "import harness.host.files", WORKER),
         ("targets/cpio.py", "import harness.divergence", TARGETS),
-        ("model/vma.py", "import harness.linux", JUDGE),
-        ("divergence/judge.py", "import harness.worker.executor", JUDGE),
+        ("model/vma.py", "import harness.linux", CHECKER),
+        ("divergence/judge.py", "import harness.worker.executor", CHECKER),
     ],
 )
 def test_a_planted_import_breaks_the_rule_that_forbids_it(

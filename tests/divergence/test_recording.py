@@ -116,7 +116,7 @@ def test_a_recording_that_lacks_a_field_is_refused(field: str) -> None:
     document = json.loads(render_recording(RECORDING))
     del document[field]
 
-    with pytest.raises(RecordError, match="no trace"):
+    with pytest.raises(RecordError, match="not a trace"):
         parse_recording(json.dumps(document).encode())
 
 

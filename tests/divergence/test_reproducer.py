@@ -196,7 +196,7 @@ def test_what_only_root_may_do_is_not_decided_without_root(
     done = run(program, tmp_path)
 
     assert (done.returncode, done.stderr) == (2, "")
-    assert "run it as root" in done.stdout
+    assert "needs root" in done.stdout
 
 
 def test_every_step_is_told_before_it_is_done(tmp_path: Path) -> None:

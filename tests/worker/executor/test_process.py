@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.divergence import Judge, Kernel, parse_seen
+from harness.divergence import Kernel, TraceChecker, parse_seen
 from harness.host.paths import package_dir
 from harness.linux import AnonNameSupport, probe_anon_name
 from harness.worker.executor import ExecutorJob, render_executor_job
@@ -127,11 +127,11 @@ FAMILY = steps_of(
 
 def agrees(played: Played, steps: Sequence[Step], trace: int = 0) -> None:
     """What was seen is what the model does, without names."""
-    judge = Judge(steps, Kernel.of({"behaviour": {}} | vars(played)))
+    checker = TraceChecker(steps, Kernel.of({"behaviour": {}} | vars(played)))
     seen = played.seen(trace)
     assert len(seen) == len(steps)
     for each in seen:
-        divergence = judge.take(parse_seen(each))
+        divergence = checker.check(parse_seen(each))
         assert divergence is None, divergence
 
 
