@@ -28,7 +28,7 @@ from harness.errors import UsageError
 from harness.host.scratch import scratch_folder
 from harness.kbuild import BuiltKernel
 from harness.model import Model, NameStore, RefcountedStore, StrdupStore
-from harness.model.accounting import held_names, slab_classes
+from harness.model.name_memory import named_vmas, slab_classes
 from harness.targets import QemuTarget
 from harness.worker.executor import ExecutorJob
 from harness.worker.measure import (
@@ -211,7 +211,7 @@ class _Comparison:
     def _compare(
         self, what: str, model: Model, pages: int, pids: list[int], start: int
     ) -> None:
-        expected = held_names(model)
+        expected = named_vmas(model)
         end = start + pages * PAGE
         seen = {
             who: [v for v in self._memory.vmas(pid) if start <= v.start < end]
