@@ -80,5 +80,5 @@ def test_names_that_have_no_room_are_refused_where_one_is(
     naming = NamingScheme(NamingKind.DISTINCT, length)
 
     assert len(set(naming.names(most))) == most
-    with pytest.raises(UsageError, match=f"VMA {most} "):
+    with pytest.raises(UsageError, match=f"VMA {most};"):
         list(naming.names(most + 1))
