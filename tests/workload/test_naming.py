@@ -36,7 +36,7 @@ def test_no_names_are_none() -> None:
 
 
 def test_names_too_short_to_differ_are_refused() -> None:
-    with pytest.raises(UsageError, match="too short"):
+    with pytest.raises(UsageError, match="not enough different names"):
         NamingScheme(NamingKind.DISTINCT, 1).name_of(62)
 
 

@@ -229,7 +229,7 @@ MAKE_NAMES = """
 import gc, sys
 from pathlib import Path
 from harness.worker.measure import experiment, worker
-from harness.worker.measure.arena import Arena, rehearse_naming
+from harness.worker.measure.arena import Arena, prepare_heap
 from harness.workload import layout_of, naming_from_label
 
 def pages():
@@ -238,7 +238,7 @@ def pages():
 
 gc.disable()
 pages()
-rehearse_naming()
+prepare_heap()
 with Arena(layout_of(4000, 0), seed=1) as arena:
     before = pages()
     with arena.naming_loop(naming_from_label(sys.argv[1])):

@@ -195,7 +195,7 @@ def test_a_cell_that_cannot_be_measured_says_so_in_one_line(
     monkeypatch.setattr(worker, "_run_cell", fail)
 
     with pytest.raises(EnvironmentFault, match="ended with status 1"):
-        worker._run_cell_apart(request_of(here))
+        worker._run_cell_in_child(request_of(here))
 
     (said,) = capfd.readouterr().err.splitlines()
     assert said.startswith("cell [")
@@ -211,6 +211,6 @@ def test_a_terminal_s_ctrl_c_is_not_the_cell_s(
 
     monkeypatch.setattr(worker, "_run_cell", interrupt)
 
-    worker._run_cell_apart(request_of(here))
+    worker._run_cell_in_child(request_of(here))
 
     assert capfd.readouterr().err == ""
