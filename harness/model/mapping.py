@@ -21,7 +21,7 @@ from harness.model.vma import (
 from harness.workload.ops import Map, Memory, Remap
 
 
-def map_(mm: Mm, op: Map, files: dict[Memory, File]) -> None:
+def map_pages(mm: Mm, op: Map, files: dict[Memory, File]) -> None:
     """mmap at a fixed address. Source: mm/mmap.c do_mmap(), mmap_region()."""
     end = op.page + op.pages
     if mm.limit is not None and mm.map_count > mm.limit:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from harness.model.behaviour import Behaviour
 from harness.model.changing import advise, lock, protect, set_name, unlock, write
-from harness.model.mapping import map_, remap, set_break
+from harness.model.mapping import map_pages, remap, set_break
 from harness.model.mm import Mm, Refused
 from harness.model.names import NameStore, RefcountedStore
 from harness.model.vma import ACCESS, EXEC, READ, SHARED, WRITE, File, Vma
@@ -97,7 +97,7 @@ class Model:
                 for other in self.mms.values():
                     other.limit = mm.map_count + room
             case Map() as op:
-                map_(mm, op, self._files)
+                map_pages(mm, op, self._files)
             case Unmap(page, pages):
                 mm.unmap(page, page + pages)
             case Remap() as op:

@@ -308,7 +308,7 @@ def check_steps(steps: list[Step], pages: int) -> None:
         if isinstance(step.op, Heap):
             heaps.add(step.who)
         if isinstance(step.op, Break) and step.who not in heaps:
-            raise UsageError(f"step {index}: brk without an earlier step heap")
+            raise UsageError(f"step {index}: brk needs an earlier heap step")
         why = _fault(step, pages, parents)
         if why:
             raise UsageError(f"step {index} ({step.word}): {why}")

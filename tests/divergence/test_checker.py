@@ -331,7 +331,7 @@ def test_pieces_of_a_file_are_one_where_their_pages_follow() -> None:
 
 
 @pytest.mark.parametrize("path", [FILE, f"{FILE} (deleted)"])
-def test_the_player_s_file_is_known_by_its_path(path: str) -> None:
+def test_the_executor_s_file_is_known_by_its_path(path: str) -> None:
     steps = steps_of(Map(0, 4, 1, Memory.FILE))
     line = line_of(Shown(0, 4, "r--s", 0, path))
 

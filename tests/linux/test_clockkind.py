@@ -67,13 +67,13 @@ def test_both_loops_take_a_nanosecond_an_instruction_or_it_is_time(
     assert counts_instructions(CLOCK) is counts
 
 
-def test_on_other_machines_it_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_other_machines_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     on_machine(monkeypatch, "riscv64")
 
     assert not counts_instructions(CLOCK)
 
 
-def test_where_memory_may_not_be_executed_it_cannot_be_told(
+def test_where_memory_may_not_be_executed_it_is_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(code: bytes, clock: int) -> float:

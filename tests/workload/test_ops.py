@@ -87,7 +87,7 @@ def test_what_is_no_step_is_refused_and_nothing_else_happens(data: Any) -> None:
         ([Step(0, Remap(0, 1, 1, 8))], "outside the arena"),
         ([Step(0, Remap(0, 1, 1, keep=True))], "needs a destination"),
         ([Step(0, Heap(8))], "outside the arena"),
-        ([Step(0, Break(1))], "brk without an earlier step heap"),
+        ([Step(0, Break(1))], "brk needs an earlier heap step"),
         ([Step(0, Limit(1)), Step(0, Write(0, 1))], "neither write, lock nor fork"),
         ([Step(0, Limit(1)), Step(0, Lock(0, 1))], "neither write, lock nor fork"),
         ([Step(0, Limit(10**9))], "room must be from -100"),

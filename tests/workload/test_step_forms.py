@@ -220,12 +220,12 @@ def test_a_trace_that_can_be_played(ops: tuple[Op | Step, ...]) -> None:
         ((Lock(0, 1), Limit(0)), "neither write, lock nor fork"),
         ((Limit(0), Fork(1)), "neither write, lock nor fork"),
         # the break of whoever plays
-        ((Break(0),), "without an earlier step heap"),
-        ((Break(0), Heap(0)), "without an earlier step heap"),
-        ((Fork(1), Heap(0), Step(1, Break(1))), "without an earlier step heap"),
+        ((Break(0),), "needs an earlier heap step"),
+        ((Break(0), Heap(0)), "needs an earlier heap step"),
+        ((Fork(1), Heap(0), Step(1, Break(1))), "needs an earlier heap step"),
         (
             (Fork(1), Step(1, Heap(0)), Step(1, Exit()), Fork(1), Step(1, Break(1))),
-            "without an earlier step heap",
+            "needs an earlier heap step",
         ),
     ],
 )
@@ -242,6 +242,6 @@ def test_an_arena_that_cannot_be_is_refused(pages: int) -> None:
         check(pages=pages)
 
 
-def test_what_is_wrong_is_said_of_the_step() -> None:
+def test_the_error_names_the_step() -> None:
     with pytest.raises(UsageError, match=r"step 1 \(munmap\): outside the arena"):
         check(ALL, Unmap(0, 9))

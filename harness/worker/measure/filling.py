@@ -6,9 +6,9 @@ results comparable, each process that forks first gets what it lacks of two numb
 
     its private written pages, and its VMAs
 
-The targets are the numbers of the worker of version 0.3.0 on that machine. The
-campaigns in notebooks/data were measured with it. Then a worker may import less, and a
-Python may be a little larger, without changing the result. ``make protocol`` checks it.
+With the targets below, a fork has as many as with version 0.3.0 on that machine, which
+measured the campaigns in notebooks/data. So a worker may import less, and a Python may
+be a little larger, without changing the result. ``make protocol`` checks that.
 """
 
 import contextlib

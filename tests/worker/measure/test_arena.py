@@ -42,7 +42,7 @@ def test_maps_show_exactly_the_vmas_of_the_layout(layout: Layout) -> None:
 
 
 def arena_entries(layout: Layout, start: int) -> list[MapsEntry]:
-    """The same, told in another way: by walking the pages."""
+    """The same, computed in another way: page by page."""
     end = start + layout.arena_pages * PAGE
     entries = [MapsEntry(start=start, end=start + PAGE, perms="---p")]
     at = start + PAGE

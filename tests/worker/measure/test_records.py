@@ -155,7 +155,9 @@ def with_fields(**changed: object) -> bytes:
     ],
     ids=lambda value: value if isinstance(value, str) else repr(value[:30]),
 )
-def test_what_is_wrong_with_a_line_is_told_with_the_line(line: bytes, why: str) -> None:
+def test_an_error_shows_the_line_and_what_is_wrong_with_it(
+    line: bytes, why: str
+) -> None:
     with pytest.raises(RecordError) as raised:
         parse_record(line)
 
@@ -195,7 +197,7 @@ def test_records_of_older_schemas_have_the_protocol_of_their_version(
     assert [render_record(record) for record in records] == lines
 
 
-def test_a_run_of_today_says_its_protocol_and_one_of_before_cannot() -> None:
+def test_a_run_has_a_protocol_since_schema_3_only() -> None:
     (line, *_) = (RECORDED / "schema-2.jsonl").read_bytes().splitlines()
     today = line.replace(b'"schema":2', b'"schema":3')
     said = today.replace(b'"launched"', b'"protocol":7,"launched"')

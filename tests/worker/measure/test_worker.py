@@ -101,7 +101,7 @@ def test_a_worker_whose_words_nobody_can_keep_ends_as_any_other(
 
 
 @pytest.mark.slow
-def test_a_kernel_that_is_not_what_the_job_says_ends_with_status_4(
+def test_another_kernel_than_the_job_expects_is_status_4(
     here: Store, tmp_path: Path
 ) -> None:
     other = Store.REFCOUNTED if here is Store.ABSENT else Store.ABSENT
@@ -185,7 +185,7 @@ def request_of(store: Store) -> CellRequest:
         (OSError(12, "Cannot allocate memory"), "Cannot allocate memory"),
     ],
 )
-def test_a_cell_that_cannot_be_measured_says_so_in_one_line(
+def test_a_cell_that_cannot_be_measured_is_reported_in_one_line(
     error: Exception, words: str, here: Store, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
