@@ -92,7 +92,7 @@ def parse_line(line: bytes) -> MapsEntry:
     if entry.inode >> 64:
         raise MapsFormatError(line, "the inode number has more than 64 bits")
     if not line.startswith(render_header(entry)):
-        raise MapsFormatError(line, "the numbers are not padded as by the kernel")
+        raise MapsFormatError(line, "the kernel pads the numbers differently")
     return entry
 
 

@@ -182,7 +182,7 @@ class _Process:
         for step in reversed(self._shared.steps[:at]):
             if isinstance(step.op, Fork) and step.op.child == self._me:
                 return step.who
-        raise AssertionError("process 0 does not leave")
+        raise AssertionError("process 0 never exits")
 
     def _reap(self, at: int) -> int:
         step = self._shared.steps[at]

@@ -1,14 +1,15 @@
 """Fills a process up to a fixed number of own pages and VMAs before it forks.
 
 Fork also copies the interpreter's pages and VMAs. Their number depends on the imports
-and on Python's version; with 1 000 VMAs they are a tenth of fork's work. To keep
-results comparable, each process that forks first gets what it lacks of two numbers:
+and on Python's version; with 1 000 VMAs they are a tenth of fork's work. So each
+process that forks is first filled up to a target number of
 
-    its private written pages, and its VMAs
+    private written pages, and VMAs
 
-With the targets below, a fork has as many as with version 0.3.0 on that machine, which
-measured the campaigns in notebooks/data. So a worker may import less, and a Python may
-be a little larger, without changing the result. ``make protocol`` checks that.
+With these targets a fork copies as many of both as with version 0.3.0 on that machine.
+That version measured the campaigns in notebooks/data. So a worker may import less, and
+a Python may be a little larger, without changing the result. ``make protocol`` checks
+that.
 """
 
 import contextlib

@@ -143,10 +143,11 @@ class Count:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
-    """The end of a run. An invalid run was not timed, or not completely; ``reason``.
+    """The end of a run. An invalid run was not timed, or not completely.
 
-    ``seal`` is the SHA-256, in hex, of the run's lines before this one. It reveals a
-    changed, lost or added line, also after the records were copied elsewhere.
+    ``reason`` says why a run is invalid. ``seal`` is the SHA-256, in hex, of the run's
+    lines before this one. It reveals a changed, lost or added line, also after the
+    records were copied elsewhere.
     """
 
     run: str

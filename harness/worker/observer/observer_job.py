@@ -51,7 +51,7 @@ def parse_observer_job(text: bytes) -> ObserverJob:
         # Any: checked by the constructors and by the tests of the inverse.
         document: Any = json.loads(text)
         if type(document["children"]) is not int or document["children"] < 0:
-            raise ValueError("children must be a number of at least 0")
+            raise ValueError("children must be a whole number, 0 or more")
         return ObserverJob(
             cells=parse_job(json.dumps(document["cells"]).encode()),
             children=document["children"],
