@@ -1,8 +1,8 @@
-"""``anonvma``, and ``python -m harness``: a process of its own for a command.
+"""The entry point of ``anonvma`` and ``python -m harness``.
 
-What is to be said of a signal is said while the command's modules are still being
-imported, too, and once: a second Ctrl-C right after the first would break off what
-is being put back.
+It handles signals before it imports the command's modules, so that a signal during the
+imports also ends the command with one line. The first signal stops the command. For
+ten seconds further signals are ignored: they would interrupt the cleanup.
 """
 
 import signal
@@ -10,43 +10,44 @@ import sys
 import time
 
 _STOPPED = 130
-# What is put back takes less: a signal after that long asks again.
-_WHILE_S = 10.0
+# The cleanup takes less time than this; a signal after that interrupts again.
+_IGNORED_S = 10.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
-    """Run the command; its exit status, 130 where a signal stopped it."""
+    """Run the command; its exit status, or 130 if a signal stopped it."""
     stop = _Stop()
     try:
         try:
-            # Who had it ignored would have every program of ours end with 0.
+            # If the caller ignored SIGCHLD, all child processes would seem to end
+            # with 0.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for number in _SIGNALS:
-                # Whoever runs us in the background, or with nohup, has some ignored.
+                # A shell in the background and nohup ignore some signals: keep that.
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     signal.signal(number, stop)
             from harness.cli import main as command
 
             return command()
         finally:
-            # The interpreter's own end would show where it was.
+            # A signal while the interpreter exits would print a traceback.
             _ignore()
     except KeyboardInterrupt:
-        # From a finally, too.
+        # This also catches an interrupt of a finally block.
         print("anonvma: stopped", file=sys.stderr)
         return _STOPPED
 
 
 class _Stop:
-    """A handler of signals that interrupts, at most once in a while."""
+    """A signal handler that raises KeyboardInterrupt at most once in ten seconds."""
 
     def __init__(self) -> None:
-        self._last = -_WHILE_S
+        self._last = -_IGNORED_S
 
     def __call__(self, number: int, frame: object) -> None:
         now = time.monotonic()
-        if now - self._last >= _WHILE_S:
+        if now - self._last >= _IGNORED_S:
             self._last = now
             raise KeyboardInterrupt
 
@@ -54,9 +55,9 @@ class _Stop:
 def _ignore() -> None:
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    # An interrupt within exec(), as dataclasses are made by, makes the interpreter
-    # end of SIGINT however it was dealt with, unless another has ended well since
-    # (run_eval_code_obj() of Python/pythonrun.c).
+    # After an interrupt inside exec(), which dataclasses use, the interpreter kills
+    # itself with SIGINT at its end, even if the interrupt was handled. Another exec()
+    # that ends normally prevents that (run_eval_code_obj() in Python/pythonrun.c).
     exec("")
 
 

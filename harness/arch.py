@@ -1,4 +1,4 @@
-"""One row per machine, in the kernel's, the toolchain's and QEMU's spelling."""
+"""The supported machines, one row each, as the kernel, toolchain and QEMU name them."""
 
 import platform
 from dataclasses import dataclass
@@ -8,30 +8,30 @@ from harness.errors import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arch:
-    """A machine that kernels are built for and guests have.
+    """A machine type that kernels are built for and that guests have.
 
-    ``um`` is one too: a Linux that is a process of this machine.
+    ``um`` is one too: User-Mode Linux, a kernel that runs as a process of the host.
     """
 
     # uname -m and QEMU: qemu-system-NAME; or "um"
     name: str
     # The kernel's ARCH=, and the fragment kernels/config/KERNEL_ARCH.config
     kernel_arch: str
-    # The toolchain's prefix where this machine is another one
+    # The toolchain's prefix, used for cross-compiling
     gnu_prefix: str
-    # Debian's packages of that toolchain, and of the C library it links
+    # Debian's packages with the cross-compiler, and with the C library for it
     cross_package: str
     cross_libc_package: str
-    # The make target and where it leaves the image, below the output tree
+    # The make target, and the path of the image that it makes in the output tree
     image_target: str
     image_path: str
-    # Headers below /usr/include that the kernel's own tools are compiled against, and
-    # Debian's packages of them
+    # Headers below /usr/include that the kernel's build tools need, each with the
+    # Debian package that has it
     headers: tuple[tuple[str, str], ...] = (("openssl/bio.h", "libssl-dev"),)
-    # Patches of kernels/patches/BASE/ that every variant needs on it
+    # Patches in kernels/patches/BASE/ that every variant needs on this machine
     patches: tuple[str, ...] = ()
-    # Debian's name for the architecture; QEMU's package; its machine, CPU and
-    # virtio-serial bus; the console, and how to reboot, for the kernel
+    # Debian's name for the architecture; the package of QEMU; QEMU's options for the
+    # machine and the virtio-serial bus; the kernel's arguments for console and reboot
     debian_arch: str = ""
     qemu_package: str = ""
     qemu_options: tuple[str, ...] = ()
@@ -39,22 +39,22 @@ class Arch:
 
     @property
     def native(self) -> bool:
-        """Whether this machine's own toolchain builds it."""
+        """Whether the host's own compiler builds kernels for it."""
         return self.name in ("um", platform.machine())
 
     @property
     def cross_compile(self) -> str:
-        """CROSS_COMPILE= on this machine."""
+        """The value of CROSS_COMPILE= on this host."""
         return "" if self.native else self.gnu_prefix
 
     @property
     def build_package(self) -> str:
-        """What Debian calls the compiler that builds it here."""
+        """The Debian package of the compiler that builds it on this host."""
         return "gcc" if self.native else self.cross_package
 
     @property
     def libc_package(self) -> str:
-        """What Debian calls the C library that programs for it are linked with."""
+        """The Debian package of the C library that its programs link with here."""
         return "libc6-dev" if self.native else self.cross_libc_package
 
 
@@ -85,7 +85,7 @@ ARCHES = {
             cross_libc_package="libc6-dev-amd64-cross",
             image_target="bzImage",
             image_path="arch/x86/boot/bzImage",
-            # objtool reads ELF files.
+            # objtool needs libelf.
             headers=(("openssl/bio.h", "libssl-dev"), ("gelf.h", "libelf-dev")),
             debian_arch="amd64",
             qemu_package="qemu-system-x86",
@@ -108,15 +108,15 @@ ARCHES = {
     )
 }  # fmt: skip
 
-# What guests under QEMU can be, and what User-Mode Linux is.
+# The machines of QEMU guests, and User-Mode Linux.
 QEMU_ARCHES = tuple(name for name, arch in ARCHES.items() if arch.qemu_package)
 UM = ARCHES["um"]
 
 
 def arch_named(name: str) -> Arch:
-    """The machine of that name; UsageError lists the known ones."""
+    """The machine with this name. Raises UsageError, which lists the known names."""
     try:
         return ARCHES[name]
     except KeyError:
         known = ", ".join(sorted(ARCHES))
-        raise UsageError(f"no machine is called {name!r}; known: {known}") from None
+        raise UsageError(f"unknown machine {name!r}; known machines: {known}") from None

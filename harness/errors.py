@@ -1,48 +1,50 @@
-"""The exception tree: everything a user can meet, each with its exit status.
+"""The exceptions that a user can meet, each with its exit status.
 
-System call failures stay ``OSError``. What is ours derives from
-``HarnessError``; its ``status`` is what the command exits with: 2 the caller's
-mistake, 3 the environment's, 4 not supported by this kernel or host.
+Failed system calls stay ``OSError``. All other errors derive from ``HarnessError``.
+Its ``status`` is the exit status of the command: 1 a check failed, 2 wrong usage,
+3 something in the environment is missing or failed, 4 not supported by this kernel or
+host.
 """
 
-# What is no line of ours may be as long as a file, and what is said of it too.
+# Limits of what a message shows, in characters and lines: a malformed line may be as
+# long as a file, and so may the reason.
 _SHOWN, _MOST_WHY = 300, 3000
 _MOST_CONSOLE, _MOST_LINES = 20_000, 200
 
 
 def _shown(line: bytes | str) -> str:
-    # Of bytes that nobody can read each is four characters.
+    # repr() shows an unprintable byte as four characters.
     return repr(line[:_SHOWN])[: 3 * _SHOWN]
 
 
 class HarnessError(Exception):
-    """Something went wrong that the message explains; ends the command."""
+    """An error that ends the command; its message explains it to the user."""
 
     status = 3
 
 
 class UsageError(HarnessError):
-    """The caller asked for something that cannot be meant."""
+    """The caller's arguments or input are wrong."""
 
     status = 2
 
 
 class UnsupportedError(HarnessError):
-    """This kernel or this host cannot do it, however it is asked."""
+    """This kernel or this host does not support it."""
 
     status = 4
 
 
 class EnvironmentFault(HarnessError):
-    """Something this machine needs is missing, or refuses; the message mends it."""
+    """Something on this machine is missing or fails; the message says what to do."""
 
 
 class NoSuchSource(EnvironmentFault):
-    """This Debian has no source of a base: what needs that base is not for here."""
+    """This Debian release has no kernel source of a base: it cannot be built here."""
 
 
 class MapsFormatError(HarnessError):
-    """A line of /proc/pid/maps has a shape that no kernel we know writes."""
+    """A line of /proc/pid/maps has a format that no known kernel writes."""
 
     def __init__(self, line: bytes, why: str) -> None:
         super().__init__(f"not a line of /proc/pid/maps: {why}: {_shown(line)}")
@@ -50,7 +52,7 @@ class MapsFormatError(HarnessError):
 
 
 class RecordError(HarnessError):
-    """A line is not a record of this schema: ``why``, in words."""
+    """A line is not a valid record; ``why`` says what is wrong with it."""
 
     def __init__(self, line: bytes | str, why: str) -> None:
         self.line = line
@@ -59,24 +61,24 @@ class RecordError(HarnessError):
 
 
 class CheckFailed(HarnessError):
-    """What the kernel shows is not what was built; the cell must not be timed."""
+    """The kernel does not show the VMAs that were built; the cell is not timed."""
 
     status = 1
 
 
 class BuildFailed(HarnessError):
-    """A kernel could not be built; the message has the end of the log."""
+    """A kernel could not be built; the message ends with the end of the log."""
 
 
 class Stopped(HarnessError):
-    """Told to stop, before it was done, for a reason that is somebody else's."""
+    """The work was stopped from outside before it was finished."""
 
 
 class GuestError(HarnessError):
-    """A guest did not finish its job; ``console`` is the end of its console."""
+    """A guest did not finish its job; ``console`` is the end of its console output."""
 
     def __init__(self, what: str, console: str) -> None:
-        # Whoever hands it over, what a guest says may be as long as it likes.
+        # A guest may write any amount.
         lines = console[-_MOST_CONSOLE:].splitlines()[-_MOST_LINES:]
         shown = "\n".join(f"  | {line}" for line in lines)
         super().__init__(f"{what}\nlast lines of its console:\n{shown or '  (empty)'}")
@@ -85,19 +87,19 @@ class GuestError(HarnessError):
 
 
 class GuestPanicked(GuestError):
-    """The guest's kernel said that it panicked."""
+    """The guest's kernel reported a panic."""
 
 
 class GuestHung(GuestError):
-    """The guest was silent past its deadline, and has been killed."""
+    """The guest sent nothing until its deadline and was killed."""
 
 
 class GuestLost(GuestError):
-    """The guest went away without a status and without a panic."""
+    """The guest ended without reporting a status or a panic."""
 
 
 class JobFailed(GuestError):
-    """The guest is well, but the job in it failed; it said how."""
+    """The guest works, but the job in it failed and reported how."""
 
 
 class BadRecord(GuestError):

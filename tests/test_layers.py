@@ -19,8 +19,8 @@ TRACING = "Only tracing imports ptrace"
 HOST = "Only the host's side imports psutil, rich and qemu"
 WORKER = "What runs next to a kernel does not import the host's side"
 TARGETS = "Targets do not know what the kernel should answer"
-JUDGE = "The model and the judge cannot ask the kernel"
-CONTRACTS = (LAYERS, SCIENCE, AUDIT, TRACING, HOST, WORKER, TARGETS, JUDGE)
+CHECKER = "The model and the trace checker cannot ask the kernel"
+CONTRACTS = (LAYERS, SCIENCE, AUDIT, TRACING, HOST, WORKER, TARGETS, CHECKER)
 
 # What anonvma.pyz holds: it runs on a bare Python.
 BARE = ("arch.py", "errors.py", "lean", "linux", "maps", "worker", "workload")
@@ -109,9 +109,9 @@ PLANTED = {
     TARGETS: [
         ("targets/cpio.py", "import harness.divergence"),
     ],
-    JUDGE: [
+    CHECKER: [
         ("model/vma.py", "import harness.linux"),
-        ("divergence/judge.py", "import harness.worker.executor"),
+        ("divergence/checker.py", "import harness.worker.executor"),
     ],
 }
 

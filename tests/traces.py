@@ -184,7 +184,7 @@ def line_of(shown: Shown) -> str:
 
 
 def seen_of(model: Model, steps: Iterable[Step]) -> list[list[Any]]:
-    """What a player would write of each step, were the model the kernel."""
+    """What the executor would write for each step if the kernel were the model."""
     known: dict[int, list[str]] = {0: []}
     seen = []
     for step in steps:
@@ -291,7 +291,7 @@ class ModelTarget:
 
 
 def json_line(value: object) -> bytes:
-    """A line as the player writes it."""
+    """A line as the executor writes it."""
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 

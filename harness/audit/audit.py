@@ -23,12 +23,12 @@ from harness.audit.expected_counts import (
     leak_balance,
 )
 from harness.audit.guest_report import GuestReport
-from harness.divergence import Judge
+from harness.divergence import TraceChecker
 from harness.errors import UsageError
 from harness.host.scratch import scratch_folder
 from harness.kbuild import BuiltKernel
 from harness.model import Model, NameStore, RefcountedStore, StrdupStore
-from harness.model.accounting import held_names, slab_classes
+from harness.model.name_memory import named_vmas, slab_classes
 from harness.targets import QemuTarget
 from harness.worker.executor import ExecutorJob
 from harness.worker.measure import (
@@ -193,17 +193,17 @@ class _Comparison:
     def _traces(self, make: type[NameStore]) -> Balance:
         stores = []
         for index, steps in enumerate(self._job.held.traces):
-            judge = Judge(steps, self._said.kernel, make())
-            stores.append(judge.model.store)
+            checker = TraceChecker(steps, self._said.kernel, make())
+            stores.append(checker.model.store)
             diverged = None
             for seen in self._said.seen(index):
-                diverged = diverged or judge.take(seen)
-            if diverged is not None or judge.judged < len(steps):
+                diverged = diverged or checker.check(seen)
+            if diverged is not None or checker.checked < len(steps):
                 words = diverged.headline if diverged else "not played to its end"
                 self._divergences.append(f"trace {index}: {words}")
                 continue
             held = self._said.held_trace(index)
-            self._compare(f"trace {index}", judge.model, _PAGES, *held)
+            self._compare(f"trace {index}", checker.model, _PAGES, *held)
         return calls_balance(
             "traces", stores, self._said.after("cells"), self._said.after("traces")
         )
@@ -211,7 +211,7 @@ class _Comparison:
     def _compare(
         self, what: str, model: Model, pages: int, pids: list[int], start: int
     ) -> None:
-        expected = held_names(model)
+        expected = named_vmas(model)
         end = start + pages * PAGE
         seen = {
             who: [v for v in self._memory.vmas(pid) if start <= v.start < end]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.model import Model, NameStore
-from harness.model.accounting import Held, account
+from harness.model.name_memory import NamedVma, memory_of_names
 from harness.workload import Cell
 from harness.workload.layout_steps import layout_steps
 from harness.workload.ops import PAGE, Fork, SetName, Step
@@ -127,7 +127,7 @@ def _state(stores: Iterable[NameStore], classes: Iterable[int]) -> dict[str | in
         total[ALLOCATED] += store.allocated
         total[FREED] += store.allocated - len(store.live)
         if sizes:
-            for size, count in account(store, sizes).objects.items():
+            for size, count in memory_of_names(store, sizes).objects.items():
                 total[size] += count
     return total
 
@@ -156,7 +156,7 @@ def _balance(
 
 
 def differing_names(
-    expected: Sequence[Held], seen: Mapping[int, "Sequence[KernelVma]"], start: int
+    expected: Sequence[NamedVma], seen: Mapping[int, "Sequence[KernelVma]"], start: int
 ) -> str:
     """The first VMA whose name the kernel keeps otherwise; empty where none.
 

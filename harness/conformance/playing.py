@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.divergence import Divergence, Judge, Kernel, Recording, parse_seen
+from harness.divergence import Divergence, Kernel, Recording, TraceChecker, parse_seen
 from harness.divergence.recording import Seen
 from harness.errors import (
     GuestError,
@@ -77,7 +77,7 @@ class Playing:
     done: bool = False
     _pending: bytes = b""
     _at: int = 0
-    _judge: Judge | None = None
+    _checker: TraceChecker | None = None
     _seen: list[Seen] = field(default_factory=list)
     _over: bool = False
     _failed: bool = False
@@ -139,7 +139,9 @@ class Playing:
             if self.described.get("support") != "supported":
                 reason = printable(str(self.described.get("reason")))
                 raise UnsupportedError(f"nothing to compare: {reason}")
-            divergence = Judge(self.traces[0], self._kernel).differs_from(self.expected)
+            divergence = TraceChecker(self.traces[0], self._kernel).differs_from(
+                self.expected
+            )
             if divergence is not None:
                 self._found(divergence)
         elif "seen" in data:
@@ -162,25 +164,25 @@ class Playing:
                 return
             seen = parse_seen(each)
             self._seen.append(seen)
-            assert self._judge is not None
-            divergence = self._judge.take(seen)
+            assert self._checker is not None
+            divergence = self._checker.check(seen)
             if divergence is not None:
                 self._found(divergence)
 
     def _select(self, index: Any, line: bytes) -> None:
         if type(index) is not int or not 0 <= index < len(self.traces):
             raise RecordError(line, "there is no such trace")
-        if self._judge is None or index != self._at:
+        if self._checker is None or index != self._at:
             self._end_trace()
             self._at, self._seen, self._over = index, [], False
-            self._judge = Judge(self.traces[index], self._kernel)
+            self._checker = TraceChecker(self.traces[index], self._kernel)
 
     def _end_trace(self) -> None:
-        if self._judge is None:
+        if self._checker is None:
             return
-        if not self._over and self._judge.judged < len(self.traces[self._at]):
+        if not self._over and self._checker.checked < len(self.traces[self._at]):
             self._died("the trace was not played to its end")
-        self.on_trace(self._judge.judged, self._judge.by_content)
+        self.on_trace(self._checker.checked, self._checker.by_content)
         if self.keep is not None:
             self.keep(self._recording())
 
@@ -198,10 +200,10 @@ class Playing:
         )
 
     def _died(self, words: str) -> None:
-        if self._judge is None:
-            self._judge = Judge(self.traces[self._at], self._kernel)
+        if self._checker is None:
+            self._checker = TraceChecker(self.traces[self._at], self._kernel)
         if not self._over:
-            self._found(self._judge.died(words))
+            self._found(self._checker.died(words))
 
     def _found(self, divergence: Divergence) -> None:
         self._over = True

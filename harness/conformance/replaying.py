@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.conformance.playing import Found, TraceTarget, diverging
-from harness.divergence import Judge, Kernel, Recording, parse_recording
+from harness.divergence import Kernel, Recording, TraceChecker, parse_recording
 from harness.divergence.recording import LONGEST
 from harness.errors import RecordError, UsageError
 from harness.host.files import lines_of
@@ -35,10 +35,10 @@ def judge_recording(recording: Recording) -> Found | None:
     if not recording.seen:
         raise UsageError("nothing was recorded with this trace: play it, with --target")
     kernel = Kernel.of(recording.kernel)
-    judge = Judge(recording.steps, kernel)
+    checker = TraceChecker(recording.steps, kernel)
     with collector_at_rest():
         for seen in recording.seen:
-            divergence = judge.take(seen)
+            divergence = checker.check(seen)
             if divergence is not None:
                 return Found(divergence=divergence, recording=recording, kernel=kernel)
     return None

@@ -1,6 +1,6 @@
-"""Holds what a kernel did against the model: the first place where they part."""
+"""Compares what a kernel did with the model, and finds the first difference."""
 
-from harness.divergence.judge import Divergence, Judge, Kernel
+from harness.divergence.checker import Divergence, Kernel, TraceChecker
 from harness.divergence.recording import (
     Recording,
     parse_recording,
@@ -11,9 +11,9 @@ from harness.divergence.reproducer import render_reproducer
 
 __all__ = [
     "Divergence",
-    "Judge",
     "Kernel",
     "Recording",
+    "TraceChecker",
     "parse_recording",
     "parse_seen",
     "render_recording",

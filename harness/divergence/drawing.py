@@ -1,9 +1,9 @@
-"""A divergence drawn with rulers: before, expected and seen, a column a page."""
+"""Draws a divergence under a ruler: before, expected and seen, one column per page."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from harness.divergence.judge import Divergence
+from harness.divergence.checker import Divergence
 from harness.model import Shown
 
 _COLUMNS = 100
@@ -12,16 +12,16 @@ _NOTHING_SEEN = ("outcome", "complaint", "died")
 
 
 def draw(divergence: Divergence, pages: int) -> str:
-    """Three rows of letters: a VMA begins with a capital, ``.`` is a hole.
+    """Three rows of letters: each VMA begins with a capital; ``.`` is a hole.
 
-    Letters are explained below; names are those of maps. Where an arena is
-    wider than a line, the part around the first difference is drawn, or around
-    the step's own page where nothing was seen.
+    A legend below shows each letter's permissions and name as in maps. If the arena
+    is wider than the row, only the part around the first difference is drawn. If
+    there are no maps to compare, it is the part around the page of the step.
     """
     if divergence.kind == "probe":
         return (
-            "harness.model.Behaviour says what is probed, "
-            "and harness.worker.executor.probes how"
+            "harness.model.Behaviour lists what is probed, "
+            "harness.worker.executor.probes shows how"
         )
     rows = {
         "before": divergence.before,
@@ -53,7 +53,7 @@ def draw(divergence: Divergence, pages: int) -> str:
 
 def _first_column(divergence: Divergence, pages: int) -> int:
     if divergence.kind in _NOTHING_SEEN:
-        # fork and the like have none.
+        # Some operations, such as fork, have no page.
         page = getattr(divergence.step.op, "page", 0)
     else:
         page = _first_difference(divergence.expected, divergence.seen)

@@ -1,4 +1,6 @@
-"""A trace with what a kernel was seen to do: a line of JSON, hostile until parsed.
+"""A trace and what a kernel did in each step, as one line of JSON.
+
+The line is untrusted input: parsing checks everything.
 
 SCHEMA history
   1  first format
@@ -19,12 +21,15 @@ from harness.workload.ops import (
 )
 
 SCHEMA = 1
-# Of a line, in bytes; a trace of 98 307 operations on 65 536 VMAs has 20 MB.
+# The longest line, in bytes. A trace of 98 307 operations on 65 536 VMAs has 20 MB.
 LONGEST = 1 << 28
 
 
 class Change(NamedTuple):
-    """What is new in a process's maps: how many lines stay before and after it."""
+    """New lines in the maps of a process.
+
+    ``before`` and ``after`` count the old lines that are kept before and after them.
+    """
 
     who: int
     before: int
@@ -33,9 +38,9 @@ class Change(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What one step was seen to do: errno or 0, changes, what the kernel logged.
+    """What one step did: errno or 0, changes in maps, warnings in the kernel's log.
 
-    ``looked`` is whether maps were read after it.
+    ``looked`` is false if maps were not read after the step.
     """
 
     code: int
@@ -46,10 +51,10 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """A trace, the kernel it was played on, and what each step was seen to do.
+    """A trace, the kernel that played it, and what each step did.
 
-    ``kernel`` is as the player described it. Without ``seen`` it is only asked
-    for. ``note`` is for people.
+    ``kernel`` is the executor's description. If ``seen`` is empty, the trace has
+    not been played yet. ``note`` is for human readers.
     """
 
     pages: int
@@ -60,12 +65,12 @@ class Recording:
 
 
 def parse_seen(data: Any) -> Seen:
-    """One step's list as the player writes it. Raises RecordError."""
+    """Parse the list that the executor writes for one step. Raises RecordError."""
     try:
         code, changes, *rest = data
         complaints = tuple(str(line) for line in (rest[0] if rest else ()))
         if type(code) is not int:
-            raise ValueError("an errno is a number")
+            raise ValueError("the errno must be a number")
         if changes is None:
             return Seen(code, (), complaints, looked=False)
         made = tuple(_change(*change) for change in changes)
@@ -77,14 +82,14 @@ def parse_seen(data: Any) -> Seen:
 def _change(who: Any, before: Any, after: Any, lines: Any) -> Change:
     numbers = (who, before, after)
     if any(type(n) is not int or n < 0 for n in numbers) or who >= MOST_PROCESSES:
-        raise ValueError("a change is a process, two counts and lines")
+        raise ValueError("a change must be a process, two counts and a list of lines")
     if not isinstance(lines, list) or not all(type(line) is str for line in lines):
-        raise ValueError("lines are text")
+        raise ValueError("the lines must be text")
     return Change(who, before, after, tuple(lines))
 
 
 def render_recording(recording: Recording) -> bytes:
-    """A recording as one line."""
+    """The recording as one line of JSON."""
     data = {
         "kind": "trace",
         "schema": SCHEMA,
@@ -103,7 +108,10 @@ def _rendered(seen: Seen) -> Sequence[Any]:
 
 
 def parse_recording(line: bytes) -> Recording:
-    """The inverse. Raises RecordError, or UsageError for steps that can't be."""
+    """The inverse of ``render_recording``.
+
+    Raises RecordError for a malformed line, UsageError for impossible steps.
+    """
     if len(line) > LONGEST:
         raise RecordError(line, f"longer than {LONGEST} bytes")
     try:
@@ -112,12 +120,14 @@ def parse_recording(line: bytes) -> Recording:
             raise ValueError(f"a trace of schema {SCHEMA} was expected")
         pages, kernel, note = data["pages"], data["kernel"], data["note"]
         if type(pages) is not int or type(kernel) is not dict or type(note) is not str:
-            raise ValueError("pages, kernel or note is of the wrong kind")
+            raise ValueError("pages, kernel or note has the wrong type")
         steps = tuple(parse_step(step) for step in data["steps"])
         seen = tuple(parse_seen(each) for each in data["seen"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise RecordError(line, f"no trace: {error}") from None
+        raise RecordError(line, f"not a trace: {error}") from None
     check_steps(list(steps), pages)
     if len(seen) > len(steps):
-        raise UsageError(f"{len(seen)} steps were seen of a trace of {len(steps)}")
+        raise UsageError(
+            f"the trace has {len(steps)} steps, but {len(seen)} steps were observed"
+        )
     return Recording(pages=pages, steps=steps, kernel=kernel, seen=seen, note=note)

@@ -1,8 +1,8 @@
-"""A divergence as a Python program of its own: the standard library, no more."""
+"""Renders a divergence as a stand-alone Python program (standard library only)."""
 
 from collections.abc import Sequence
 
-from harness.divergence.judge import Divergence, Kernel
+from harness.divergence.checker import Divergence, Kernel
 from harness.model import Shown
 from harness.workload.ops import (
     FILE_PAGES,
@@ -34,7 +34,7 @@ _PROGRAM = '''\
 """{headline}
 
 Seen on {kernel}.
-Exit status: 0 the kernel does as expected here, 1 it does not, 2 not decided.
+Exit status: 0 this kernel does as expected, 1 it does not, 2 cannot be decided here.
 """
 import ctypes
 import errno
@@ -98,7 +98,7 @@ def limit(room):
 
 
 def limited(how):
-    """Make a call while the arena may have no more VMAs than were set."""
+    """Make a call while vm.max_map_count limits the VMAs of the arena to ``most``."""
     if most is None:
         return how()
     with open("/proc/sys/vm/max_map_count", "r+b", buffering=0) as setting:
@@ -113,7 +113,8 @@ def limited(how):
             os.pwrite(setting.fileno(), usual, 0)
 
 
-# The process, what it does, and how: a call, the child's number, None for exit.
+# The process, the step as text, and how to do it: a call to make, the number of the
+# child to fork, or None for exit.
 STEPS = [
 {steps}
 ]
@@ -125,7 +126,7 @@ NEEDS_ROOT = {root}
 pids = memoryview(mmap.mmap(-1, PAGE)).cast("q")
 pipes = [os.pipe() for _ in range(4)]
 parents = {{}}
-# How many VMAs the arena may have, where the trace limits them.
+# How many VMAs the arena may have, if the trace sets a limit.
 most = None
 
 
@@ -138,7 +139,7 @@ def wait(me):
     if index > len(STEPS):
         os._exit(pids[8])
     if index < 0:
-        # From a child that has left.
+        # Sent by a child that exits: reap it.
         os.wait()
     return abs(index)
 
@@ -155,13 +156,13 @@ def shape(pid):
     return found
 
 
-def judge(last):
+def check(last):
     print("answered", errno.errorcode.get(last, last), end=", ")
     print("expected", errno.errorcode.get(EXPECTED_CODE, EXPECTED_CODE))
     if last != EXPECTED_CODE:
         return 1
     if EXPECTED_MAPS is None:
-        print("not decided here: look at the kernel's log")
+        print("cannot be decided here: look at the kernel's log")
         return 2
     found = shape(pids[WHOSE_MAPS]) if pids[WHOSE_MAPS] else []
     for what, entries in (("expected", EXPECTED_MAPS), ("found", found)):
@@ -172,16 +173,16 @@ def judge(last):
 
 
 if NEEDS_ROOT and os.geteuid():
-    print("not decided here: run it as root, who may move the heap and limit VMAs")
+    print("cannot be decided here: moving the heap and limiting VMAs needs root")
     sys.exit(2)
-# Should one of the processes die, none waits for it for ever.
+# If one of the processes dies, the others must not wait for ever.
 signal.alarm(60)
 me, index, last = 0, 0, 0
 pids[0] = os.getpid()
 while index < len(STEPS):
     who, what, how = STEPS[index]
     if who != me:
-        # What comes back without a step to do is that a child has left.
+        # If no step of this process comes back, a child has exited.
         last = 0
         pass_on(who, index)
         index = wait(me)
@@ -204,7 +205,7 @@ while index < len(STEPS):
         last = 0
     else:
         last = limited(how)
-pids[8] = judge(last)
+pids[8] = check(last)
 sys.stdout.flush()
 for who in range(4):
     if who != me and pids[who]:
@@ -222,9 +223,9 @@ def render_reproducer(
     pages: int,
     release: str,
 ) -> str:
-    """The program that plays ``steps`` and says whether the last one diverges.
+    """The program that executes ``steps`` and reports whether the last one diverges.
 
-    In it exec is an exit: neither leaves anything of the arena.
+    It replaces exec by exit: both remove the whole arena.
     """
     decided = divergence.kind in ("outcome", "content", "shape")
     return _PROGRAM.format(
@@ -300,7 +301,7 @@ def _libc_call(op: Op) -> str:
             return f"mlock(at({page}), U({pages} * PAGE))"
         case Unlock(page, pages):
             return f"munlock(at({page}), U({pages} * PAGE))"
-    raise AssertionError(f"no call of libc: {op}")
+    raise AssertionError(f"this operation is not one call of libc: {op}")
 
 
 def _mmap(op: Map) -> str:

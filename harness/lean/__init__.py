@@ -1,1 +1,1 @@
-"""What the standard library has too, but takes a worker too long to import."""
+"""Small replacements for standard modules that a worker takes too long to import."""

@@ -1,4 +1,4 @@
-"""The garbage collector at rest, while many values are made that are no garbage."""
+"""Switches the garbage collector off while many live values are made."""
 
 import contextlib
 import gc
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def collector_at_rest() -> Iterator[None]:
-    """No look for cycles inside; after it the collector is as it was.
+    """Run the block without the cycle collector; afterwards it is on or off as before.
 
-    For what makes none: with a hundred thousand values at once, in a process that has
-    pandas, each look takes longer than to make them.
+    For code that makes many values and no cycles. With a hundred thousand values, in a
+    process that has imported pandas, one collection takes longer than making them.
     """
     was_on = gc.isenabled()
     gc.disable()

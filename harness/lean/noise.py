@@ -1,6 +1,7 @@
-"""Random bytes and numbers as ``random.Random`` gives them, without that module.
+"""Random bytes and numbers, equal to those of ``random.Random``.
 
-It brings digests, statistics and the like: a hundred pages of a process that forks.
+The module ``random`` is not imported: it imports digests, statistics and more, which
+add a hundred pages to a process that forks.
 """
 
 try:
@@ -10,18 +11,18 @@ except ImportError:
 
 
 class Noise:
-    """What ``random.Random`` of a seed comes to, call for call."""
+    """Draws the same values as ``random.Random`` with the same seed and calls."""
 
     def __init__(self, seed: int) -> None:
         self._bits = _Source(seed).getrandbits
 
     def some_bytes(self, count: int) -> bytes:
-        """``randbytes``."""
+        """As ``Random.randbytes``."""
         return self._bits(count * 8).to_bytes(count, "little")
 
     def below(self, limit: int) -> int:
-        """``randrange``, of a limit of 1 or more."""
-        # As Lib/random.py _randbelow_with_getrandbits(): those past it are drawn again.
+        """As ``Random.randrange``; ``limit`` is at least 1."""
+        # As in Lib/random.py _randbelow_with_getrandbits(): draw again if too large.
         bits = limit.bit_length()
         while (drawn := self._bits(bits)) >= limit:
             pass

@@ -1,8 +1,8 @@
-"""JSON and SHA-256 by the interpreter's own C code, without what is around it.
+"""JSON and SHA-256 by the interpreter's C modules, without ``json`` and ``hashlib``.
 
-``json`` brings regular expressions, and ``hashlib`` OpenSSL where that is built in:
-together a third of what a worker would import. Both are used where an interpreter
-lacks their C half, or keeps it by another name.
+``json`` imports regular expressions, and ``hashlib`` imports OpenSSL if that is built
+in: together a third of a worker's imports. If an interpreter lacks the C modules or
+names them differently, ``json`` and ``hashlib`` are used.
 """
 
 from typing import Any
@@ -26,37 +26,37 @@ __all__ = ["parse_json", "render_json", "sha256"]
 
 
 class _Strict:
-    """What a scanner is told: how ``json.loads`` is without arguments."""
+    """The options of a scanner: those of ``json.loads`` without arguments."""
 
     strict = True
     object_hook = object_pairs_hook = None
     parse_float, parse_int, parse_constant = float, int, float
-    memo: dict[str, str] = {}  # noqa: RUF012 (a scanner's own, which it clears)
+    memo: dict[str, str] = {}  # noqa: RUF012 (the scanner uses and clears it)
 
 
 def parse_json(text: bytes) -> Any:
-    """What a JSON text in UTF-8 says; ValueError for anything else."""
+    """Parse a JSON text in UTF-8. Raises ValueError for anything else."""
     words = text.decode().strip(" \t\n\r")
     if _make_scanner is None:
         import json
 
         return json.loads(words)
-    # Any: it is to look like a decoder of json, as far as the scanner looks.
+    # Any: it has only the attributes of json.JSONDecoder that the scanner reads.
     context: Any = _Strict()
     try:
         found, end = _make_scanner(context)(words, 0)
     except StopIteration:
-        raise ValueError("no JSON value where one should be") from None
+        raise ValueError("a JSON value is missing") from None
     if end != len(words):
-        raise ValueError(f"not JSON from character {end} on")
+        raise ValueError(f"extra text after the JSON value, from character {end} on")
     return found
 
 
 def render_json(value: object) -> str:
     """A value as ``json.dumps`` writes it without spaces.
 
-    Of None, bool, int, str, and of lists, tuples and dictionaries of these with keys
-    that are texts; TypeError for anything else.
+    Takes None, bool, int, str, and lists, tuples and dictionaries of these; keys must
+    be str. Raises TypeError for anything else.
     """
     if isinstance(value, str):
         return _text(value)
@@ -71,7 +71,7 @@ def render_json(value: object) -> str:
     if isinstance(value, dict):
         parts = [f"{_text(key)}:{render_json(of)}" for key, of in value.items()]
         return "{" + ",".join(parts) + "}"
-    raise TypeError(f"a {type(value).__name__} has no place in a record")
+    raise TypeError(f"a record cannot contain a {type(value).__name__}")
 
 
 def _text(value: str) -> str:

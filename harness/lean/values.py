@@ -1,8 +1,8 @@
-"""What all values have in common, for classes that harness.targets.readymade writes.
+"""Base classes for the values in a worker's bytecode.
 
-As dataclasses and named tuples of the standard library behave, without importing
-what makes those: it would be most of a worker's start. No source imports this; a
-worker's bytecode does.
+harness.targets.readymade turns dataclasses and named tuples into classes that derive
+from these. They behave the same, but a worker need not import ``dataclasses``, which
+would be most of its start. No source imports this module; a worker's bytecode does.
 """
 
 from _collections import _tuplegetter  # type: ignore[import-not-found]
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Value:
-    """A frozen dataclass with slots, whose fields are its ``__slots__``."""
+    """Behaves as a frozen dataclass whose fields are its ``__slots__``."""
 
     __slots__: tuple[str, ...] = ()
 
@@ -35,14 +35,14 @@ class Value:
 
 
 class NamedValues(tuple):  # type: ignore[type-arg]
-    """A named tuple, whose fields are its ``_fields``."""
+    """Behaves as a named tuple whose fields are its ``_fields``."""
 
     __slots__ = ()
     _fields: tuple[str, ...] = ()
 
     @staticmethod
     def at(index: int) -> object:
-        """The field of an index, as an attribute."""
+        """A descriptor that reads the field at an index."""
         return _tuplegetter(index, None)
 
     @classmethod
@@ -61,12 +61,12 @@ class NamedValues(tuple):  # type: ignore[type-arg]
 
 
 def asdict(value: Any) -> dict[str, Any]:
-    """A value as a dictionary, values in it and in its tuples too."""
+    """A value as a dictionary; values nested in it become dictionaries too."""
     return {name: _plain(getattr(value, name)) for name in value.__slots__}
 
 
 def replace(value: Any, **changed: Any) -> Any:
-    """A value of the same kind with other fields."""
+    """A copy of a value with some fields changed."""
     known = {name: getattr(value, name) for name in value.__slots__}
     return type(value)(**{**known, **changed})
 

@@ -1,9 +1,9 @@
-"""What a machine's clock counts: time, or the instructions of an emulator.
+"""Detects what a machine's clock counts: time, or the instructions of an emulator.
 
-Under QEMU's ``-icount shift=0`` a nanosecond of the guest's clock is one
-instruction (docs/devel/tcg-icount.rst), and nothing that a guest can read says
-so. But a loop of known length tells: no processor takes one nanosecond for
-each instruction both of a chain of multiplications and of a bare countdown.
+Under QEMU's ``-icount shift=0`` one nanosecond of the guest's clock is one
+instruction (docs/devel/tcg-icount.rst), but a guest cannot read that anywhere. So two
+loops of known length are timed: a bare countdown and a chain of multiplications. No
+real processor takes one nanosecond per instruction in both.
 """
 
 import ctypes
@@ -15,10 +15,10 @@ from harness.linux.mman import protect_memory
 
 _ROUNDS = 5
 _FEW, _MANY = 20_000, 220_000
-# Timer ticks that hit every round, and the calls themselves.
+# Allows for timer ticks in every round and for the calls of the loop.
 _TOLERANCE = 0.01
 
-# (machine code of a countdown of its argument, instructions a turn)
+# (machine code that counts its argument down, instructions per turn)
 _LOOPS = {
     "aarch64": (
         # subs x0, x0, #1; b.ne .-4; ret
@@ -36,27 +36,27 @@ _LOOPS = {
 
 
 def counts_instructions(clock: int) -> bool:
-    """Whether a clock's nanoseconds are instructions; False where it can't be told.
+    """Whether a clock's nanoseconds are instructions; False if that is unknown.
 
-    That is on machines other than aarch64 and x86_64, and where memory may not
-    be made executable.
+    It is unknown on machines other than aarch64 and x86_64, and if this process may
+    not make memory executable.
     """
     try:
         loops = _LOOPS[os.uname().machine]
-        rates = [_nanoseconds_a_turn(code, clock) / turn for code, turn in loops]
+        rates = [_nanoseconds_per_turn(code, clock) / turn for code, turn in loops]
     except (KeyError, OSError):
         return False
     return all(abs(rate - 1) < _TOLERANCE for rate in rates)
 
 
-def _nanoseconds_a_turn(code: bytes, clock: int) -> float:
+def _nanoseconds_per_turn(code: bytes, clock: int) -> float:
     with mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE) as page:
         page.write(code)
         start = ctypes.addressof(ctypes.c_char.from_buffer(page))
-        # An ARM64 need not see in its instruction cache what was written. When a
-        # page becomes executable the kernel sees to that (__sync_icache_dcache()).
+        # On ARM64 the instruction cache may not see the written code. The kernel
+        # synchronises it when the page becomes executable (__sync_icache_dcache()).
         protect_memory(start, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_EXEC)
-        # PYFUNCTYPE: the interpreter's lock stays held, nothing of it runs.
+        # PYFUNCTYPE keeps the interpreter lock, so no other Python code runs.
         loop = ctypes.PYFUNCTYPE(None, ctypes.c_long)(start)
 
         def cost(turns: int) -> int:

@@ -1,8 +1,7 @@
-"""fork and wait4 as bare system calls, with the clock read next to the call.
+"""fork and wait4 as bare system calls, with the clock read right around the call.
 
-glibc's fork() runs handlers and Python's adds its own; neither is the
-kernel's cost. The child of ``timed_fork`` is a copy in the middle of the
-interpreter: it must leave through ``os._exit``.
+fork() in glibc and in Python runs handlers, which are not the kernel's cost. Python
+does not notice the fork of ``timed_fork``: the child must leave through ``os._exit``.
 """
 
 import ctypes
@@ -23,16 +22,16 @@ _wait4.argtypes = (
 
 
 def timed_fork(clock: int) -> tuple[int, int, int]:
-    """Fork: (pid, clock before, clock after), in the parent and in the child.
+    """Fork; (pid, clock before, clock after) in the parent and in the child.
 
-    In the child pid is 0 and the second reading is the child's own: the first
-    thing it did. Raises OSError (EAGAIN, ENOMEM).
+    In the child pid is 0, and the child itself read the second clock, as its first
+    action. Raises OSError (EAGAIN, ENOMEM).
     """
     call = _clone
     number = syscall_number("clone")
     now = time.clock_gettime_ns
     flags = int(signal.SIGCHLD)
-    # The first read may fault in the vdso's data; let it, outside.
+    # The first read may fault in the vdso's data: read once outside the interval.
     now(clock)
     before = now(clock)
     pid = call(number, flags, 0, 0, 0, 0)
@@ -41,7 +40,7 @@ def timed_fork(clock: int) -> tuple[int, int, int]:
 
 
 def timed_wait(pid: int, clock: int) -> tuple[int, int, int]:
-    """Wait for a child: (wait status, clock before, clock after).
+    """Wait for a child; (wait status, clock before, clock after).
 
     Raises OSError (ECHILD, EINTR).
     """
@@ -49,9 +48,9 @@ def timed_wait(pid: int, clock: int) -> tuple[int, int, int]:
     number = syscall_number("wait4")
     now = time.clock_gettime_ns
     status = ctypes.c_int()
-    place = ctypes.byref(status)
+    pointer = ctypes.byref(status)
     before = now(clock)
-    result = call(number, pid, place, 0, None)
+    result = call(number, pid, pointer, 0, None)
     after = now(clock)
     check(result)
     return status.value, before, after

@@ -1,6 +1,6 @@
-"""What the kernel counts of itself: slab objects, and calls of its functions.
+"""Reads the kernel's own counters: slab objects, and calls of kernel functions.
 
-For kernels that are looked into, not timed: both disturb what they count near.
+Only for kernels that are inspected, not timed: counting disturbs the kernel.
 """
 
 import contextlib
@@ -17,16 +17,16 @@ _TRACING = Path("/sys/kernel/tracing")
 
 
 class SlabCounter:
-    """Counts the objects in use of some slab caches, exactly.
+    """Counts the objects in use of some slab caches exactly.
 
-    slabinfo takes the free objects of a CPU's slab for used ones, so the caches
-    are shrunk just before, which takes the CPUs' slabs back (mm/slub.c
-    kmem_cache_shrink()). All files stay open: to open one needs memory, too. Raises
-    UnsupportedError where the kernel or the user has no such count.
+    slabinfo counts the free objects of a CPU's slab as used. So the caches are shrunk
+    just before, which takes the slabs back from the CPUs (mm/slub.c
+    kmem_cache_shrink()). All files stay open, because opening one allocates memory.
+    Raises UnsupportedError if the kernel has no such counters or the user no right.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        # Each write below needs a few bytes itself: their cache is shrunk last.
+        # Each write below allocates a few bytes itself: shrink their cache last.
         self._names = sorted(names, key=lambda name: name == "kmalloc-8")
         try:
             self._shrink = [
@@ -35,13 +35,13 @@ class SlabCounter:
             self._info = os.open(_SLABINFO, os.O_RDONLY)
         except OSError as error:
             raise UnsupportedError(
-                f"slab objects cannot be counted here: {error}; it takes root and a "
+                f"slab objects cannot be counted here: {error}; this needs root and a "
                 "kernel with CONFIG_SLUB_DEBUG, booted with slab_nomerge"
             ) from None
         self.objects()
 
     def objects(self) -> dict[str, int]:
-        """The objects in use now, by cache."""
+        """The number of objects in use now, by cache."""
         for fd in self._shrink:
             os.pwrite(fd, b"1", 0)
         os.lseek(self._info, 0, os.SEEK_SET)
@@ -53,29 +53,29 @@ class SlabCounter:
 
 
 def parse_slabinfo(text: str) -> dict[str, int]:
-    """Active objects by cache. Source: mm/slab_common.c cache_show()."""
+    """The number of active objects by cache. Source: mm/slab_common.c cache_show()."""
     rows = (line.split() for line in text.splitlines()[2:])
     return {row[0]: int(row[1]) for row in rows}
 
 
 @contextlib.contextmanager
 def counted_calls(functions: Sequence[str]) -> Iterator[None]:
-    """Count calls of kernel functions, from 0, while the block runs.
+    """Count calls of kernel functions, starting at 0, while the block runs.
 
-    Raises UnsupportedError without CONFIG_FUNCTION_PROFILER, or where a function
-    is not one that can be traced, as one that was inlined.
+    Raises UnsupportedError without CONFIG_FUNCTION_PROFILER, or if a function cannot
+    be traced, for example because it was inlined.
     """
     try:
         (_TRACING / "set_ftrace_filter").write_bytes(b"")
         for name in functions:
-            # One at a time: of several in a write only the first is taken.
+            # One per write: the kernel uses only the first name of a write.
             with open(_TRACING / "set_ftrace_filter", "ab", buffering=0) as file:
                 file.write(name.encode())
         _profile(True)
     except OSError as error:
         raise UnsupportedError(
-            f"calls of {', '.join(functions)} cannot be counted here: {error}; it "
-            "takes root and a kernel with CONFIG_FUNCTION_PROFILER"
+            f"calls of {', '.join(functions)} cannot be counted here: {error}; this "
+            "needs root and a kernel with CONFIG_FUNCTION_PROFILER"
         ) from None
     try:
         yield
@@ -88,7 +88,7 @@ def _profile(on: bool) -> None:
 
 
 def function_calls(functions: Sequence[str]) -> dict[str, int]:
-    """How often each was called on any CPU since ``counted_calls`` began."""
+    """The calls of each function on all CPUs since ``counted_calls`` began."""
     calls = dict.fromkeys(functions, 0)
     for path in (_TRACING / "trace_stat").glob("function*"):
         # Source: kernel/trace/ftrace.c function_stat_show()
@@ -100,9 +100,10 @@ def function_calls(functions: Sequence[str]) -> dict[str, int]:
 
 
 def vmcoreinfo() -> bytes:
-    """What a reader of this kernel's memory must know, as /proc/kcore's note says.
+    """The running kernel's vmcoreinfo, from a note of /proc/kcore.
 
-    Raises UnsupportedError without CONFIG_PROC_KCORE, or without root.
+    A reader of the kernel's memory needs it. Raises UnsupportedError without
+    CONFIG_PROC_KCORE or without root.
     """
     try:
         with open("/proc/kcore", "rb", buffering=0) as file:
@@ -116,19 +117,19 @@ def vmcoreinfo() -> bytes:
                     return parse_vmcoreinfo(notes)
     except OSError as error:
         raise UnsupportedError(
-            f"the kernel's memory cannot be described: {error}; it takes root and a "
+            f"the kernel's vmcoreinfo cannot be read: {error}; this needs root and a "
             "kernel with CONFIG_PROC_KCORE"
         ) from None
     raise UnsupportedError("/proc/kcore has no notes")
 
 
 def parse_vmcoreinfo(notes: bytes) -> bytes:
-    """The text of the note VMCOREINFO. UnsupportedError without one."""
+    """The text of the note VMCOREINFO. Raises UnsupportedError if there is none."""
     for name, _, value in elf_notes(notes):
         if name == b"VMCOREINFO\0":
             return value
     raise UnsupportedError(
-        "/proc/kcore has no note VMCOREINFO: it needs a newer kernel"
+        "/proc/kcore has no note VMCOREINFO: this needs a newer kernel"
     )
 
 

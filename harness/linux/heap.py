@@ -1,6 +1,6 @@
-"""The program break, as the kernel keeps it.
+"""Reads and sets the program break by system calls.
 
-glibc's brk() and sbrk() remember the break themselves; these do not ask it.
+glibc's brk() and sbrk() keep their own copy of the break, so they are not used.
 """
 
 import ctypes
@@ -22,22 +22,22 @@ _prctl = quick.prctl
 
 
 def set_break(address: int) -> None:
-    """brk(2) to an address. Raises OSError(ENOMEM) where the break stays."""
+    """Set the break to an address. Raises OSError(ENOMEM) if the kernel refuses."""
     if _brk(syscall_number("brk"), address, 0, 0, 0, 0) != address:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
 
 def current_break() -> int:
-    """Where the break is."""
+    """The address of the break."""
     return int(_brk(syscall_number("brk"), 0, 0, 0, 0, 0))
 
 
 def move_heap(address: int) -> None:
-    """Begin an empty heap at an address; what was the heap is ordinary memory.
+    """Begin an empty heap at an address; the old heap becomes ordinary memory.
 
-    malloc keeps what it has, and takes no more from a break that is not where
-    it left it. Needs CAP_SYS_RESOURCE (EPERM).
-    Source: kernel/sys.c prctl_set_mm(), which wants the start not above the end.
+    malloc keeps its memory, but does not extend it by brk any more, because the break
+    is not where malloc left it. Needs CAP_SYS_RESOURCE (EPERM).
+    Source: kernel/sys.c prctl_set_mm(); it refuses a start above the end.
     """
     fields = [PR_SET_MM_START_BRK, PR_SET_MM_BRK]
     if address > current_break():

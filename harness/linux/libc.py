@@ -1,8 +1,7 @@
-"""The C library through ctypes: argument types set once, errno always checked.
+"""The C library through ctypes: argument types are set once, errno is always checked.
 
-Two handles. ``quick`` keeps the interpreter lock: for calls that do not block,
-and for clone, whose child must not find the lock in another thread's hands.
-``blocking`` releases it.
+There are two handles. ``quick`` keeps the interpreter lock: for calls that do not
+block, and for clone, because the child must own the lock. ``blocking`` releases it.
 """
 
 import ctypes
@@ -13,7 +12,7 @@ blocking = ctypes.CDLL(None, use_errno=True)
 
 
 def check(result: int) -> int:
-    """The result of a call, or the OSError of its errno when it is -1."""
+    """Return the result of a call; raise the OSError of errno if it is -1."""
     if result == -1:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

@@ -1,7 +1,7 @@
-"""Mappings by address, as the kernel has them: nothing is tracked or rounded.
+"""Memory calls by address: mmap and its relatives, passed to the kernel unchanged.
 
 Every function raises OSError with the kernel's errno. Addresses and lengths
-are in bytes.
+are in bytes; nothing is rounded.
 """
 
 import ctypes
@@ -49,7 +49,7 @@ def _check_address(address: int) -> int:
 def map_memory(
     start: int, length: int, prot: int, flags: int, *, fd: int = -1, offset: int = 0
 ) -> int:
-    """mmap(2): the address of the new mapping."""
+    """mmap(2); returns the address of the new mapping."""
     return _check_address(_mmap(start, length, prot, flags, fd, offset))
 
 
@@ -66,7 +66,7 @@ def protect_memory(start: int, length: int, prot: int) -> None:
 def remap_memory(
     start: int, length: int, new_length: int, flags: int, *, new_start: int = 0
 ) -> int:
-    """mremap(2): the address after the move; ``new_start`` is for MREMAP_FIXED."""
+    """mremap(2); returns the new address. ``new_start`` is for MREMAP_FIXED."""
     return _check_address(_mremap(start, length, new_length, flags, new_start))
 
 
@@ -76,7 +76,7 @@ def advise_memory(start: int, length: int, advice: int) -> None:
 
 
 def lock_memory(start: int, length: int) -> None:
-    """mlock(2): also writes every page that may be written."""
+    """mlock(2); it also faults in every page, writable private ones by a write."""
     check(_mlock(start, length))
 
 
@@ -86,9 +86,9 @@ def unlock_memory(start: int, length: int) -> None:
 
 
 def read_into(fd: int, start: int, length: int) -> int:
-    """read(2) to an address: how much was read.
+    """read(2) to an address; returns the number of bytes read.
 
-    Where memory is missing or not writable the kernel answers EFAULT, or less
-    than was asked for; a write of our own would end the process.
+    If memory is missing or not writable, the kernel answers EFAULT or reads fewer
+    bytes. A direct write to that memory would kill the process.
     """
     return check(_read(fd, start, length))

@@ -1,4 +1,4 @@
-"""PR_SET_VMA_ANON_NAME: the call, and whether the kernel has it.
+"""PR_SET_VMA_ANON_NAME: makes the call, and probes whether the kernel supports it.
 
 Source: kernel/sys.c prctl_set_vma(), from 6.17 mm/madvise.c
 set_anon_vma_name(); commit 9a10064f5625 ("mm: add a field to store names for
@@ -42,27 +42,26 @@ def set_anon_name(
 ) -> None:
     """Name the ``length`` bytes of memory at ``start``; None clears the name.
 
-    Nothing is checked here: what the kernel refuses, and with which errno, is
-    what this project is about. Bytes end at their first NUL byte, as in C; an
-    int is the address of the name. Raises OSError; parts of the range may have
-    been named even then.
+    Nothing is checked here, because this project tests what the kernel refuses and
+    with which errno. Bytes end at their first NUL byte, as in C; an int is the
+    address of the name. Raises OSError; parts of the range may be named even then.
     """
     check(_prctl(PR_SET_VMA, attr, start, length, name))
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that forked it ends.
+    """Let the kernel kill this process when the thread that forked it ends.
 
-    One that has ended by now is not noticed: ``bound_fork`` does.
+    If that thread has already ended, nothing happens; ``bound_fork`` handles that.
     """
     check(_prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, None))
 
 
 def bound_fork() -> int:
-    """Fork as os.fork does; the child is killed when the thread that forked ends.
+    """os.fork(); the child is killed when the thread that forked it ends.
 
-    If that ended before the child could ask the kernel for it, nobody would kill the
-    child: it looks, and does it itself.
+    If the parent ended before the child could ask the kernel for this, the kernel
+    would not kill the child. So the child checks its parent and kills itself.
     """
     parent = os.getpid()
     pid = os.fork()
@@ -74,7 +73,7 @@ def bound_fork() -> int:
 
 
 class AnonNameSupport(Enum):
-    """What naming a page of fresh memory came to."""
+    """The result of naming a page of fresh memory."""
 
     SUPPORTED = "supported"
     NOT_BUILT_IN = "not built in"
@@ -83,18 +82,18 @@ class AnonNameSupport(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AnonNameProbe:
-    """The outcome of ``probe_anon_name`` and what led to it, in words."""
+    """The result of ``probe_anon_name`` and the reason for it, in words."""
 
     support: AnonNameSupport
     reason: str
 
 
 def probe_anon_name() -> AnonNameProbe:
-    """Ask the running kernel whether it names memory, in a way it can't mistake.
+    """Probe whether the running kernel names anonymous memory.
 
-    EINVAL means "not built in" as well as "bad name", so a good name is given
-    to a page that can be named, and read back. Anything but EINVAL or the name
-    in its place is FAULTY.
+    EINVAL means "not built in" as well as "bad name". So the probe gives a valid name
+    to a page of private anonymous memory and reads it back from maps. EINVAL then
+    means NOT_BUILT_IN; any other error, or a wrong name in maps, means FAULTY.
     """
     name = b"probe"
     start = map_memory(0, mmap.PAGESIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS)
@@ -124,8 +123,9 @@ def probe_anon_name() -> AnonNameProbe:
 
 
 def _line_from(start: int) -> bytes:
-    """The line of maps that begins at an address; empty where none does."""
-    # Not parsed: every worker asks, and few need regular expressions for anything else.
+    """The line of maps that begins at an address; empty if there is none."""
+    # Every worker calls this: parsing would need regular expressions, and importing
+    # those takes time.
     lines = read_maps().split(b"\n")
     return next((line for line in lines if line.startswith(b"%08x-" % start)), b"")
 
@@ -133,7 +133,7 @@ def _line_from(start: int) -> bytes:
 def anon_name_supported() -> bool:
     """Whether the running kernel names anonymous memory.
 
-    Raises OSError(EPROTO) when it neither does nor says that it does not.
+    Raises OSError(EPROTO) if the probe says FAULTY.
     """
     probe = probe_anon_name()
     if probe.support is AnonNameSupport.FAULTY:

@@ -1,4 +1,4 @@
-"""What /proc and /sys tell about the kernel and about a process."""
+"""Reads facts about the kernel and about a process from /proc and /sys."""
 
 import io
 import os
@@ -7,30 +7,30 @@ from collections.abc import Iterator
 
 from harness.lean.texts import sha256
 
-# zlib's word for a stream with a header of gzip(1), which takes longer to import.
+# wbits for zlib: a stream with a gzip header. Importing gzip would take longer.
 _GZIP = 31
 _NT_GNU_BUILD_ID = 3
 
 
 def read_file(path: str) -> bytes:
-    """All of a file of the kernel's; OSError where it may not be read."""
-    # Unbuffered: the kernel hands out one page a read however much is asked.
+    """The content of a kernel file. Raises OSError if it cannot be read."""
+    # Unbuffered: the kernel returns at most one page per read, whatever its size.
     with open(path, "rb", buffering=0) as file:
         return file.readall()
 
 
 def read_maps(pid: int | None = None) -> bytes:
-    """All of /proc/PID/maps; this process's own without a pid."""
+    """The text of /proc/PID/maps; without a pid, of this process."""
     return _read_of(pid, "maps")
 
 
 def open_maps(pid: int | None = None) -> io.FileIO:
-    """/proc/PID/maps, to be read a piece at a time."""
+    """Open /proc/PID/maps, to read it piece by piece."""
     return _open_of(pid, "maps")
 
 
 def read_smaps(pid: int | None = None) -> bytes:
-    """All of /proc/PID/smaps; FileNotFoundError where it is not built in."""
+    """The text of /proc/PID/smaps. FileNotFoundError if it is not built in."""
     return _read_of(pid, "smaps")
 
 
@@ -41,12 +41,12 @@ def _read_of(pid: int | None, file_name: str) -> bytes:
 
 def _open_of(pid: int | None, file_name: str) -> io.FileIO:
     who = "self" if pid is None else str(pid)
-    # Unbuffered: the kernel hands out one page a read however much is asked.
+    # Unbuffered: the kernel returns at most one page per read, whatever its size.
     return open(f"/proc/{who}/{file_name}", "rb", buffering=0)
 
 
 def count_maps() -> int:
-    """How many lines this process's /proc/self/maps has, held in no memory."""
+    """The number of lines of /proc/self/maps, counted without keeping the text."""
     count = 0
     with open_maps() as file:
         while chunk := file.read(1 << 16):
@@ -55,13 +55,13 @@ def count_maps() -> int:
 
 
 def read_sysctl(name: str) -> str:
-    """A setting, by its dotted name, without the final newline."""
+    """The value of a sysctl, by its dotted name, without the final newline."""
     return read_file(_sysctl_path(name)).decode().strip()
 
 
 def write_sysctl(name: str, value: str) -> None:
-    """Change a setting; PermissionError without root."""
-    # One write(2): the kernel takes each as a whole value.
+    """Set a sysctl, by its dotted name. PermissionError without root."""
+    # One write(2): the kernel takes each write as a complete value.
     fd = os.open(_sysctl_path(name), os.O_WRONLY)
     try:
         os.write(fd, value.encode())
@@ -74,7 +74,7 @@ def _sysctl_path(name: str) -> str:
 
 
 def kernel_build_id() -> str | None:
-    """The running kernel's GNU build id in hex; None where it has none."""
+    """The running kernel's GNU build id in hex, or None."""
     try:
         notes = read_file("/sys/kernel/notes")
     except OSError:
@@ -83,7 +83,7 @@ def kernel_build_id() -> str | None:
 
 
 def parse_build_id(notes: bytes) -> str | None:
-    """The build id among ELF notes; None without one."""
+    """The build id in a series of ELF notes, or None."""
     for name, kind, value in elf_notes(notes):
         if (name, kind) == (b"GNU\0", _NT_GNU_BUILD_ID):
             return value.hex()
@@ -91,10 +91,10 @@ def parse_build_id(notes: bytes) -> str | None:
 
 
 def elf_notes(notes: bytes) -> Iterator[tuple[bytes, int, bytes]]:
-    """The name, type and value of each ELF note; a note that is cut off is left out.
+    """The name, type and value of each ELF note, without a last one that is cut off.
 
-    Source: elf(5), Nhdr: three words of 32 bits, then name and value, each of them
-    filled up to 4 bytes.
+    Source: elf(5), Nhdr: three words of 32 bits, then the name and the value, each
+    padded to a multiple of 4 bytes.
     """
     at = 0
     while at + 12 <= len(notes):
@@ -109,7 +109,7 @@ def elf_notes(notes: bytes) -> Iterator[tuple[bytes, int, bytes]]:
 
 
 def kernel_config() -> str | None:
-    """The running kernel's configuration; None where it does not carry it."""
+    """The running kernel's configuration, or None without /proc/config.gz."""
     try:
         packed = read_file("/proc/config.gz")
     except FileNotFoundError:
@@ -118,11 +118,11 @@ def kernel_config() -> str | None:
 
 
 def config_digest(config: str) -> str:
-    """SHA-256 over the options of a configuration, comments left out.
+    """SHA-256 over the options of a configuration, without its comments.
 
-    Compares what was chosen, not when or with which compiler's banner.
+    So two configurations with the same options are equal, whatever their headers say.
     """
-    # As Kconfig writes them, so without a regular expression.
+    # Kconfig writes options in two fixed forms: no regular expression is needed.
     options = sorted(
         line for line in config.splitlines()
         if (line.startswith("CONFIG_") and "=" in line)
@@ -133,7 +133,7 @@ def config_digest(config: str) -> str:
 
 
 def cpu_name() -> str:
-    """What /proc/cpuinfo calls the first CPU, in one line."""
+    """The name of the first CPU in /proc/cpuinfo, in one line."""
     fields: dict[str, str] = {}
     for line in read_file("/proc/cpuinfo").decode().splitlines():
         key, _, value = line.partition(":")

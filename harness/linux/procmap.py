@@ -18,7 +18,7 @@ from harness.linux.uapi import (
     PROCMAP_QUERY_VMA_WRITABLE,
 )
 
-# PATH_MAX: names need 93 bytes at most, paths may need all of it.
+# PATH_MAX: names need at most 93 bytes, but paths may need all of it.
 _NAME_SIZE = 4096
 _ACCESS = (
     PROCMAP_QUERY_VMA_READABLE,
@@ -49,10 +49,10 @@ class _Query(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class QueriedVma:
-    """A VMA as the ioctl tells it, in the terms of ``MapsEntry``.
+    """A VMA as the ioctl returns it, with the fields of ``MapsEntry``.
 
-    ``pathname`` is empty if unnamed, and has newlines of a path as they are, which
-    maps writes as ``\\012``.
+    ``pathname`` is empty for a VMA without a name. It contains newlines of a path
+    unchanged; maps writes them as ``\\012``.
     """
 
     start: int
@@ -68,7 +68,9 @@ class QueriedVma:
 def query_vma(
     address: int, *, pid: int | None = None, or_next: bool = False
 ) -> QueriedVma | None:
-    """The VMA that covers an address (or the next one); None if there is none.
+    """The VMA that contains an address, or None.
+
+    With ``or_next``, the next VMA above the address if none contains it.
 
     Raises OSError: ENOTTY on a kernel before 6.11.
     """
@@ -89,7 +91,7 @@ def query_vma(
         raise
     finally:
         os.close(fd)
-    # The size counts the NUL byte, and is 0 for an unnamed VMA.
+    # The size includes the NUL byte and is 0 for an unnamed VMA.
     length = max(query.vma_name_size - 1, 0)
     return QueriedVma(
         start=query.vma_start,
@@ -104,7 +106,7 @@ def query_vma(
 
 
 def _perms(flags: int) -> str:
-    """The flags as maps writes them."""
+    """The permissions as maps writes them."""
     letters = zip("rwx", _ACCESS, strict=True)
     access = "".join(letter if flags & bit else "-" for letter, bit in letters)
     return access + ("s" if flags & PROCMAP_QUERY_VMA_SHARED else "p")

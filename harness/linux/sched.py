@@ -1,4 +1,4 @@
-"""Where and when a task runs, and how fine its clock is."""
+"""CPU affinity, scheduling policy, and the resolution of a clock."""
 
 import contextlib
 import math
@@ -9,7 +9,7 @@ from itertools import pairwise
 
 
 def pin_to_one_cpu() -> int:
-    """Keep this process, and its children, on the lowest CPU it may use."""
+    """Pin this process and its children to the lowest CPU it may use; that CPU."""
     cpu = min(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cpu})
     return cpu
@@ -17,11 +17,11 @@ def pin_to_one_cpu() -> int:
 
 @contextlib.contextmanager
 def fifo_without_children() -> Iterator[bool]:
-    """Run under SCHED_FIFO, children under SCHED_OTHER; yields whether it could.
+    """Run the block under SCHED_FIFO, its children under SCHED_OTHER.
 
-    On one CPU a child of the block cannot run before its parent sleeps or
-    leaves the block. Without CAP_SYS_NICE nothing changes and False is
-    yielded.
+    On one CPU a child that is forked in the block cannot run before its parent sleeps
+    or leaves the block. Yields True; without CAP_SYS_NICE, it changes nothing and
+    yields False.
     """
     try:
         os.sched_setscheduler(
@@ -37,10 +37,10 @@ def fifo_without_children() -> Iterator[bool]:
 
 
 def clock_step(clock: int) -> int:
-    """The step that a clock advances by, in its own unit, as it was seen to.
+    """The measured step of a clock, in the clock's unit.
 
-    ``clock_getres`` answers 1 for every high-resolution clock, whatever counts
-    beneath it; readings do not lie: they differ by multiples of the step.
+    ``clock_getres`` returns 1 for every high-resolution clock, whatever hardware is
+    behind it. But all readings differ by multiples of the real step.
     """
     readings = [time.clock_gettime_ns(clock) for _ in range(1000)]
     return math.gcd(*(after - before for before, after in pairwise(readings)))

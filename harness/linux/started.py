@@ -1,6 +1,4 @@
-"""What a process next to the kernel begins with: a job, a descriptor, its words,
-and its children's ends.
-"""
+"""The start of a worker process: signals, its job, its descriptor, its messages."""
 
 import contextlib
 import fcntl
@@ -12,15 +10,15 @@ from harness.errors import UsageError
 
 
 def keep_ended_children() -> None:
-    """Have children stay until they are waited for, whatever was inherited.
+    """Reset SIGCHLD, so that ended children stay until they are waited for.
 
-    Where SIGCHLD is ignored, as by some who start us, they leave no status.
+    A parent may ignore SIGCHLD; then the exit status of our children would be lost.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def open_descriptor(word: str) -> int:
-    """The number of a descriptor that is open for writing. Raises UsageError."""
+    """Parse the number of a descriptor that is open for writing. Raises UsageError."""
     try:
         fd = int(word) if len(word) < 10 else -1
         if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
@@ -34,24 +32,28 @@ def open_descriptor(word: str) -> int:
 
 
 def read_job(arguments: Sequence[str]) -> tuple[bytes, int]:
-    """What is in a job's file, and where to write; UsageError says what is wrong."""
+    """The content of the job file, and the descriptor to write to.
+
+    Raises UsageError, which says what is wrong.
+    """
     if len(arguments) != 2:
         raise UsageError(
-            f"expected a job's file and a descriptor, not {len(arguments)} words"
+            "expected two arguments, a job file and a descriptor, "
+            f"not {len(arguments)} arguments"
         )
     path, word = arguments
     try:
         with open(path, "rb") as file:
             return file.read(), open_descriptor(word)
     except (OSError, ValueError) as error:
-        raise UsageError(f"the job cannot be read: {error!s:.300}") from None
+        raise UsageError(f"the job file cannot be read: {error!s:.300}") from None
 
 
 def say(words: str) -> None:
-    """Write a line to standard error, unheard where it cannot be kept.
+    """Write a line to standard error; errors are ignored.
 
-    It may be a file on a disk that is full: what has been measured is no worse for
-    it. Nothing stays in a buffer, which would fail as the interpreter ends.
+    Standard error may be a file on a full disk; the measurement is valid anyway.
+    Nothing stays in a buffer: flushing it would fail when the interpreter exits.
     """
     with contextlib.suppress(OSError):
         os.write(2, words.encode(errors="backslashreplace") + b"\n")

@@ -1,7 +1,8 @@
-"""Settings put back by a process of its own, or from disk where that dies too.
+"""Changes sysctls for a block and puts them back, even if this process is killed.
 
-What they were is on disk before they are changed, in a folder that is new at
-each start of the machine, as settings are.
+A guardian process puts them back. If the guardian is killed too, ``anonvma doctor
+--mend`` does it from a file. The file is written before any change. It lies in /run,
+which is empty after each boot, like the settings.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from harness.lean.texts import render_json
 from harness.linux.procfs import read_sysctl, write_sysctl
 
-# Where they are kept, and how what keeps them is called; leftovers.py reads it.
+# The folder and the prefix of the files with old values; leftovers.py reads them.
 KEPT = "/run"
 PREFIX = "anonvma-settings-"
 
@@ -25,13 +26,13 @@ Settings = dict[str, str]
 def settings_put_back(
     before: Mapping[str, str], changed: Mapping[str, str] | None
 ) -> Iterator[None]:
-    """Put settings back when the block ends or this process dies, kill -9 included.
+    """Put settings back when the block ends or this process dies, even by kill -9.
 
-    ``before`` is what they were, by dotted name; those that are to be ``changed``
-    are put back from that value only: any other is somebody else's. With None
-    they are put back from whatever they hold.
+    ``before`` has the old values by dotted name, ``changed`` the new ones. A setting
+    is put back only while it has its new value: another value is somebody else's.
+    If ``changed`` is None, all are put back, whatever their value is.
     """
-    # The pipe's other end closes with the block.
+    # The guardian waits until ``life``, the write end of this pipe, is closed.
     alive, life = os.pipe()
     kept = _keep(before, changed)
     owner = os.getpid()
@@ -54,23 +55,24 @@ def settings_put_back(
     finally:
         os.close(life)
         if os.waitpid(pid, 0)[1]:
-            # It was killed, or could not; where we cannot either, that is told.
+            # The guardian was killed or failed: do it here; errors are raised.
             _finish(before, changed, kept)
         if kept is not None:
             os.close(kept.fd)
 
 
 def _await_end(alive: int, owner: int) -> None:
-    """Wait until a pipe's other end is closed, or its owner is gone, however it goes.
+    """Wait until the write end of a pipe is closed or its owner has ended.
 
-    What the owner forked may be left, and has that end too.
+    Waiting for the pipe alone is not enough: children of the owner may still live, and
+    they hold the write end too.
     """
-    # Here only: no process that measures imports it.
+    # Imported here only: a process that measures should not import it.
     import select
 
     ends = select.poll()
     ends.register(alive)
-    # Kernels before 5.3 have none, nor has every Python.
+    # Kernels before 5.3 and some Pythons have no pidfd_open().
     with contextlib.suppress(OSError, AttributeError):
         ends.register(os.pidfd_open(owner))
     if os.getppid() == owner:
@@ -92,13 +94,13 @@ class _Kept:
 
 
 def _keep(before: Mapping[str, str], changed: Mapping[str, str] | None) -> _Kept | None:
-    # The processes that this one forks hold the lock too: the guardian does.
-    # No random name: a kernel that has gathered no entropy yet would wait for it.
+    # Forked processes inherit the lock, so the guardian holds it too.
+    # The name is not random: on a kernel without entropy that would block.
     path = f"{KEPT}/{PREFIX}{os.getpid()}-{time.monotonic_ns()}"
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError:
-        # Who may not write there may change no settings either, as a rule.
+        # A user who may not write there may not change sysctls either, as a rule.
         return None
     fcntl.flock(fd, fcntl.LOCK_EX)
     text = render_json([dict(before), None if changed is None else dict(changed)])
@@ -109,7 +111,7 @@ def _keep(before: Mapping[str, str], changed: Mapping[str, str] | None) -> _Kept
 def put_back(
     before: Mapping[str, str], changed: Mapping[str, str] | None
 ) -> dict[str, str]:
-    """Put settings back as ``settings_put_back`` does: those that were changed."""
+    """Put settings back by the rules of ``settings_put_back``; those it changed."""
     done = {}
     for name in before if changed is None else changed:
         now = read_sysctl(name)

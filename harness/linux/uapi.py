@@ -1,7 +1,6 @@
 """Constants of the kernel's user-space interface, by header.
 
-Numbers that the standard library has (``mmap``, ``os``, ``signal``) are taken
-from there.
+Constants that the standard library has (``mmap``, ``os``, ``signal``) are not repeated.
 """
 
 import os
@@ -30,7 +29,7 @@ MREMAP_MAYMOVE = 1
 MREMAP_FIXED = 2
 MREMAP_DONTUNMAP = 4
 
-# include/linux/mm.h: the longest name, its NUL byte included (ANON_VMA_NAME_MAX_LEN)
+# include/linux/mm.h: the length of the longest name, including its NUL byte
 ANON_VMA_NAME_MAX_LEN = 80
 
 # arch/*/include/uapi/asm/unistd*.h, by uname -m
@@ -41,7 +40,7 @@ _SYSCALLS = {
 
 
 def syscall_number(name: str) -> int:
-    """The number of a system call on this machine; KeyError on a foreign one."""
+    """The number of a system call. KeyError on a machine without a table above."""
     return _SYSCALLS[os.uname().machine][name]
 
 

@@ -1,4 +1,4 @@
-"""Settings that nobody is left to put back: found on disk, and put back."""
+"""Finds sysctls on disk that a killed process could not put back; puts them back."""
 
 import contextlib
 import json
@@ -14,25 +14,25 @@ _NAME = re.compile(r"\w+(\.[\w-]+)+", re.ASCII)
 
 
 def left_settings() -> list[Path]:
-    """Where settings are kept that nobody is left to put back."""
+    """The files with settings whose owner no longer runs."""
     found = sorted(Path(sysctls.KEPT).glob(f"{sysctls.PREFIX}*"))
     left = []
     for path in found:
-        with _taken(path) as text:
+        with _locked(path) as text:
             if text is not None:
                 left.append(path)
     return left
 
 
 def put_back_left(path: Path) -> dict[str, str]:
-    """Put back what one of them keeps: the settings that were changed.
+    """Put back the settings in one of these files; those that were changed.
 
-    Raises OSError where that is not allowed; it is kept then.
+    Raises OSError if that is not permitted; then the file is kept.
     """
-    with _taken(path) as text:
+    with _locked(path) as text:
         if text is None:
             return {}
-        # Killed before it was whole, and so before anything was changed.
+        # An incomplete file: its owner was killed before it changed any setting.
         before, changed = parse_kept(text) or ({}, None)
         done = sysctls.put_back(before, changed)
         path.unlink()
@@ -40,7 +40,7 @@ def put_back_left(path: Path) -> dict[str, str]:
 
 
 def parse_kept(text: bytes) -> tuple[sysctls.Settings, sysctls.Settings | None] | None:
-    """What settings were and which were to be changed; None where it does not say."""
+    """The old values, and the new ones if known; None if the text is malformed."""
     try:
         before, changed = json.loads(text)
     except (ValueError, TypeError, RecursionError):
@@ -59,8 +59,11 @@ def _are_settings(found: object) -> bool:
 
 
 @contextlib.contextmanager
-def _taken(path: Path) -> Iterator[bytes | None]:
-    """What is in a file that nobody holds, held meanwhile; None of another."""
+def _locked(path: Path) -> Iterator[bytes | None]:
+    """Lock a file for the block; its content, or None if somebody else holds it.
+
+    Also None for a file of another user, or one that cannot be opened.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:

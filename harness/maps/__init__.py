@@ -1,4 +1,4 @@
-"""/proc/pid/maps as values: of one line, or of a whole text at once."""
+"""Parses and renders /proc/pid/maps: one line, or a whole text at once."""
 
 from harness.maps.columns import Header, MapsColumns, parse_columns, parse_maps
 from harness.maps.entry import WIDTH, MapsEntry, render_line, render_maps

@@ -1,16 +1,16 @@
-"""A whole /proc/pid/maps at once: the values of line by line, in a fifth of the time.
+"""Parses a whole /proc/pid/maps at once, in a fifth of the time of line by line.
 
-Addresses ascend, so lines whose addresses have as many digits lie in a row, and
-such a row is cut like a table:
+The values are the same. Addresses ascend, so lines whose addresses have the same
+number of digits are adjacent. Such lines are called a row here and cut like a table:
 
     7f2f0a400000-7f2f0a401000 rw-p 00000000 00:00 0          [anon:a name]
     --------- key ----------- ------- header ---------------- --- path ---
 
-The digits of all keys are converted together; of headers, of which there are few,
-each is parsed once. Lines that are all as long, as those of one program's arena are,
-lie in a table as they are, and its columns are slices of the text: half the time
-again. This side accepts only what is surely right. Where anything is odd, the row is
-left to ``parse_line``, whose values and errors are the definition.
+The digits of all keys are converted together. There are few different headers: each is
+parsed once. If all lines have the same length, as in an arena, the text is a table
+already and its columns are slices of it, which halves the time again. This module
+accepts only lines that are certainly well formed. All others go to ``parse_line``,
+which defines the values and the errors.
 """
 
 import operator
@@ -39,7 +39,7 @@ _PATH = re.compile(rb"(?!\[anon)[^\0]*|\[anon(?:_shmem)?:" + NAME + rb"\]")
 
 
 class Header(NamedTuple):
-    """What a line says between its addresses and its pathname, as in MapsEntry."""
+    """The fields of a line between its addresses and its pathname, as in MapsEntry."""
 
     perms: str
     offset: int
@@ -50,11 +50,12 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MapsColumns:
-    """A text's lines: line i is [``starts[i]``, ``ends[i]``), has the header
-    ``headers[which[i]]`` and ends in ``pathnames[i]``.
+    """The lines of a text in columns.
 
-    ``starts`` and ``ends`` are unsigned 64-bit (array "Q"), ``which`` is array
-    "I". A header may be there more than once, or for no line.
+    Line i goes from ``starts[i]`` to before ``ends[i]``, has the header
+    ``headers[which[i]]`` and the pathname ``pathnames[i]``. ``starts`` and ``ends`` are
+    unsigned 64-bit (array "Q"), ``which`` is array "I". ``headers`` may contain
+    duplicates and headers that no line uses.
     """
 
     starts: "array[int]"
@@ -64,7 +65,7 @@ class MapsColumns:
     pathnames: Sequence[bytes]
 
     def entries(self) -> list[MapsEntry]:
-        """The lines as values."""
+        """The lines as entries."""
         perms, offset, major, minor, inode = map(self._of_headers, Header._fields)
         rows = zip(
             self.starts, self.ends, perms, offset, major, minor, inode,
@@ -83,15 +84,15 @@ class MapsColumns:
 def parse_maps(text: bytes) -> Iterator[MapsEntry]:
     """Every line of a whole /proc/pid/maps, in order.
 
-    Raises MapsFormatError, before the first is handed out, for a line of unknown
-    shape, for text that does not end in a newline (a short read), and for entries
-    that are not ascending.
+    Raises MapsFormatError for a line of unknown format, for text that does not end in
+    a newline (a short read), and for entries that are not ascending. It raises before
+    it returns the first entry.
     """
     return iter(parse_columns(text).entries())
 
 
 def parse_columns(text: bytes) -> MapsColumns:
-    """The same in columns, which take less memory and half the time."""
+    """Like ``parse_maps``, but in columns, which take less memory and half the time."""
     builder = _Builder()
     if not text:
         return builder.columns()
@@ -99,7 +100,7 @@ def parse_columns(text: bytes) -> MapsColumns:
         raise MapsFormatError(text[-200:], "the text ends inside a line")
     at = 0
     while at < len(text):
-        # A piece at a time: the same memory, close by, does for all.
+        # Piece by piece, so that all pieces reuse the same small memory.
         stop = text.find(b"\n", at + _PIECE) + 1 or len(text)
         builder.add_lines(text[at:stop])
         at = stop
@@ -111,13 +112,13 @@ def _key_length(line: bytes) -> int:
 
 
 class _Builder:
-    """Columns as they grow."""
+    """Collects the columns."""
 
     def __init__(self) -> None:
         self._starts, self._ends, self._which = array("Q"), array("Q"), array("I")
         self._headers: list[Header] = []
         self._pathnames: list[bytes] = []
-        # By the length of keys: the index of each header by its text.
+        # For each length of keys: the index of each header, by its text.
         self._known: dict[int, dict[bytes, int]] = {}
 
     def columns(self) -> MapsColumns:
@@ -126,14 +127,14 @@ class _Builder:
         )
 
     def add_lines(self, text: bytes) -> None:
-        """The next lines, with their newlines. Raises MapsFormatError."""
+        """Add the next lines, with their newlines. Raises MapsFormatError."""
         if self._add_alike(text):
             return
         lines = text[:-1].split(b"\n")
         at = 0
         while at < len(lines):
             key_length = _key_length(lines[at])
-            # As lines ascend; where they do not, no row of them will do.
+            # Bisection needs ascending lines. If they are not, the row is refused.
             stop = bisect_right(lines, key_length, lo=at + 1, key=_key_length)
             row = lines[at:stop]
             if not self._add_row(row, key_length):
@@ -152,7 +153,7 @@ class _Builder:
         self._pathnames.append(entry.pathname)
 
     def _add_row(self, lines: Sequence[bytes], key_length: int) -> bool:
-        """Add lines whose keys are that long; False, and none added, in doubt."""
+        """Add lines with keys of this length; False, and none is added, if in doubt."""
         keys = b"".join(_cut(lines, slice(key_length)))
         edges = _edges(keys, key_length, key_length)
         if edges is None or len(edges) != 2 * len(lines):
@@ -165,16 +166,16 @@ class _Builder:
             paths = [b""] * len(lines)
         else:
             paths = _cut(lines, slice(_PATH_AT, None))
-            # Padded up to a path that is not there, or with no room for one.
+            # Refuse a line that is padded for a path but has none.
             if _PATH_AT in map(len, lines) or not all(map(_PATH.fullmatch, set(paths))):
                 return False
         return self._extend(edges, map(indices.__getitem__, heads), paths)
 
     def _add_alike(self, text: bytes) -> bool:
-        """Add lines that are as long as each other, one character of a header apart.
+        """Add lines of equal length whose headers differ in at most one character.
 
-        Not even cut into lines, they take half the time. False, and none added,
-        where they are not, or in doubt.
+        The text need not be cut into lines, which halves the time. False, and none is
+        added, if the lines are different or in doubt.
         """
         width = text.find(b"\n") + 1
         count, rest = divmod(len(text), width)
@@ -205,7 +206,7 @@ class _Builder:
         return self._extend(edges, map(which.__getitem__, column), paths)
 
     def _indices(self, key: bytes, heads: Collection[bytes]) -> dict[bytes, int] | None:
-        """The index of each text's header, added where it is new; None in doubt."""
+        """The index of each header text, added if it is new; None if in doubt."""
         known = self._known.setdefault(len(key), {})
         for head in heads:
             if head not in known:
@@ -233,20 +234,23 @@ def _all_same(text: bytes) -> bool:
 
 
 def _paths(text: bytes, width: int) -> list[bytes] | None:
-    """Those of lines that are each ``width`` long; None in doubt."""
+    """The pathnames of lines that are each ``width`` long; None if in doubt."""
     count = len(text) // width
     length = width - 1 - _PATH_AT
     if length < 0:
         return [b""] * count
     paths = [text[at : at + length] for at in range(_PATH_AT, len(text), width)]
     if _are_names(paths, length) or all(map(_PATH.fullmatch, set(paths))):
-        # None: padded up to a path that is not there, or with no room for one.
+        # A length of 0 means lines that are padded for a path but have none.
         return paths if length else None
     return None
 
 
 def _are_names(paths: Sequence[bytes], length: int) -> bool:
-    """Whether paths of that length are all anonymous names: mostly no two the same."""
+    """Whether all paths, each ``length`` long, are anonymous names.
+
+    Names usually all differ, so one check of the joined text is faster than a set.
+    """
     text = b"".join(paths)
     return (
         length <= _LONGEST_NAMED
@@ -262,12 +266,12 @@ def _cut(lines: Sequence[bytes], part: slice) -> list[bytes]:
 
 
 def _edges(text: bytes, row: int, key_length: int) -> "array[int] | None":
-    """Starts and ends by turns, if all keys are as the kernel writes them.
+    """Starts and ends alternately, if the kernel could have written all the keys.
 
     There is a key at each multiple of ``row``.
     """
-    width, odd = divmod(key_length - 2, 2)
-    if odd or not 8 <= width <= _DIGITS:
+    width, remainder = divmod(key_length - 2, 2)
+    if remainder or not 8 <= width <= _DIGITS:
         return None
     count, rest = divmod(len(text), row)
     dashes, spaces = text[width::row], text[key_length - 1 :: row]
@@ -275,9 +279,9 @@ def _edges(text: bytes, row: int, key_length: int) -> "array[int] | None":
         return None
     digits = bytearray(b"0") * (2 * _DIGITS * count)
     for at in range(width):
-        place = _DIGITS - width + at
-        digits[place :: 2 * _DIGITS] = text[at::row]
-        digits[_DIGITS + place :: 2 * _DIGITS] = text[width + 1 + at :: row]
+        digit = _DIGITS - width + at
+        digits[digit :: 2 * _DIGITS] = text[at::row]
+        digits[_DIGITS + digit :: 2 * _DIGITS] = text[width + 1 + at :: row]
     if digits.translate(None, _HEX):
         return None
     edges = array("Q", bytes.fromhex(digits.decode()))
@@ -293,14 +297,14 @@ def _edges(text: bytes, row: int, key_length: int) -> "array[int] | None":
 
 
 def _header(key: bytes, head: bytes) -> Header | None:
-    """What follows the row's first key, up to a path if there is one; None in doubt.
+    """Parse a header, between a row's first key and the path; None if in doubt.
 
-    This is where that key is seen to be padded as it should: others as long, in this
-    row and later ones, are not lower.
+    This also checks that the first key has the right padding. The other keys of this
+    length follow it, so they are not lower and are padded correctly too.
     """
     line = key + head
     try:
-        # Any path, where the kernel puts it: only after a header with that much room.
+        # parse_line needs a path after a padded header: add "/".
         return _header_of(parse_line(line + b"/" * (len(line) == _PATH_AT)))
     except MapsFormatError:
         return None

@@ -1,7 +1,7 @@
-"""A line of /proc/pid/maps as a value, and as the kernel writes it.
+"""A line of /proc/pid/maps as a value, and the text that the kernel writes for it.
 
-A value is a named tuple, as a process has 65 536: it takes a ninth of the time that a
-frozen dataclass takes to be made, and less than half where many are made at once.
+The value is a named tuple because a process can have 65 536 of them. Making one takes
+a ninth of the time of a frozen dataclass; making many at once, less than half.
 """
 
 from collections.abc import Iterable
@@ -17,8 +17,8 @@ WIDTH = 25 + 8 * 6 - 1
 class MapsEntry(NamedTuple):
     """One line of /proc/pid/maps; addresses are in bytes, ``end`` is exclusive.
 
-    ``pathname`` is the line's last field as the kernel wrote it, brackets and
-    ``(deleted)`` included; empty when the line has none.
+    ``pathname`` is the line's last field as the kernel wrote it, with brackets and
+    ``(deleted)``; empty if the line has none.
     """
 
     start: int
@@ -32,18 +32,18 @@ class MapsEntry(NamedTuple):
 
     @property
     def kind(self) -> "PathKind":
-        """What the last field is; a file unless the kernel's brackets say more."""
-        # Here only: what makes and writes lines needs no regular expressions.
+        """The kind of the pathname; FILE unless it is empty or in brackets."""
+        # Imported here only: code that only renders lines needs no regular expressions.
         from harness.maps.lines import classify_pathname
 
         return classify_pathname(self.pathname)[0]
 
     @property
     def anon_name(self) -> bytes | None:
-        """The anonymous name, ``b""`` included; None where the line shows none.
+        """The anonymous name, which may be ``b""``; None if the line shows none.
 
-        None does not mean that the VMA has no name: ``[heap]`` and ``[stack]``
-        hide theirs.
+        None does not mean that the VMA has no name: maps shows ``[heap]`` and
+        ``[stack]`` instead of a name.
         """
         from harness.maps.lines import classify_pathname
 
@@ -64,7 +64,7 @@ def render_maps(entries: Iterable[MapsEntry]) -> bytes:
 
 
 def render_header(entry: MapsEntry) -> bytes:
-    """The part that every line has, its last space included."""
+    """The part that every line has, including the space at its end."""
     return (
         b"%08x-%08x %s %08x %02x:%02x %d " % (
             entry.start, entry.end, entry.perms.encode(), entry.offset,

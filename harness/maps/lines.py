@@ -1,10 +1,10 @@
-"""A line of /proc/pid/maps to a value: strict in, byte for byte out again.
+"""Parses a line of /proc/pid/maps; rendering the value gives the same bytes.
 
-A name may contain runs of spaces, end in one, or look like anything else in
-the line, so a line is cut by position and never split at white space, and
-lines end at a newline only (a path may contain a carriage return). The kernel
-pads the header to 72 columns and puts one more space before the name; nothing
-follows the header's own last space when there is no name.
+A name may contain several spaces in a row, end in a space, or look like another field.
+So a line is cut by position, never split at white space. A line ends only at a
+newline, because a path may contain a carriage return. The kernel pads the header to 72
+columns and writes one more space before the name. Without a name, the line ends with
+the header's own last space.
 
 Source: fs/proc/task_mmu.c show_map_vma() and show_vma_header_prefix(),
 fs/seq_file.c seq_pad().
@@ -22,17 +22,17 @@ _HEADER = re.compile(
     rb"(?P<major>[0-9a-f]{2,8}):(?P<minor>[0-9a-f]{2,8}) (?P<inode>0|[1-9][0-9]{0,19}) "
 )
 
-# mm/madvise.c is_valid_name_char(): printable ASCII but for \ ` $ [ ]
+# mm/madvise.c is_valid_name_char(): printable ASCII except \ ` $ [ ]
 NAME = rb"[ !-#%-Z^_a-~]{0,79}"
 _ANON = re.compile(rb"\[anon:(" + NAME + rb")\]")
 _ANON_SHMEM = re.compile(rb"\[anon_shmem:(" + NAME + rb")\]")
 _SPECIAL = re.compile(rb"\[[!-Z^-~][ -Z^-~]*\]")
-# A line of smaps that is no field; a last one that was cut short, too.
+# A line of smaps that is not a field; also a last line without its newline.
 _NO_FIELD = re.compile(rb"^[^A-Z\n].*\n?", re.MULTILINE)
 
 
 class PathKind(Enum):
-    """What stands where a line of maps names its mapping."""
+    """The kind of the pathname in a line of maps."""
 
     UNNAMED = "unnamed"
     ANON = "anon"
@@ -42,7 +42,7 @@ class PathKind(Enum):
 
 
 def classify_pathname(pathname: bytes) -> tuple[PathKind, bytes | None]:
-    """What a last field is, and the anonymous name in it."""
+    """The kind of a pathname, and the anonymous name in it or None."""
     if not pathname:
         return PathKind.UNNAMED, None
     if match := _ANON.fullmatch(pathname):
@@ -55,10 +55,10 @@ def classify_pathname(pathname: bytes) -> tuple[PathKind, bytes | None]:
 
 
 def parse_line(line: bytes) -> MapsEntry:
-    """One line, without its newline, as a value.
+    """Parse one line, without its newline.
 
-    Raises MapsFormatError, which shows the line, for anything that
-    ``render_line`` would not write back byte for byte.
+    Raises MapsFormatError, which shows the line, if ``render_line`` would not give
+    the same bytes.
     """
     header = _HEADER.match(line)
     if header is None:
@@ -71,12 +71,12 @@ def parse_line(line: bytes) -> MapsEntry:
         pathname = line[name_at:]
         if line[header.end() : name_at].strip(b" ") or not pathname:
             raise MapsFormatError(
-                line, "the name does not start where the kernel puts it"
+                line, "the name does not start in the column where the kernel puts it"
             )
         if b"\n" in pathname or b"\0" in pathname:
-            raise MapsFormatError(line, "a newline or NUL byte inside the name")
+            raise MapsFormatError(line, "the name contains a newline or a NUL byte")
         if pathname.startswith(b"[anon") and classify_pathname(pathname)[1] is None:
-            raise MapsFormatError(line, "an anonymous name that no kernel accepts")
+            raise MapsFormatError(line, "no kernel accepts this anonymous name")
     entry = MapsEntry(
         start=int(header["start"], 16),
         end=int(header["end"], 16),
@@ -90,16 +90,16 @@ def parse_line(line: bytes) -> MapsEntry:
     if entry.start >= entry.end:
         raise MapsFormatError(line, "the VMA is empty or ends before it starts")
     if entry.inode >> 64:
-        raise MapsFormatError(line, "no inode number is wider than 64 bits")
+        raise MapsFormatError(line, "the inode number has more than 64 bits")
     if not line.startswith(render_header(entry)):
-        raise MapsFormatError(line, "numbers are not padded as the kernel pads them")
+        raise MapsFormatError(line, "the kernel pads the numbers differently")
     return entry
 
 
 def smaps_headers(text: bytes) -> bytes:
-    """The lines of a whole /proc/pid/smaps that maps has too, as they are.
+    """The lines of a whole /proc/pid/smaps that maps has too, unchanged.
 
-    The others are fields, ``Size:`` to ``VmFlags:``, and begin with a capital.
+    The other lines are fields, ``Size:`` to ``VmFlags:``; they begin with a capital.
     Source: fs/proc/task_mmu.c show_smap(), which begins with show_map_vma().
     """
     return b"".join(_NO_FIELD.findall(text))

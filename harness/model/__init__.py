@@ -1,4 +1,4 @@
-"""The reference model: what the kernel promises about anonymous names."""
+"""The reference model: how the kernel names, splits and merges anonymous VMAs."""
 
 from harness.model.behaviour import OF_BASES, Behaviour
 from harness.model.names import AnonName, NameStore, RefcountedStore, StrdupStore

@@ -1,6 +1,7 @@
-"""What kernels do differently: named facts, probed on each, never compared.
+"""Where correct kernels differ: each difference has a name and is probed.
 
-Each field says what the kernel was seen to do, and where its source says so.
+The model follows the answers of the probes, so these differences are not
+divergences. Each field names the place in the kernel's source.
 """
 
 from dataclasses import dataclass
@@ -8,17 +9,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """How a kernel answers where kernels differ.
+    """How a kernel behaves where kernels differ.
 
-    anon_shmem: shared anonymous memory and memfds can be named (6.2,
+    anon_shmem: shared anonymous memory and memfds can be named (since 6.2,
     d09e8ca6cb93; mm/madvise.c madvise_vma_anon_name()).
     heap_strict: memory that only touches the heap is not shown as [heap]
-    (6.6, vma_is_initial_heap()).
-    unaccounts: mprotect to read-only ends the accounting of anonymous memory
-    that was never written (6.5, mm/mprotect.c mprotect_fixup()).
-    keeps_apart: mremap that keeps its source lets the copy merge with nothing
-    where it touches the source; else only not with the source (mm/mmap.c or
-    mm/vma.c copy_vma()).
+    (since 6.6, vma_is_initial_heap()).
+    unaccounts: mprotect to read-only clears VM_ACCOUNT of anonymous memory
+    that was never written (since 6.5, mm/mprotect.c mprotect_fixup()).
+    keeps_apart: mremap with MREMAP_DONTUNMAP; its copy touches its source. True: the
+    copy merges with no VMA. False: it may merge with any VMA except the source
+    (mm/mmap.c or mm/vma.c copy_vma()).
     heap_exec: brk makes executable memory (VM_DATA_DEFAULT_FLAGS).
     """
 
@@ -29,8 +30,8 @@ class Behaviour:
     heap_exec: bool = False
 
 
-# What kernels of the bases do, where their source decides it: a kernel built from
-# one that is seen to do otherwise has a bug, and must not pass for another's way.
+# What the source of each base determines. A kernel that was built from a base and
+# behaves differently has a bug: without this table, the model would follow the probe.
 OF_BASES: dict[str, dict[str, bool]] = {
     "6.1": {
         "anon_shmem": False, "heap_strict": False, "unaccounts": False,

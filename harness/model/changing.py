@@ -1,7 +1,7 @@
-"""Calls that change what is mapped: prctl, mprotect, madvise, mlock, a write.
+"""The calls that change existing VMAs: prctl, mprotect, madvise, mlock, a write.
 
-Each takes an mm, pages and what to do, and returns, or raises ``Refused`` with
-what was done before it left done.
+Each takes an mm, a range of pages and the change. If the kernel would refuse the
+call, it raises ``Refused``; what it changed before that stays changed.
 """
 
 import errno
@@ -27,7 +27,7 @@ from harness.model.vma import (
 from harness.workload.naming import MAX_NAME
 from harness.workload.ops import PAGE, Advice, Pointer, SetName
 
-# mm/madvise.c is_valid_name_char(): printable ASCII but for \ ` $ [ ]
+# mm/madvise.c is_valid_name_char(): printable ASCII except \ ` $ [ ]
 NAME_BYTES = bytes(byte for byte in range(0x20, 0x7F) if byte not in b"\\`$[]")
 
 Visit = Callable[[int, int, int], int]
@@ -40,7 +40,7 @@ def set_name(mm: Mm, op: SetName, behaviour: Behaviour) -> None:
     text = name_of(op)
     name = None if text is None else mm.store.alloc(text)
     try:
-        # A length near 2^64 is rounded up to 0, or wraps around.
+        # Rounding a length near 2^64 up to pages gives 0, or start + length overflows.
         if op.offset or op.length >= 1 << 63:
             raise Refused(errno.EINVAL)
         pages = -(-op.length // PAGE)
@@ -66,10 +66,10 @@ def set_name(mm: Mm, op: SetName, behaviour: Behaviour) -> None:
 
 
 def name_of(op: SetName) -> bytes | None:
-    """The name that the kernel takes from a call; Refused where it takes none.
+    """The name that the kernel reads for a call, None for NULL; or raise Refused.
 
-    Source: mm/util.c strndup_user(): 80 bytes without a NUL are too long, even
-    where the next one cannot be read.
+    Source: mm/util.c strndup_user(): 80 bytes without a NUL are too long, even if
+    the byte after them cannot be read.
     """
     if op.name is Pointer.NULL:
         return None
@@ -86,10 +86,10 @@ def name_of(op: SetName) -> bytes | None:
 
 
 def walk(mm: Mm, start: int, end: int, visit: Visit) -> None:
-    """Visit what is mapped in a range; ENOMEM at the end when there was a hole.
+    """Visit every VMA in a range; after all of them, ENOMEM if there was a hole.
 
-    ``visit`` takes an index and the part of its VMA that is meant, and returns
-    the index of what that part then belongs to.
+    ``visit`` takes the index of a VMA and the part of it that is in the range. It
+    returns the index of the VMA that this part belongs to afterwards.
     Source: mm/madvise.c madvise_walk_vmas().
     """
     at = mm.find(start)
@@ -181,7 +181,7 @@ def _advised(vma: Vma, advice: Advice) -> int:
 
 
 def lock(mm: Mm, start: int, end: int) -> None:
-    """mlock: the flag, then every page. Source: mm/mlock.c do_mlock()."""
+    """mlock: set the flag, then fault in every page. Source: mm/mlock.c do_mlock()."""
     _lock_flags(mm, start, end, LOCKED)
     populate(mm, start, end)
 
@@ -203,7 +203,7 @@ def _lock_flags(mm: Mm, start: int, end: int, flag: int) -> None:
 
 
 def populate(mm: Mm, start: int, end: int) -> None:
-    """Fault in what is mapped; private memory is written, where it may be.
+    """Fault in every mapped page; writable private memory is faulted by a write.
 
     ENOMEM at the first VMA that is not accessible.
     Source: mm/gup.c populate_vma_page_range().
@@ -229,7 +229,7 @@ def write(mm: Mm, start: int, end: int) -> None:
 
 
 def _each(mm: Mm, start: int, end: int, visit: Visit) -> None:
-    # mprotect and mlock stop at a hole; what is before it is done.
+    # mprotect and mlock stop at a hole; the VMAs before it are changed.
     at = mm.lookup(start)
     if at is None:
         raise Refused(errno.ENOMEM)

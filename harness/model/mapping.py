@@ -1,4 +1,4 @@
-"""Calls that change where memory is: mmap, mremap, brk (munmap is ``Mm.unmap``)."""
+"""The calls that add or move memory: mmap, mremap, brk (munmap is ``Mm.unmap``)."""
 
 import errno
 
@@ -21,8 +21,8 @@ from harness.model.vma import (
 from harness.workload.ops import Map, Memory, Remap
 
 
-def map_(mm: Mm, op: Map, files: dict[Memory, File]) -> None:
-    """mmap at a fixed place. Source: mm/mmap.c do_mmap(), mmap_region()."""
+def map_pages(mm: Mm, op: Map, files: dict[Memory, File]) -> None:
+    """mmap at a fixed address. Source: mm/mmap.c do_mmap(), mmap_region()."""
     end = op.page + op.pages
     if mm.limit is not None and mm.map_count > mm.limit:
         raise Refused(errno.ENOMEM)
@@ -66,7 +66,7 @@ def _grow(mm: Mm, op: Remap) -> None:
     end, new_end = vma.end, op.page + op.new_pages
     if op.page + op.pages != end or mm.touches(end, new_end):
         raise Refused(errno.ENOMEM)
-    # mm/vma.c vma_merge_extend(): it always merges with what it extends.
+    # mm/vma.c vma_merge_extend(): the new range always merges with the VMA it extends.
     vma.end = new_end
     if at + 1 < len(mm.vmas) and mm.vmas[at + 1].start == new_end:
         join = can_join(vma, mm.vmas[at + 1])
@@ -75,7 +75,7 @@ def _grow(mm: Mm, op: Remap) -> None:
         elif join is Join.MAYBE:
             mm.maybe.add(new_end)
     if vma.flags & LOCKED:
-        _populate_as_far_as_can_be(mm, end, new_end)
+        _populate_until_refused(mm, end, new_end)
 
 
 def _move_to(mm: Mm, op: Remap, to: int, behaviour: Behaviour) -> None:
@@ -116,12 +116,12 @@ def _move_to(mm: Mm, op: Remap, to: int, behaviour: Behaviour) -> None:
         return
     mm.unmap(page, page + old)
     if mm.maybe & {*whole}:
-        # Merged first and cut then, with all that could: what is left of the source
-        # was one with what the copy merged with.
+        # The kernel merges the copy before it unmaps the source. If they merged, the
+        # rest of the source was part of the merged VMA (see ``kin``).
         left = [vma for vma in mm.vmas if whole[0] <= vma.start < whole[1]]
         mm.kin = dict.fromkeys(mm.maybe, left)
     if locked and new > old:
-        _populate_as_far_as_can_be(mm, to + old, to + new)
+        _populate_until_refused(mm, to + old, to + new)
 
 
 def _resizable(mm: Mm, page: int, pages: int) -> int:
@@ -141,7 +141,7 @@ def _cut_out(mm: Mm, at: int, start: int, end: int) -> int:
     return at
 
 
-def _populate_as_far_as_can_be(mm: Mm, start: int, end: int) -> None:
+def _populate_until_refused(mm: Mm, start: int, end: int) -> None:
     try:
         populate(mm, start, end)
     except Refused:
@@ -158,7 +158,8 @@ def set_break(mm: Mm, page: int, behaviour: Behaviour) -> None:
             raise Refused(errno.ENOMEM)
         mm.unmap(page, old)
     elif page > old:
-        # A page is left to what is above: the stack's guard gap is not of ours.
+        # brk needs one free page above the new heap. There is no stack in the arena,
+        # so its guard gap does not matter.
         full = mm.limit is not None and mm.map_count > mm.limit
         if mm.touches(old, page + 1) or full:
             raise Refused(errno.ENOMEM)

@@ -1,8 +1,8 @@
-"""An mm of the model: VMAs in order, how they are split, changed and merged.
+"""An mm of the model: ordered VMAs, and how they are split, changed and merged.
 
-Exact for memory that was never written. Where written memory is involved, a
-merge that may or may not happen is not made; its page goes to ``maybe``, and
-``settle`` makes those that the kernel was seen to make.
+The model is exact for memory that was never written. For written memory it cannot
+know whether the kernel merges: it does not merge, but adds the page to ``maybe``.
+``settle`` later makes the merges that the kernel made.
 Source: mm/vma.c __split_vma(), vma_modify(), vma_merge_existing_range(),
 vma_merge_new_range(), vms_gather_munmap_vmas() (6.1: mm/mmap.c vma_merge(),
 do_mas_align_munmap()).
@@ -17,7 +17,7 @@ from harness.model.vma import DONTCOPY, LOCKED, WIPEONFORK, Join, Vma, can_join
 
 
 class Refused(Exception):
-    """The kernel's answer is an errno; what was done before it stays done."""
+    """The kernel refuses the call with an errno; earlier changes of the call stay."""
 
     def __init__(self, code: int) -> None:
         super().__init__(errno.errorcode[code])
@@ -25,11 +25,12 @@ class Refused(Exception):
 
 
 class Mm:
-    """VMAs of an arena. ``limit`` is vm.max_map_count less what is not in it.
+    """The VMAs of an arena.
 
-    ``maybe`` are the pages of the last call's merges that may have been; ``kin``
-    of such a page are VMAs that were then one with what lies there, and share
-    its having been written.
+    ``limit`` is the largest number of VMAs that the arena may have: vm.max_map_count
+    less the VMAs outside it. ``maybe`` holds the pages where the last call may have
+    merged two VMAs. ``kin`` has, for such a page, the VMAs that belonged to the merged
+    VMA if the merge happened: they are then ``faulted`` if it is.
     """
 
     def __init__(self, store: NameStore) -> None:
@@ -44,7 +45,7 @@ class Mm:
 
     @property
     def map_count(self) -> int:
-        """How many VMAs there are."""
+        """The number of VMAs."""
         return len(self.vmas)
 
     def find(self, page: int) -> int:
@@ -53,7 +54,7 @@ class Mm:
         return at if at >= 0 and self.vmas[at].end > page else at + 1
 
     def lookup(self, page: int) -> int | None:
-        """The index of the VMA that has a page (vma_lookup)."""
+        """The index of the VMA that contains a page, or None (vma_lookup)."""
         at = bisect_right(self.starts, page) - 1
         return at if at >= 0 and self.vmas[at].end > page else None
 
@@ -65,14 +66,15 @@ class Mm:
     def modify(
         self, at: int, start: int, end: int, flags: int, name: AnonName | None
     ) -> int:
-        """Give a part of a VMA flags and a name: the index of what it is then.
+        """Set flags and name of a part of a VMA; the index of the VMA it is then in.
 
-        Merges first, splits else; refused at the limit (ENOMEM) when the split
-        in front may be done already. Source: mm/vma.c vma_modify().
+        Merges with a neighbour if possible, else splits. At the limit a split is
+        refused (ENOMEM); a split at ``start`` may then already be made.
+        Source: mm/vma.c vma_modify().
         """
         vmas = self.vmas
         vma = vmas[at]
-        # What has other flags is no neighbour to merge with.
+        # A neighbour with other flags cannot merge.
         before = after = None
         if start == vma.start and at and vmas[at - 1].flags == flags:
             before = vmas[at - 1]
@@ -101,10 +103,10 @@ class Mm:
         return at
 
     def insert(self, new: Vma, *, apart_from: Collection[Vma] = ()) -> int:
-        """Add a range where nothing is, merged with what it touches: its index.
+        """Add a VMA in a free range and merge it with its neighbours; its index.
 
-        ``new.name`` is the name it has, which is not counted yet; it merges
-        with none of ``apart_from``.
+        ``new`` holds no reference to ``new.name`` yet. It merges with none of
+        ``apart_from``.
         """
         at = self.find(new.start)
         left = right = Join.NO
@@ -130,7 +132,7 @@ class Mm:
         return at
 
     def unmap(self, start: int, end: int) -> None:
-        """munmap: ENOMEM only for a hole in one VMA, at the limit."""
+        """munmap. ENOMEM only if it makes a hole in one VMA at the limit."""
         at = self.find(start)
         if at == len(self.vmas) or self.vmas[at].start >= end:
             return
@@ -150,7 +152,7 @@ class Mm:
         del self.starts[at:last]
 
     def split(self, at: int, page: int) -> None:
-        """Cut a VMA in two at a page, whatever the limit."""
+        """Split a VMA at a page; the limit is not checked."""
         vma = self.vmas[at]
         upper = vma.part(page, vma.end)
         upper.name = self.store.dup(vma.name)
@@ -159,30 +161,30 @@ class Mm:
         self.starts.insert(at + 1, page)
 
     def split_within_limit(self, at: int, page: int) -> None:
-        """Cut a VMA in two; ENOMEM at the limit."""
+        """Split a VMA at a page; ENOMEM at the limit."""
         if self.at_limit():
             raise Refused(errno.ENOMEM)
         self.split(at, page)
 
     def at_limit(self, *, room: int = 0) -> bool:
-        """Whether there are as many VMAs as there may be, less ``room``."""
+        """Whether the number of VMAs has reached the limit less ``room``."""
         return self.limit is not None and len(self.vmas) >= self.limit - room
 
     def remove(self, at: int) -> None:
-        """Take a VMA away."""
+        """Remove a VMA."""
         self.store.put(self.vmas[at].name)
         del self.vmas[at]
         del self.starts[at]
 
     def clear(self) -> None:
-        """Take all away: what exit and exec do."""
+        """Remove all VMAs, as exit and exec do."""
         for vma in self.vmas:
             self.store.put(vma.name)
         self.vmas.clear()
         self.starts.clear()
 
     def forked(self) -> "Mm":
-        """A child's copy. Source: kernel/fork.c dup_mmap()."""
+        """The copy that fork makes for a child. Source: kernel/fork.c dup_mmap()."""
         child = Mm(self.store)
         child.limit, child.start_brk, child.brk = self.limit, self.start_brk, self.brk
         for vma in self.vmas:
@@ -197,10 +199,10 @@ class Mm:
         return child
 
     def settle(self, pages: Collection[int]) -> None:
-        """Make the merges at these pages, which the kernel was seen to make.
+        """Make the merges at these pages, because the kernel made them.
 
-        Where what is before a page is gone meanwhile, as what mremap has moved
-        from there, nothing can have merged.
+        A page is skipped if no VMA ends there any more, for example because mremap
+        moved it away: then there is nothing to merge.
         """
         for page in pages:
             at = self.find(page)
@@ -217,7 +219,8 @@ class Mm:
     def _decided(
         self, left: Join, right: Join, start: int, end: int
     ) -> tuple[Join, Join]:
-        # With written memory on one side, the kernel may pick either.
+        # With written memory involved, the kernel may merge on either side, on both
+        # or not at all.
         if Join.MAYBE in (left, right):
             if left is not Join.NO:
                 self.maybe.add(start)

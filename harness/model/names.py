@@ -1,19 +1,20 @@
-"""Anonymous names and the two ways to keep them, behind one interface.
+"""Anonymous names and the two ways to store them, behind one interface.
 
-What differs between the stores is how many structs are alive, never what a
-VMA is called. Source: include/linux/mm_inline.h anon_vma_name_reuse(),
+The stores differ in how many structs are alive, never in the name of a VMA.
+Source: include/linux/mm_inline.h anon_vma_name_reuse(),
 dup_anon_vma_name(), free_anon_vma_name(); mm/madvise.c anon_vma_name_alloc();
 commits 78db3412833d (reference counts) and 96403e11283d (the saturation guard).
 """
 
 from abc import ABC, abstractmethod
 
-# include/linux/refcount.h: sharing stops here, long before saturation.
+# At this count a struct is no longer shared, long before the counter saturates
+# (include/linux/refcount.h).
 REFCOUNT_MAX = 0x7FFFFFFF
 
 
 class AnonName:
-    """struct anon_vma_name: a text and the count of its references."""
+    """struct anon_vma_name: a text and its reference count."""
 
     __slots__ = ("refs", "text")
 
@@ -23,12 +24,16 @@ class AnonName:
 
     @property
     def size(self) -> int:
-        """Bytes that are asked for: the count, the text and its NUL byte."""
+        """Bytes that the kernel requests: the count, the text and its NUL byte."""
         return 4 + len(self.text) + 1
 
 
 class NameStore(ABC):
-    """Where names live; ``live`` are the structs that are not freed."""
+    """Allocates and frees names.
+
+    ``live`` holds the structs that are not freed; ``allocated`` counts all that
+    were ever allocated.
+    """
 
     def __init__(self) -> None:
         self.live: set[AnonName] = set()
@@ -43,14 +48,14 @@ class NameStore(ABC):
 
     @abstractmethod
     def reuse(self, name: AnonName) -> AnonName:
-        """What one more VMA of that name points to."""
+        """The struct that one more VMA with this name points to."""
 
     def dup(self, name: AnonName | None) -> AnonName | None:
-        """What a copy of a VMA points to."""
+        """The struct that a copy of a VMA points to; None if it has no name."""
         return None if name is None else self.reuse(name)
 
     def put(self, name: AnonName | None) -> None:
-        """A reference less; the last one frees the struct."""
+        """Drop a reference; dropping the last one frees the struct."""
         if name is None:
             return
         name.refs -= 1
@@ -59,10 +64,10 @@ class NameStore(ABC):
 
 
 class RefcountedStore(NameStore):
-    """VMAs share a struct, until its count is at its most."""
+    """VMAs with one name share a struct, until its count is REFCOUNT_MAX."""
 
     def reuse(self, name: AnonName) -> AnonName:
-        """The same struct, or a copy where the count must not grow."""
+        """The same struct, or a copy if its count is REFCOUNT_MAX."""
         if name.refs < REFCOUNT_MAX:
             name.refs += 1
             return name
@@ -70,7 +75,7 @@ class RefcountedStore(NameStore):
 
 
 class StrdupStore(NameStore):
-    """Every VMA has a struct of its own."""
+    """Every VMA has its own struct."""
 
     def reuse(self, name: AnonName) -> AnonName:
         """A copy."""

@@ -1,4 +1,4 @@
-"""Processes of the model: a trace's steps, applied; what maps would show then."""
+"""The processes of the model: applies a trace's steps and renders their maps."""
 
 from collections.abc import Iterator
 from itertools import repeat
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from harness.model.behaviour import Behaviour
 from harness.model.changing import advise, lock, protect, set_name, unlock, write
-from harness.model.mapping import map_, remap, set_break
+from harness.model.mapping import map_pages, remap, set_break
 from harness.model.mm import Mm, Refused
 from harness.model.names import NameStore, RefcountedStore
 from harness.model.vma import ACCESS, EXEC, READ, SHARED, WRITE, File, Vma
@@ -30,8 +30,8 @@ from harness.workload.ops import (
     Write,
 )
 
-# What maps shows of a file that has no anonymous name; of the file that has a
-# path, only that it does.
+# The path in maps of a file without an anonymous name. The path of the temporary
+# file differs from run to run: it is shown as /file.
 SHOWN_FILES = {
     Memory.SHARED: "/dev/zero (deleted)",
     Memory.MEMFD: "/memfd:harness (deleted)",
@@ -42,7 +42,7 @@ SHOWN_FILES = {
 
 
 class Shown(NamedTuple):
-    """A VMA as maps shows it: pages, offset in pages, ``perms`` and ``path``."""
+    """A VMA as in maps: ``start``, ``end`` and ``offset`` in pages, perms and path."""
 
     start: int
     end: int
@@ -52,7 +52,7 @@ class Shown(NamedTuple):
 
 
 class Model:
-    """The processes of a trace. ``store`` keeps the names of all of them."""
+    """The processes of a trace. ``store`` holds the names of all of them."""
 
     def __init__(
         self, behaviour: Behaviour | None = None, store: NameStore | None = None
@@ -60,7 +60,7 @@ class Model:
         self.behaviour = behaviour or Behaviour()
         self.store = store or RefcountedStore()
         self.mms: dict[int, Mm] = {0: Mm(self.store)}
-        # One memfd and one file, whoever maps them.
+        # All processes map the same memfd and the same file.
         memfd, file = File(Memory.MEMFD), File(Memory.FILE)
         self._files = {
             Memory.MEMFD: memfd, Memory.MEMFD_PRIVATE: memfd,
@@ -68,9 +68,9 @@ class Model:
         }  # fmt: skip
 
     def apply(self, step: Step) -> int:
-        """Do a step: 0, or the errno that the kernel answers.
+        """Execute a step; 0, or the errno that the kernel answers.
 
-        What the kernel leaves done when it refuses is done here too.
+        If the kernel makes part of the change before it refuses, so does this.
         """
         mm = self.mms[step.who]
         mm.maybe.clear()
@@ -82,7 +82,7 @@ class Model:
         return 0
 
     def _call(self, mm: Mm, step: Step) -> None:
-        # What there is most of comes first.
+        # The most frequent operations come first.
         match step.op:
             case SetName() as op:
                 set_name(mm, op, self.behaviour)
@@ -97,7 +97,7 @@ class Model:
                 for other in self.mms.values():
                     other.limit = mm.map_count + room
             case Map() as op:
-                map_(mm, op, self._files)
+                map_pages(mm, op, self._files)
             case Unmap(page, pages):
                 mm.unmap(page, page + pages)
             case Remap() as op:
@@ -116,7 +116,7 @@ class Model:
                 set_break(mm, page, self.behaviour)
 
     def shown(self, who: int) -> Iterator[Shown]:
-        """What /proc/pid/maps shows of a process's arena, in order."""
+        """The lines of a process's arena in /proc/pid/maps, in order."""
         mm = self.mms[who]
         rows = zip(
             [vma.start for vma in mm.vmas],
@@ -126,7 +126,7 @@ class Model:
             [self._path(mm, vma) for vma in mm.vmas],
             strict=True,
         )
-        # What Shown(*row) is, made a column at a time: there can be 65 536.
+        # The same as Shown(*row) for each row, but faster: there can be 65 536 rows.
         return map(tuple.__new__, repeat(Shown), rows)
 
     def _path(self, mm: Mm, vma: Vma) -> str:
@@ -148,7 +148,7 @@ class Model:
 
 
 def perms_of(flags: int) -> str:
-    """The letters of maps: ``rw-p``."""
+    """The permissions as maps shows them: ``rw-p``."""
     return (
         ("r" if flags & READ else "-")
         + ("w" if flags & WRITE else "-")

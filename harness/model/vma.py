@@ -1,6 +1,6 @@
-"""A VMA of the model, and when two of them are one.
+"""A VMA of the model, and when two VMAs merge.
 
-Pages are numbers in the arena. Source: include/linux/mm_types.h,
+Pages are numbered from the start of the arena. Source: include/linux/mm_types.h,
 mm/vma.c is_mergeable_vma(), is_mergeable_anon_vma() (6.1: mm/mmap.c).
 """
 
@@ -18,9 +18,9 @@ SEQUENTIAL, RANDOM = 0x400, 0x800
 
 
 class File:
-    """What a mapping is of; each shared anonymous mapping has one of its own.
+    """The file of a mapping; each shared anonymous mapping has its own.
 
-    ``pages`` is how long it is: memory that is mapped past it has no pages.
+    ``pages`` is its length: a mapping has no pages past the end of its file.
     """
 
     __slots__ = ("memory", "pages")
@@ -31,14 +31,18 @@ class File:
 
     @property
     def can_be_anon_shmem(self) -> bool:
-        """Whether it is memory without a path: mm/shmem.c vma_is_anon_shmem()."""
+        """Whether it has no path, so that it can be named ``anon_shmem``.
+
+        Source: mm/shmem.c vma_is_anon_shmem().
+        """
         return self.memory not in (Memory.FILE, Memory.FILE_PRIVATE)
 
 
 class Vma:
-    """[start, end) in pages; ``pgoff`` is its first page's, in its file or mm.
+    """A VMA from page ``start`` to before page ``end``.
 
-    ``faulted`` is whether it has an anon_vma: a private page of it was written.
+    ``pgoff`` is the page offset of ``start`` in its file; without a file, in the mm.
+    ``faulted``: it has an anon_vma, because one of its private pages was written.
     """
 
     __slots__ = ("end", "faulted", "file", "flags", "name", "pgoff", "start")
@@ -62,12 +66,15 @@ class Vma:
         self.faulted = faulted
 
     def has(self, page: int) -> bool:
-        """Whether there is anything at a page of it: a file may be shorter."""
+        """Whether a page of this VMA exists: its file may be shorter."""
         at = self.pgoff + page - self.start
         return self.file is None or at < self.file.pages
 
     def part(self, start: int, end: int) -> "Vma":
-        """A VMA like this one over a part of it; the name is not counted."""
+        """A VMA like this one over a part of it.
+
+        It has the same name, but takes no reference to it.
+        """
         return Vma(
             start, end, self.flags, self.file, self.pgoff + start - self.start,
             self.name, self.faulted,
@@ -75,7 +82,7 @@ class Vma:
 
 
 class Join(Enum):
-    """Whether two adjacent VMAs become one when something is done to one."""
+    """Whether the kernel merges two adjacent VMAs when one of them changes."""
 
     NO = 0
     MAYBE = 1
@@ -83,17 +90,20 @@ class Join(Enum):
 
 
 def same_name(one: AnonName | None, other: AnonName | None) -> bool:
-    """Source: include/linux/mm_inline.h anon_vma_name_eq()."""
+    """Whether two VMAs have equal names, or both have none.
+
+    Source: include/linux/mm_inline.h anon_vma_name_eq().
+    """
     if one is other:
         return True
     return one is not None and other is not None and one.text == other.text
 
 
 def can_join(left: Vma, right: Vma) -> Join:
-    """Whether ``left`` and ``right``, which touch, can be one.
+    """Whether two adjacent VMAs can merge.
 
-    Between memory that was written, the kernel's anon_vmas decide, which the
-    model does not have: MAYBE.
+    MAYBE if one of them was written: then the kernel compares their anon_vmas,
+    and the model has none.
     """
     if (
         left.flags != right.flags

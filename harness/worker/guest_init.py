@@ -1,23 +1,24 @@
-"""PID 1 of a guest: mounts, runs the one job it was given, says how it ended.
+"""PID 1 of a guest: mounts the file systems, runs one job, reports its exit status.
 
-Runs on a bare Python, started by guest_start.py: it imports nothing of the package,
-and at once only what a worker imports too: its interpreter is the worker's. The job is
-init.job beside it, marshalled, as all that parses JSON is a tenth of its start:
+guest_start.py starts it on a bare Python. It imports nothing from the package, and at
+its head only modules that a worker imports too, because the worker is forked from this
+interpreter. The job is the file init.job beside it. It is marshalled, because importing
+a JSON parser would take a tenth of the start:
 
-    argv     the command; a worker's arguments
-    worker   the module of a worker, or null: a child of this interpreter runs its
-             main(), without starting another one
-    stdout   "records" (a worker: the descriptor of its port is its last
+    argv     the command, or the arguments of a worker
+    worker   the module of a worker, or null. A child of this interpreter runs its
+             main(); no second interpreter is started
+    stdout   "records" (for a worker: the descriptor of its port is its last
              argument), "output" or "console"
-    ports    "virtio", by name, or "serial": ttyS0 for records, ttyS1 for output
-    end      "reboot", which QEMU's -no-reboot takes for an end, or "poweroff"
+    ports    "virtio": ports by name; "serial": ttyS0 for records, ttyS1 for output
+    end      "reboot" (with -no-reboot this ends QEMU) or "poweroff"
     env      the environment
-    cwd      where to run, if it exists
+    cwd      the folder to run in, if it exists
     entropy  random bytes in hex, for a kernel that gathers none (serial)
     share    folders of the host to mount writable (User-Mode Linux only)
 
-Its status goes to the port of records as a record of kind "status"; a host
-that sees none knows that the guest was lost.
+The exit status goes to the port for records as a record of kind "status". If the host
+receives none, the guest was lost.
 """
 
 import contextlib
@@ -34,7 +35,7 @@ _MOUNTS = (
     ("tmpfs", "/dev/shm"),
 )
 _VIRTIO = "/sys/class/virtio-ports"
-# What of the job's folder is for init alone.
+# Files in the job's folder that only init needs.
 _OURS = ("bundle", "guest_init.py", "init", "init.job")
 _SERIAL = {"records": "/dev/ttyS0", "output": "/dev/ttyS1"}
 _MOST_THREADS = 1000
@@ -45,8 +46,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def _mount(kind: str, where: str, options: str = "") -> None:
     os.makedirs(where, exist_ok=True)
-    # By ourselves: to start mount(8) takes as long as to boot the kernel, and the
-    # host's is of the host's root, who is nobody in here where its user is another.
+    # Call mount(2) directly. Starting mount(8) takes as long as booting the kernel.
+    # Also, the host's mount(8) belongs to the host's root, who is "nobody" in here if
+    # another user runs the guest.
     source = kind.encode()
     if _libc.mount(source, where.encode(), source, ctypes.c_ulong(0), options.encode()):
         code = ctypes.get_errno()
@@ -54,7 +56,8 @@ def _mount(kind: str, where: str, options: str = "") -> None:
 
 
 def _mount_all(here: str, shares: list[str]) -> None:
-    # The one folder that is writable. The job may lie where another mount will.
+    # /run is the only writable folder. Copy the job there first: another mount may
+    # cover the folder that it is in.
     _mount("tmpfs", "/run")
     os.mkdir("/run/tmp", 0o1777)
     _copy_job(here, "/run/job")
@@ -62,7 +65,7 @@ def _mount_all(here: str, shares: list[str]) -> None:
         _mount("hostfs", share, share)
     for kind, where in _MOUNTS:
         _mount(kind, where)
-    # There where the kernel counts calls.
+    # It exists if the kernel can count calls of functions.
     if os.path.isdir("/sys/kernel/tracing"):
         _mount("tracefs", "/sys/kernel/tracing")
 
@@ -97,7 +100,7 @@ def _open_port(kind: str, name: str) -> int:
     for port in os.listdir(_VIRTIO):
         if _text_of(f"{_VIRTIO}/{port}/name") == f"harness.{name}":
             return os.open(f"/dev/{port}", os.O_WRONLY)
-    raise FileNotFoundError(f"the host gave the guest no port called {name}")
+    raise FileNotFoundError(f"the guest has no virtio port harness.{name}")
 
 
 def _run(job: dict[str, object], records: int) -> int:
@@ -117,7 +120,8 @@ def _run_worker(module: str, argv: list[str], cwd: str) -> int:
         try:
             os.chdir(cwd)
             sys.dont_write_bytecode = True
-            # The last: what is not in the bundle is the standard library's, mostly.
+            # At the end of the path: most modules outside the bundle belong to the
+            # standard library.
             sys.path.append(os.environ["PYTHONPATH"])
             sys.argv = [module, *argv]
             code = __import__(module, fromlist=["main"]).main(argv)
@@ -125,7 +129,8 @@ def _run_worker(module: str, argv: list[str], cwd: str) -> int:
             sys.excepthook(*sys.exc_info())
         finally:
             for stream in (sys.stdout, sys.stderr):
-                # Left undone, it would be the end of this process in another place.
+                # os._exit() does not flush. Ignore errors: the console may be a file
+                # on a full disk.
                 with contextlib.suppress(OSError):
                     stream.flush()
             os._exit(code)
@@ -135,7 +140,7 @@ def _run_worker(module: str, argv: list[str], cwd: str) -> int:
 def _run_with_output(argv: list[str], cwd: str, output: int) -> int:
     import subprocess
 
-    # Through a pipe: a serial line is a terminal to programs, which this is not.
+    # Use a pipe: programs take a serial line for a terminal and behave differently.
     with subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, cwd=cwd,
@@ -150,8 +155,8 @@ def _run_with_output(argv: list[str], cwd: str, output: int) -> int:
 def _run_on_console(argv: list[str], cwd: str) -> int:
     import subprocess
 
-    # A session of its own on a real terminal, which /dev/console is not, so that
-    # the shell has job control and Ctrl-C.
+    # The shell needs its own session on a real terminal for job control and Ctrl-C.
+    # /dev/console cannot be a controlling terminal.
     active = _text_of("/sys/class/tty/console/active").split()[-1]
     with open(f"/dev/{active}", "r+b", buffering=0) as terminal:
         return subprocess.run(
@@ -179,7 +184,8 @@ def main(here: str) -> None:
     _mount_all(here, job["share"])
     if job["ports"] == "serial":
         _credit_entropy(bytes.fromhex(job["entropy"]))
-        # Each is a process of the host's, whose root has no limit.
+        # In User-Mode Linux each thread is a process of the host, where root has no
+        # limit.
         _write("/proc/sys/kernel/threads-max", b"%d" % _MOST_THREADS)
     records = _open_port(job["ports"], "records")
     try:
@@ -195,13 +201,13 @@ def main(here: str) -> None:
 
 
 def _say(words: str) -> None:
-    # Unheard where the console cannot be kept: its file's disk may be full.
+    # Ignore errors: the console may be a file on a full disk.
     with contextlib.suppress(OSError):
         os.write(2, words.encode(errors="backslashreplace") + b"\n")
 
 
 def _credit_entropy(some: bytes) -> None:
-    # User-Mode Linux before 6.2 has no source of its own, and whoever asks waits.
+    # User-Mode Linux before 6.2 has no entropy source: readers of random bytes block.
     import fcntl
     import struct
 

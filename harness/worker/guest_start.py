@@ -1,9 +1,10 @@
 #!/usr/bin/python3 -S
-"""The first that runs in a guest: starts init from bytecode, where it can be read.
+"""The first program in a guest: starts init from the host's bytecode if possible.
 
-Beside this file lie the modules of init and of the worker, twice: in ``bundle``, of
-bytecode that the host's Python made (harness.targets.bundle), and as sources, which a
-Python of another version compiles. Short, as it is compiled in every guest.
+The modules of init and of the worker lie beside this file twice: as bytecode of the
+host's Python in the file ``bundle`` (see harness.targets.bundle), and as sources for a
+guest whose Python has another version. This file is short because every guest
+compiles it.
 """
 
 import marshal
@@ -13,7 +14,7 @@ from _frozen_importlib_external import MAGIC_NUMBER
 
 
 class _Bundle:
-    """Finds modules among those of a bundle, and runs their code."""
+    """Imports modules from a bundle of bytecode."""
 
     def __init__(self, modules: dict[str, tuple[bool, bytes]]) -> None:
         self.modules = modules
@@ -34,7 +35,10 @@ class _Bundle:
 
 
 def use_bundle(here: str) -> None:
-    """Have imports look into the bundle of a folder, or beside it, first."""
+    """Import from the bundle in a folder; if its bytecode does not fit, from sources.
+
+    The bundle comes before sys.path, the sources come after it.
+    """
     with open(f"{here}/bundle", "rb") as file:
         found = file.read()
     if found.startswith(MAGIC_NUMBER):

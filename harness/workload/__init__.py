@@ -1,4 +1,4 @@
-"""What is done to the kernel, as data: layouts, naming schemes and cells."""
+"""The workload as data: layouts of VMAs, naming schemes, cells, traces."""
 
 from harness.workload.cell import Cell, Store
 from harness.workload.cells import all_cells, interleaved

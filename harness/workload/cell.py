@@ -1,4 +1,4 @@
-"""A cell: one combination of everything that is varied."""
+"""A cell: one combination of a layout, a naming scheme and a store."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,7 +8,7 @@ from harness.workload.naming import NamingKind, NamingScheme
 
 
 class Store(Enum):
-    """How the kernel keeps names; ABSENT where it was built without them."""
+    """How the kernel stores names; ABSENT if it was built without them."""
 
     REFCOUNTED = "refcounted"
     STRDUP = "strdup"
@@ -17,7 +17,7 @@ class Store(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A layout, the names it gets, and the store that keeps them."""
+    """A layout, its naming scheme, and the store that holds the names."""
 
     store: Store
     layout: Layout
@@ -25,12 +25,12 @@ class Cell:
 
     @property
     def named(self) -> bool:
-        """Whether the cell gives names at all."""
+        """Whether the cell gives any names."""
         return self.naming.kind is not NamingKind.NONE
 
     @property
     def label(self) -> str:
-        """The cell in one line, for progress and errors."""
+        """The cell in one line, for progress and error messages."""
         layout = self.layout
         return (
             f"{self.store.value}, {layout.vmas} VMAs of {layout.vma_pages} pages "

@@ -1,4 +1,4 @@
-"""Every combination of what is varied, and the seeded order it is run in."""
+"""All cells of a campaign, and the seeded random order in which they run."""
 
 import random
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ def all_cells(
 ) -> list[Cell]:
     """Every cell of a kernel with these stores, in no particular order.
 
-    The unnamed arm is always there, twice a layout: it is the baseline, and how
-    far two of it lie apart is what cannot be told from nothing (A/A). Raises
-    UsageError for a scheme that has too few names for its VMAs.
+    Each layout also has two unnamed cells. They are the baseline, and their difference
+    (A/A) is the noise floor. Raises UsageError for a scheme that has too few names for
+    its VMAs.
     """
     schemes = [naming_from_label(label) for label in naming]
     cells = []
@@ -41,7 +41,7 @@ def all_cells(
 def interleaved(
     cells: Sequence[Cell], *, blocks: int, seed: str
 ) -> list[tuple[int, Cell]]:
-    """(block, cell) of every cell in every block, each block in an order of its own."""
+    """(block, cell) for every cell in every block; each block has its own order."""
     chooser = random.Random(seed)
     return [
         (block, cell)

@@ -1,8 +1,8 @@
-"""Seeded traces, weighted toward what breaks.
+"""Generates random traces from a seed, weighted toward operations that find bugs.
 
-A trace has a theme, which says what it is made of; pages are drawn from those
-that operations before used, so that boundaries meet; names come from a few, so
-that equal ones come to lie side by side.
+The theme of a trace determines its operations. Pages are drawn near the pages of
+earlier operations, so that boundaries meet. Names are drawn from a small set, so that
+neighbours often have equal names.
 """
 
 import random
@@ -38,12 +38,12 @@ from harness.workload.ops import (
 
 
 class Theme(Enum):
-    """What a trace is about.
+    """The operations that a trace is made of.
 
-    NAMES: names and flags on private memory that is never written: all exact.
-    KINDS: every kind of mapping. WRITTEN: memory that is written and locked.
-    FAMILY: forks of forks that rename. LIMIT: at vm.max_map_count (root). HEAP:
-    brk (CAP_SYS_RESOURCE).
+    NAMES: names and flags on private memory that is never written, for which the
+    model is exact. KINDS: every kind of mapping. WRITTEN: memory that is written and
+    locked. FAMILY: processes that fork and rename, in several generations. LIMIT: near
+    vm.max_map_count (needs root). HEAP: brk (needs CAP_SYS_RESOURCE).
     """
 
     NAMES = "names"
@@ -54,7 +54,7 @@ class Theme(Enum):
     HEAP = "heap"
 
 
-# What may be played where others work, too.
+# The themes that change nothing outside their own processes.
 HARMLESS = (Theme.NAMES, Theme.KINDS, Theme.WRITTEN, Theme.FAMILY)
 
 _WEIGHTS = {
@@ -68,7 +68,7 @@ _WEIGHTS = {
 
 _PROTECTIONS = (0, 1, 1, 1, 3, 3, 3, 3, 5, 7, 2, 4)
 _CLOSE_NAMES = ("", "a", "b", "aa", "heap", "[", " ", "a ", "a" * 27, "a" * 59)
-# On both sides of what a name may hold.
+# Bytes on both sides of the boundary between valid and invalid name characters.
 _CRITICAL_BYTES = "\x1f\x20\x7e\x7f\x80\xff\\`$[]#%Z^_a"
 _LONG = ("x" * (MAX_NAME - 1), "x" * MAX_NAME, "y" * MAX_NAME, "x" * (MAX_NAME + 1))
 
@@ -76,7 +76,7 @@ _LONG = ("x" * (MAX_NAME - 1), "x" * MAX_NAME, "y" * MAX_NAME, "x" * (MAX_NAME +
 def traces(
     seed: int, operations: int, *, pages: int, length: int, themes: Sequence[Theme]
 ) -> Iterator[tuple[Step, ...]]:
-    """Traces of ``length`` operations, ``operations`` in all; themes in turn."""
+    """Traces of ``length`` operations, ``operations`` in total; themes alternate."""
     index = 0
     while operations > 0:
         rng = random.Random(f"{seed}/{index}")
@@ -88,7 +88,7 @@ def traces(
 
 @dataclass
 class _Writer:
-    """Draws one trace."""
+    """Generates one trace."""
 
     rng: random.Random
     pages: int
@@ -130,7 +130,7 @@ class _Writer:
         return Step(who, _DRAW[letter](self))
 
     def _range(self) -> tuple[int, int]:
-        """A first page and how many; a past boundary at each end, mostly."""
+        """A first page and a number of pages, often between earlier boundaries."""
         ends = sorted((self._page(), self._page()))
         start, end = ends[0], ends[1] + 1
         if self.rng.random() < 0.35:
@@ -189,7 +189,7 @@ class _Writer:
             page, pages, self._prot(), memory,
             noreserve=self.rng.random() < 0.15,
             replace=self.rng.random() < 0.7,
-            # The page of the file that lies where its neighbours' would.
+            # Mostly with the file offset that lets it merge with its neighbours.
             from_page=page if of_file and self.rng.random() < 0.8 else 0,
         )  # fmt: skip
 
@@ -224,7 +224,7 @@ class _Writer:
         return Write(page, min(pages, self.rng.randint(1, 4)))
 
     def _back(self) -> Op:
-        """Something for the whole arena: holes are filled, what was cut can merge."""
+        """An operation on the whole arena: it fills holes or lets VMAs merge again."""
         draw = self.rng.random()
         if draw < 0.3:
             return Map(0, self.pages, 3)

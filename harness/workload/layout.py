@@ -1,14 +1,14 @@
-"""Layouts: which VMAs there are, as data.
+"""Layouts: the VMAs of an arena, as data.
 
-All VMAs of a layout lie side by side in one reservation and are kept apart by
-their protections alone, so that the named and the unnamed arm have the same
-VMAs. Names would separate only the named arm; gaps are VMAs or holes of their
-own and double the map count.
+All VMAs of a layout are adjacent, in one reservation. Only their protections keep them
+from merging, so the named and the unnamed arm have the same VMAs. Names would separate
+only the VMAs of the named arm. Gaps would be further VMAs or holes and double the map
+count.
 
     0123456789ab
     -wrwrwrwrwr-    ten VMAs: w read-write, r read-only, - no access
 
-The pages at the ends are guards: nothing outside can merge with the arena.
+The first and the last page are guards: no VMA outside can merge with the arena.
 """
 
 from collections.abc import Iterator
@@ -16,16 +16,17 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError
 
-# What a Python process maps besides: about 70 VMAs, and room for its growth.
+# VMAs of a Python process outside the arena: about 70, with room for growth.
 OTHER_VMAS = 500
 GUARD_PAGES = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """``vmas`` VMAs of ``vma_pages`` pages, the first ``written_pages`` written.
+    """``vmas`` VMAs of ``vma_pages`` pages each; the first ``written_pages`` of each
+    are written.
 
-    Raises UsageError for a layout that cannot be.
+    Raises UsageError for an impossible layout.
     """
 
     vmas: int
@@ -40,23 +41,23 @@ class Layout:
         if not 0 <= self.written_pages <= self.vma_pages:
             raise UsageError(
                 f"{self.written_pages!r} pages cannot be written "
-                f"in VMAs of {self.vma_pages!r}"
+                f"in VMAs of {self.vma_pages!r} pages"
             )
 
     @property
     def arena_pages(self) -> int:
-        """Pages of the whole reservation, guards included."""
+        """The number of pages of the whole reservation, with its guards."""
         return self.vmas * self.vma_pages + 2 * GUARD_PAGES
 
     @property
     def map_count_needed(self) -> int:
-        """The vm.max_map_count under which the layout can be built and forked."""
+        """The vm.max_map_count that building and forking the layout needs."""
         vmas = 2 * self.vmas if self.splits else self.vmas
         return vmas + 2 * GUARD_PAGES + OTHER_VMAS
 
     @property
     def splits(self) -> bool:
-        """Whether its VMAs have a page to be split off: one that is not written."""
+        """Whether its VMAs can be split: they have a second page, not written."""
         return self.written_pages < self.vma_pages and self.vma_pages > 1
 
     def first_pages(self) -> Iterator[int]:
@@ -66,7 +67,7 @@ class Layout:
 
 
 def layout_of(vmas: int, written_pages: int, vma_pages: int = 1) -> Layout:
-    """VMAs of ``vma_pages``, or as large as what is written.
+    """A layout; its VMAs have ``vma_pages`` or ``written_pages``, whichever is more.
 
     With one page it is the layout of the published experiment.
     """

@@ -1,4 +1,4 @@
-"""The published workload as a trace: a layout and its naming, step by step."""
+"""The published workload as a trace: the steps that build and name a layout."""
 
 from harness.workload.layout import GUARD_PAGES, Layout
 from harness.workload.naming import NamingKind, NamingScheme
@@ -15,10 +15,10 @@ from harness.workload.ops import (
 
 
 def layout_steps(layout: Layout, naming: NamingScheme) -> tuple[Step, ...]:
-    """What makes the VMAs of a layout and names them, in process 0.
+    """The steps that make the VMAs of a layout and name them, in process 0.
 
-    vm.max_map_count is raised first, unless pages are written: to where the trace
-    never comes near, as calls that do have their VMAs counted.
+    Unless pages are written, the first step raises vm.max_map_count so high that no
+    call comes near it: the executor counts VMAs before each call near the limit.
     """
     size, inside = layout.vma_pages, layout.vmas * layout.vma_pages
     steps: list[Step] = []

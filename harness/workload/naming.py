@@ -1,8 +1,8 @@
-"""Naming schemes: which names the VMAs of a layout are given, and in how many calls.
+"""Naming schemes: the names of a layout's VMAs, and the calls that give them.
 
-What one prctl() names shares one struct anon_vma_name (since 5.17), what is
-named by a call of its own has a struct of its own. The two cost differently at
-fork, so the scheme says which it is, and the text is a second choice.
+All VMAs that one prctl() names share one struct anon_vma_name (since 5.17). A VMA that
+is named by its own call has its own struct. The two cost differently at fork, so a
+scheme determines both the calls and the texts.
 """
 
 import itertools
@@ -15,13 +15,13 @@ from harness.errors import UsageError
 # ANON_VMA_NAME_MAX_LEN without its NUL byte
 MAX_NAME = 79
 
-# Valid in a name and plain in every file, shell and report.
+# Valid in a name, and without special meaning in files, shells and reports.
 _DIGITS = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _FIRST_DIGITS = tuple(bytes((digit,)) for digit in _DIGITS)
 
 
 class NamingKind(Enum):
-    """How the VMAs of a layout come by their names."""
+    """How the VMAs of a layout are named; see NamingScheme."""
 
     NONE = "none"
     SHARED = "shared"
@@ -31,11 +31,11 @@ class NamingKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NamingScheme:
-    """A kind, and the length of the names in bytes (0 when there are none).
+    """A kind, and the length of the names in bytes (0 for none).
 
-    shared: one call names all VMAs, which share one struct.
-    distinct: a call, a struct and a text for each VMA.
-    distinct-same-text: a call and a struct for each VMA, all of one text.
+    shared: one call names all VMAs; they share one struct.
+    distinct: each VMA has its own call, struct and text.
+    distinct-same-text: each VMA has its own call and struct; all texts are equal.
 
     Raises UsageError for a length that the kernel refuses.
     """
@@ -46,7 +46,7 @@ class NamingScheme:
     def __post_init__(self) -> None:
         if self.kind is NamingKind.NONE:
             if self.length:
-                raise UsageError("naming 'none' has no length")
+                raise UsageError("naming 'none' takes no length")
         elif not 0 <= self.length <= MAX_NAME:
             raise UsageError(
                 f"a name is 0 to {MAX_NAME} bytes long, not {self.length!r}"
@@ -54,7 +54,7 @@ class NamingScheme:
 
     @property
     def label(self) -> str:
-        """The scheme as users write it: ``none``, ``distinct:79``."""
+        """The scheme as users write it, such as ``none`` or ``distinct:79``."""
         if self.kind is NamingKind.NONE:
             return "none"
         return f"{self.kind.value}:{self.length}"
@@ -62,7 +62,7 @@ class NamingScheme:
     def name_of(self, index: int) -> bytes | None:
         """The name of VMA ``index``; None in scheme none.
 
-        Raises UsageError when the length has no room for that many texts.
+        Raises UsageError if there are too few different texts of this length.
         """
         match self.kind:
             case NamingKind.NONE:
@@ -73,19 +73,19 @@ class NamingScheme:
                 return b"n" * self.length
 
     def names(self, vmas: int) -> Iterator[bytes | None]:
-        """The names of the first ``vmas`` VMAs, as ``name_of`` has them, sooner."""
+        """The names of the first ``vmas`` VMAs; faster than ``name_of`` for each."""
         if self.kind is not NamingKind.DISTINCT:
             name = self.name_of(0)
             yield from itertools.repeat(name, vmas)
             return
         for first in range(0, vmas, len(_DIGITS)):
-            # Up to the next carry, only the first digit differs.
+            # Only the first digit differs until the next carry.
             rest = _numbered(first, self.length)[1:]
             for digit in _FIRST_DIGITS[: vmas - first]:
                 yield digit + rest
 
     def call_count(self, vmas: int) -> int:
-        """How many calls name that many VMAs."""
+        """The number of calls that name ``vmas`` VMAs."""
         match self.kind:
             case NamingKind.NONE:
                 return 0
@@ -96,7 +96,7 @@ class NamingScheme:
 
 
 def naming_from_label(label: str) -> NamingScheme:
-    """The scheme that a user wrote; UsageError says how it is written."""
+    """Parse a scheme as users write it. Raises UsageError, which shows the forms."""
     kind, colon, length = label.partition(":")
     try:
         if kind == NamingKind.NONE.value and not colon:
@@ -112,7 +112,7 @@ def naming_from_label(label: str) -> NamingScheme:
 
 
 def check_schemes_differ(labels: Sequence[str]) -> None:
-    """Assert that no scheme is there twice, however it is written; UsageError."""
+    """Raise UsageError if two labels mean the same scheme, such as 5 and 05 bytes."""
     seen: dict[NamingScheme, str] = {}
     for label in labels:
         scheme = naming_from_label(label)
@@ -124,8 +124,8 @@ def check_schemes_differ(labels: Sequence[str]) -> None:
 
 
 def _numbered(index: int, length: int) -> bytes:
-    # The number first, in as many digits as it has, then a byte that is no
-    # digit: no two texts of one length are equal.
+    # The number, then padding by a byte that is not a digit: two texts of one length
+    # are never equal.
     number = bytearray()
     rest = index
     while True:
@@ -135,7 +135,7 @@ def _numbered(index: int, length: int) -> bytes:
             break
     if len(number) > length:
         raise UsageError(
-            f"names of {length} bytes are too short to tell VMA {index} from the rest; "
-            "use longer ones, or distinct-same-text"
+            f"there are not enough different names of {length} bytes for VMA {index}; "
+            "use longer names or distinct-same-text"
         )
     return bytes(number).ljust(length, b".")

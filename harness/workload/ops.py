@@ -1,9 +1,9 @@
-"""Operations on memory, as data: what a trace is made of.
+"""The operations of a trace, as data.
 
-Every operation names pages of an arena, never addresses, so that a trace says
-the same on every kernel. A step is an operation and the process that does it;
-process 0 starts the trace, ``Fork`` names the others. One step is one list in
-JSON: the operation's word, the process, its fields in order.
+An operation uses page numbers of an arena, never addresses, so a trace means the same
+on every kernel. A step is an operation and the number of the process that executes it.
+Process 0 starts the trace; ``Fork`` gives the other processes their numbers. In JSON a
+step is a list: the operation's word, the process, the fields in order.
 """
 
 import types
@@ -16,14 +16,14 @@ from harness.errors import UsageError
 
 PAGE = 4096
 MOST_PAGES = 1 << 17
-# The memfd and the file that are mapped; no trace gets to their ends.
+# The length of the memfd and of the file; no trace reaches their ends.
 FILE_PAGES = 1 << 20
-# Processes of a trace that can be alive at once.
+# The most processes of a trace that are alive at the same time.
 MOST_PROCESSES = 4
 
 
 class Memory(Enum):
-    """What is mapped."""
+    """The kinds of memory that a trace can map."""
 
     PRIVATE = "private"
     SHARED = "shared"
@@ -34,7 +34,7 @@ class Memory(Enum):
 
 
 class Advice(Enum):
-    """Advice of madvise that changes flags or contents, by its value."""
+    """The advice values of madvise that change a VMA's flags or contents."""
 
     NORMAL = 0
     RANDOM = 1
@@ -49,7 +49,7 @@ class Advice(Enum):
 
 
 class Pointer(Enum):
-    """A name that is no string: NULL, or an address where nothing is."""
+    """A name argument that is not a string: NULL, or an unmapped address."""
 
     NULL = "null"
     BAD = "bad"
@@ -59,8 +59,9 @@ class Pointer(Enum):
 class SetName:
     """prctl(PR_SET_VMA, ``attr``, page's address + ``offset``, ``length``, name).
 
-    ``offset`` and ``length`` are in bytes. A name is bytes in latin-1; with
-    ``edge`` it has no NUL byte and ends where its page does, before a hole.
+    ``offset`` and ``length`` are in bytes. A name is bytes, decoded as latin-1. With
+    ``edge`` the name has no NUL byte and ends at the end of its page; the next page
+    cannot be read.
     """
 
     page: int
@@ -73,10 +74,10 @@ class SetName:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """mmap at a page: over what is there, or (not ``replace``) only where nothing is.
+    """mmap at a page: MAP_FIXED with ``replace``, else MAP_FIXED_NOREPLACE.
 
-    ``prot`` is of PROT_READ 1, PROT_WRITE 2, PROT_EXEC 4; a file is mapped from
-    its page ``from_page``.
+    ``prot`` is the sum of PROT_READ 1, PROT_WRITE 2 and PROT_EXEC 4. A file is mapped
+    from its page ``from_page`` on.
     """
 
     page: int
@@ -107,7 +108,7 @@ class Protect:
 
 @dataclass(frozen=True, slots=True)
 class Remap:
-    """mremap: in place without ``to``, else moved there (MREMAP_FIXED).
+    """mremap: moves to page ``to`` (MREMAP_FIXED), or stays in place if it is None.
 
     ``keep`` is MREMAP_DONTUNMAP.
     """
@@ -146,7 +147,7 @@ class Unlock:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A byte written to each page, in order, until one cannot be (EFAULT)."""
+    """Write a byte to each page in order; stop where that fails (EFAULT)."""
 
     page: int
     pages: int
@@ -154,21 +155,21 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Heap:
-    """An empty heap is begun at a page."""
+    """Move the heap: an empty heap begins at a page."""
 
     page: int
 
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """brk to a page."""
+    """brk: set the break to a page."""
 
     page: int
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """vm.max_map_count is made what the process has, and ``room`` more or less."""
+    """Set vm.max_map_count to the present number of VMAs plus ``room``."""
 
     room: int
 
@@ -187,7 +188,7 @@ class Exec:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """exit, and the parent has waited."""
+    """exit; the parent waits for the process."""
 
 
 Op = (
@@ -195,7 +196,7 @@ Op = (
     | Break | Limit | Fork | Exec | Exit
 )  # fmt: skip
 
-# The word of each operation in a trace, and in what is said of it.
+# The word of each operation in traces and messages.
 WORDS: dict[type[Op], str] = {
     SetName: "set_name", Map: "mmap", Unmap: "munmap", Protect: "mprotect",
     Remap: "mremap", Advise: "madvise", Lock: "mlock", Unlock: "munlock",
@@ -214,22 +215,22 @@ class Step:
 
     @property
     def word(self) -> str:
-        """What the operation is called."""
+        """The operation's word."""
         return WORDS[type(self.op)]
 
     def __str__(self) -> str:
-        """The operation as a call, without what is as usual."""
-        said = []
+        """The operation as a call, without arguments that have their default."""
+        arguments = []
         for field in fields(self.op):
             value = getattr(self.op, field.name)
             if value != field.default:
                 shown = value.value if isinstance(value, Enum) else repr(value)
-                said.append(f"{field.name}={shown}")
-        return f"{self.word}({', '.join(said)})"
+                arguments.append(f"{field.name}={shown}")
+        return f"{self.word}({', '.join(arguments)})"
 
 
 def render_step(step: Step) -> list[Any]:
-    """A step as JSON; defaults at its end are left out."""
+    """The step as JSON values; default values at its end are left out."""
     values: list[Any] = []
     needed = 0
     for field in fields(step.op):
@@ -243,13 +244,13 @@ def render_step(step: Step) -> list[Any]:
 
 
 def parse_step(data: Any) -> Step:
-    """The inverse. Raises UsageError for anything ``render_step`` does not make."""
+    """The inverse of ``render_step``. Raises UsageError for anything else."""
     if not isinstance(data, list) or len(data) < 2 or type(data[0]) is not str:
         raise UsageError(f"not a step of a trace: {data!r:.200}")
     word, who, *values = data
     kind = _CLASSES.get(word)
     if kind is None:
-        raise UsageError(f"no operation is called {word!r:.200}")
+        raise UsageError(f"unknown operation {word!r:.200}")
     known = fields(kind)
     if (
         type(who) is not int
@@ -279,35 +280,35 @@ def _value(value: Any, hint: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, Enum):
         made = hint(value)
         if type(value) is not type(made.value):
-            raise TypeError(f"{value!r:.100} where {made.value!r} is meant")
+            raise TypeError(f"expected {made.value!r}, not {value!r:.100}")
         return made
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if type(value) not in allowed:
-        raise TypeError(f"{value!r:.100} where {hint} belongs")
+        raise TypeError(f"expected {hint}, not {value!r:.100}")
     return value
 
 
 def check_steps(steps: list[Step], pages: int) -> None:
     """Raise UsageError for a trace that cannot be played in an arena of ``pages``.
 
-    No operation may reach past the arena; who is named must be alive; an exit
-    leaves no child behind, and process 0 stays; brk is for a heap that was begun
-    in the arena. Where VMAs are limited nothing is written: whether written
-    memory merges, and so whether there is room, only the kernel knows.
+    Operations stay inside the arena. A step's process is alive. A process exits after
+    its children, and process 0 never. brk needs a heap in the arena. A trace that
+    limits VMAs writes no memory: only the kernel knows whether written memory merges,
+    and so how many VMAs there are.
     """
     if not 1 <= pages <= MOST_PAGES:
         raise UsageError(f"an arena has 1 to {MOST_PAGES} pages, not {pages}")
     kinds = {type(step.op) for step in steps}
     if Limit in kinds and kinds & {Write, Lock, Fork}:
-        raise UsageError("a trace that limits VMAs can neither write nor fork")
+        raise UsageError("a trace that limits VMAs can neither write, lock nor fork")
     parents: dict[int, int | None] = {0: None}
-    # Who has a heap in the arena; another's break is the interpreter's own.
+    # The processes with a heap in the arena; in others brk moves the interpreter's.
     heaps: set[int] = set()
     for index, step in enumerate(steps):
         if isinstance(step.op, Heap):
             heaps.add(step.who)
         if isinstance(step.op, Break) and step.who not in heaps:
-            raise UsageError(f"step {index}: brk before there is a heap of ours")
+            raise UsageError(f"step {index}: brk needs an earlier heap step")
         why = _fault(step, pages, parents)
         if why:
             raise UsageError(f"step {index} ({step.word}): {why}")
@@ -326,27 +327,27 @@ def _fault(step: Step, pages: int, parents: dict[int, int | None]) -> str:
         return f"process {step.who} is not alive"
     match op:
         case Fork(child) if child in parents or not 0 < child < MOST_PROCESSES:
-            return f"there can be no new process {child}"
+            return f"no new process can have the number {child}"
         case Exit() | Exec() if step.who == 0 or step.who in parents.values():
-            return "the first process stays, and none leaves before its children"
+            return "process 0 cannot exit, and no process can exit before its children"
         case SetName(page, length, name, offset):
             return _name_fault(page * PAGE + offset, length, name, pages, op)
         case Limit(room) if not -100 <= room <= 2 * MOST_PAGES:
-            return f"a limit from 100 below to {2 * MOST_PAGES} above what there is"
+            return f"room must be from -100 to {2 * MOST_PAGES}"
         case Map(from_page=first) if not 0 <= first <= pages:
-            return "the file is not that long"
+            return f"from_page must be from 0 to {pages}"
         case Heap(page) | Break(page) if not 0 <= page < pages:
             return "outside the arena"
         case Fork() | Exec() | Exit() | Limit() | Heap() | Break():
             return ""
     if isinstance(op, Map | Protect) and not 0 <= op.prot <= 7:
-        return "no such protection"
+        return "prot must be from 0 to 7"
     reach = op.page + op.pages
     if isinstance(op, Remap):
         if op.new_pages < 1 or (op.to is not None and op.to < 0):
             return "outside the arena"
         if op.keep and op.to is None:
-            return "what is kept must be told where to go"
+            return "keep needs a destination (to)"
         at = op.page if op.to is None else op.to
         reach = max(reach, at + op.new_pages)
     if op.pages < 1 or op.page < 0 or reach > pages:
@@ -360,13 +361,14 @@ def _name_fault(
     if not 0 <= op.offset < PAGE or not 0 <= op.page <= pages:
         return "outside the arena"
     if not 0 <= op.attr < 1 << 64:
-        return "outside the arena"
-    # A length near 2^64 wraps around; anything between would name the process.
+        return "attr must have at most 64 bits"
+    # A length near 2^64 overflows. A length between that and the arena's would name
+    # memory of the interpreter.
     wraps = (1 << 64) - PAGE * (op.page + 1) <= length < 1 << 64
     if not wraps and not 0 <= length <= pages * PAGE - start:
         return "outside the arena"
     if isinstance(name, str) and (len(name) > PAGE - 1 or not _is_text(name)):
-        return "a name is bytes 1 to 255, less than a page of them"
+        return f"a name must have fewer than {PAGE} bytes, each from 1 to 255"
     return ""
 
 

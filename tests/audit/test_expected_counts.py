@@ -12,7 +12,7 @@ from harness.audit.expected_counts import (
 )
 from harness.audit.vmcore import KernelVma, NameStruct
 from harness.model import NameStore, RefcountedStore, StrdupStore
-from harness.model.accounting import Held
+from harness.model.name_memory import NamedVma
 from harness.workload import Cell, Layout, NamingScheme, Store
 from harness.workload.naming import naming_from_label
 from harness.workload.ops import PAGE
@@ -34,8 +34,8 @@ def vma(page: int, address: int, references: int, text: bytes = b"n") -> KernelV
     return KernelVma(start, start + PAGE, NameStruct(address, references, text))
 
 
-def held(who: int, page: int, struct: int, references: int) -> Held:
-    return Held(who, page, page + 1, b"n", struct, references)
+def held(who: int, page: int, struct: int, references: int) -> NamedVma:
+    return NamedVma(who, page, page + 1, b"n", struct, references)
 
 
 # Two VMAs of one struct and one of its own, in a parent and its child.

@@ -145,7 +145,7 @@ def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
 def test_what_is_no_record_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "r").write_bytes(b"{}\n")
 
-    with pytest.raises(RecordError, match=r"r:1: .*its kind is none of"):
+    with pytest.raises(RecordError, match=r"r:1: .*its kind is not one of"):
         read_whole(tmp_path / "r")
 
 

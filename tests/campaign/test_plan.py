@@ -60,7 +60,10 @@ def test_nothing_given_is_the_published_experiment_in_the_switch_kernel() -> Non
         ({"pages": (-1,)}, "-1 pages cannot be written"),
         ({"naming": ("distinct",)}, "'distinct' is not a naming scheme"),
         ({"naming": ("distinct:80",)}, "0 to 79 bytes long, not 80"),
-        ({"naming": ("distinct:1",), "vmas": (63,)}, "too short to tell VMA 62"),
+        (
+            {"naming": ("distinct:1",), "vmas": (63,)},
+            "not enough different names of 1 bytes for VMA 62",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

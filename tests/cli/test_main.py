@@ -325,7 +325,10 @@ def test_a_plan_file_may_ask_for_all_kernels(tmp_path: Path, sources: set[str]) 
         ("run --jobs 0", "expected a whole number from 1, not '0'"),
         ("run --naming distinct", "'distinct' is not a naming scheme; expected none"),
         ("run --naming distinct:80", "a name is 0 to 79 bytes long, not 80"),
-        ("run --naming distinct:1", "too short to tell VMA 999 from the rest"),
+        (
+            "run --naming distinct:1",
+            "not enough different names of 1 bytes for VMA 999",
+        ),
         ("run --vmas 5,5", "vmas has a value twice"),
         ("run --plan no/such.toml", "cannot read no/such.toml"),
         ("agree --ops 0", "expected a whole number from 1, not '0'"),

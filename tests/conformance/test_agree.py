@@ -225,7 +225,7 @@ def test_what_is_kept_diverges_again_when_replayed(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().rstrip(b"\n"))
     assert read_recordings(path) == [recording]
     path.write_bytes(path.read_bytes() + b"\n{}\n")
-    with pytest.raises(UsageError, match="line 2: not a record: no trace"):
+    with pytest.raises(UsageError, match="line 2: not a record: not a trace"):
         read_recordings(path)
 
 

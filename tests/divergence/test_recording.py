@@ -116,7 +116,7 @@ def test_a_recording_that_lacks_a_field_is_refused(field: str) -> None:
     document = json.loads(render_recording(RECORDING))
     del document[field]
 
-    with pytest.raises(RecordError, match="no trace"):
+    with pytest.raises(RecordError, match="not a trace"):
         parse_recording(json.dumps(document).encode())
 
 
@@ -152,7 +152,7 @@ def test_whatever_a_line_is_it_is_refused(line: bytes) -> None:
 
 
 @given(json_values)
-def test_whatever_a_player_says_of_a_step_is_parsed_or_refused(value: Any) -> None:
+def test_any_result_of_a_step_is_parsed_or_refused(value: Any) -> None:
     try:
         seen = parse_seen(value)
     except RecordError:
@@ -169,5 +169,5 @@ def test_whatever_a_player_says_of_a_step_is_parsed_or_refused(value: Any) -> No
         ([0, [], ["BUG: x"]], Seen(0, (), ("BUG: x",))),
     ],
 )
-def test_what_a_player_says_of_a_step(value: Any, seen: Seen) -> None:
+def test_the_result_of_a_step_is_parsed(value: Any, seen: Seen) -> None:
     assert parse_seen(value) == seen

@@ -122,7 +122,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("steps", "who"), CASES)
-def test_a_kernel_that_does_as_expected_is_told_from_one_that_does_not(
+def test_the_status_shows_whether_the_kernel_does_as_expected(
     steps: list[Step], who: int, tmp_path: Path
 ) -> None:
     right = divergence_of(steps, who=who)
@@ -196,10 +196,10 @@ def test_what_only_root_may_do_is_not_decided_without_root(
     done = run(program, tmp_path)
 
     assert (done.returncode, done.stderr) == (2, "")
-    assert "run it as root" in done.stdout
+    assert "needs root" in done.stdout
 
 
-def test_every_step_is_told_before_it_is_done(tmp_path: Path) -> None:
+def test_every_step_is_printed_before_it_is_executed(tmp_path: Path) -> None:
     done = run(program_of(FAMILY, divergence_of(FAMILY)), tmp_path)
 
     told = [line for line in done.stdout.split("\n") if line[1:3] == ": "]

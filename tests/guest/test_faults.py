@@ -112,7 +112,7 @@ def test_a_worker_whose_process_dies_is_a_failed_job(
         boot_target().run_job(job, records.append, console)
 
     assert (
-        "ended by signal 9: it was killed, or there was no memory left"
+        "ended by signal 9: it was killed, or the machine was out of memory"
         in raised.value.console
     )
     assert [r.vmas for r in records if isinstance(r, Run)] == [100]

@@ -54,7 +54,7 @@ def test_both_halves_agree() -> None:
 
 
 def test_a_value_that_no_record_has_is_refused() -> None:
-    with pytest.raises(TypeError, match="a float has no place in a record"):
+    with pytest.raises(TypeError, match="a record cannot contain a float"):
         render_json({"value": 1.5})
 
 

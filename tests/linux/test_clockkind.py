@@ -15,7 +15,7 @@ def test_the_chain_takes_longer_than_the_countdown() -> None:
     (few, _), (many, _) = clockkind._LOOPS[os.uname().machine]
 
     countdown, chain = (
-        clockkind._nanoseconds_a_turn(code, CLOCK) for code in (few, many)
+        clockkind._nanoseconds_per_turn(code, CLOCK) for code in (few, many)
     )
 
     assert 0 < countdown < chain
@@ -36,7 +36,7 @@ def test_no_memory_can_be_written_and_executed(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(clockkind, "time", SimpleNamespace(clock_gettime_ns=look))
     few, _ = clockkind._LOOPS[os.uname().machine][0]
-    clockkind._nanoseconds_a_turn(few, CLOCK)
+    clockkind._nanoseconds_per_turn(few, CLOCK)
 
     assert set(seen) == {before}
 
@@ -61,24 +61,24 @@ def test_both_loops_take_a_nanosecond_an_instruction_or_it_is_time(
     monkeypatch: pytest.MonkeyPatch, countdown: float, chain: float, counts: bool
 ) -> None:
     costs = iter([countdown, chain])
-    monkeypatch.setattr(clockkind, "_nanoseconds_a_turn", lambda *_: next(costs))
+    monkeypatch.setattr(clockkind, "_nanoseconds_per_turn", lambda *_: next(costs))
     on_machine(monkeypatch, "aarch64")
 
     assert counts_instructions(CLOCK) is counts
 
 
-def test_on_other_machines_it_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_other_machines_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     on_machine(monkeypatch, "riscv64")
 
     assert not counts_instructions(CLOCK)
 
 
-def test_where_memory_may_not_be_executed_it_cannot_be_told(
+def test_where_memory_may_not_be_executed_it_is_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(code: bytes, clock: int) -> float:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(clockkind, "_nanoseconds_a_turn", refuse)
+    monkeypatch.setattr(clockkind, "_nanoseconds_per_turn", refuse)
 
     assert not counts_instructions(CLOCK)

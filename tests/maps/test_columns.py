@@ -140,7 +140,7 @@ ODD_ROWS = [
 @pytest.mark.parametrize(
     "last", [b"", LINE.replace(b"7f", b"8f")], ids=["", "and more"]
 )
-def test_what_is_odd_is_judged_as_by_itself(rows: list[bytes], last: bytes) -> None:
+def test_an_unusual_line_is_parsed_as_by_itself(rows: list[bytes], last: bytes) -> None:
     text = b"".join(line + b"\n" for line in [*rows, *[last] * bool(last)])
 
     assert result_of(text, parse_maps) == result_of(text, one_by_one)
@@ -170,7 +170,7 @@ def alike(path: bytes, first: int = 7 << 40, count: int = 3) -> list[MapsEntry]:
     "path",
     [b"", b"[anon:%d]", b"[anon:%080d]", b"[anon:%d]x", b"[anon_shmem:%d]", b"/%d"],
 )
-def test_lines_of_one_length_are_judged_as_one_by_one(path: bytes, first: int) -> None:
+def test_lines_of_one_length_are_parsed_as_one_by_one(path: bytes, first: int) -> None:
     """Whatever byte is put wherever, in the second line or in each."""
     text = render_maps(alike(path, first))
     width = text.index(b"\n") + 1

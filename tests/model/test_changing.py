@@ -126,7 +126,7 @@ def test_the_empty_name_is_a_name() -> None:
         ((6, 2), 7, 1, "Oooooo.."),  # above all
     ],
 )
-def test_holes_are_told_after_the_rest_is_named(
+def test_a_hole_is_reported_after_the_rest_is_named(
     holes: tuple[int, int], page: int, pages: int, after: str
 ) -> None:
     model = model_of(Unmap(*holes))

@@ -71,7 +71,7 @@ def test_a_range_that_is_added_merges_with_both_sides() -> None:
     assert {each.refs for each in mm.store.live} == {1}
 
 
-def test_a_range_is_kept_apart_from_those_that_are_told() -> None:
+def test_a_range_merges_with_none_of_apart_from() -> None:
     mm = mm_of((0, 2, None), (4, 6, None))
 
     mm.insert(Vma(2, 4, 3, None, 2, None, False), apart_from=[mm.vmas[0]])

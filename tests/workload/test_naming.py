@@ -36,7 +36,7 @@ def test_no_names_are_none() -> None:
 
 
 def test_names_too_short_to_differ_are_refused() -> None:
-    with pytest.raises(UsageError, match="too short"):
+    with pytest.raises(UsageError, match="not enough different names"):
         NamingScheme(NamingKind.DISTINCT, 1).name_of(62)
 
 
@@ -80,5 +80,5 @@ def test_names_that_have_no_room_are_refused_where_one_is(
     naming = NamingScheme(NamingKind.DISTINCT, length)
 
     assert len(set(naming.names(most))) == most
-    with pytest.raises(UsageError, match=f"VMA {most} "):
+    with pytest.raises(UsageError, match=f"VMA {most};"):
         list(naming.names(most + 1))

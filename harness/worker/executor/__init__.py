@@ -1,4 +1,4 @@
-"""Plays traces on the running kernel, and writes down what it answered."""
+"""Plays traces on the running kernel and writes the kernel's answers."""
 
 from harness.worker.executor.executor_job import (
     ExecutorJob,

@@ -1,7 +1,7 @@
-"""Where an arena can lie: free, and far from what a kernel places by itself.
+"""Finds an address for the arena: free, and far from what the kernel places itself.
 
-Low, because maps is in the order of addresses: whoever reads it need not read
-past the arena. User-Mode Linux places memory from 1 GiB up.
+The address is low because maps is ordered by address: a reader can stop after the
+arena. User-Mode Linux places memory from 1 GiB up.
 """
 
 import re
@@ -12,16 +12,15 @@ from harness.linux import current_break, read_maps
 from harness.maps import parse_maps
 from harness.workload.ops import MOST_PAGES, PAGE
 
-# What the heap may grow by meanwhile, and what stays free on each side.
+# Bytes that must be free on each side of the arena, for example for a growing heap.
 _DISTANCE = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The first address of an arena, and how its lines of maps are told.
+class ArenaAddress:
+    """The first address of an arena, and how to find its lines in maps.
 
-    ``inside`` finds the lines of the arena in a piece of maps, ``beyond`` whether
-    there is one after it.
+    ``inside`` matches the lines of the arena, ``beyond`` any line after it.
     """
 
     start: int
@@ -29,13 +28,13 @@ class Place:
     beyond: re.Pattern[bytes]
 
 
-_PLACES = (
-    Place(
+_ADDRESSES = (
+    ArenaAddress(
         0x2000_0000,
         re.compile(rb"^[23][0-9a-f]{7}-.*$", re.MULTILINE),
         re.compile(rb"^(?:[4-9a-f][0-9a-f]{7}|[0-9a-f]{9,16})-", re.MULTILINE),
     ),
-    Place(
+    ArenaAddress(
         0x10_0000_0000,
         re.compile(rb"^10[0-9a-f]{8}-.*$", re.MULTILINE),
         re.compile(rb"^(?:10[0-9a-f]{9}|1[1-9a-f][0-9a-f]{8}|[2-9a-f][0-9a-f]{9}"
@@ -44,13 +43,15 @@ _PLACES = (
 )  # fmt: skip
 
 
-def find_place() -> Place:
-    """A place where nothing is; EnvironmentFault where each is taken."""
+def find_arena_address() -> ArenaAddress:
+    """The first free address for an arena. Raises EnvironmentFault if none is free."""
     entries = list(parse_maps(read_maps()))
-    for place in _PLACES:
-        low = place.start - _DISTANCE
-        high = place.start + MOST_PAGES * PAGE
+    for arena in _ADDRESSES:
+        low = arena.start - _DISTANCE
+        high = arena.start + MOST_PAGES * PAGE
         heap = low <= current_break() < high
         if not heap and all(e.end <= low or high <= e.start for e in entries):
-            return place
-    raise EnvironmentFault("this process has memory wherever an arena could be")
+            return arena
+    raise EnvironmentFault(
+        "no address for an arena is free: this process has memory at all of them"
+    )

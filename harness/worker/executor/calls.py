@@ -1,4 +1,4 @@
-"""One step's operation as the real call, in the process that does it."""
+"""Executes one step's operation: makes the real system call in this process."""
 
 import ctypes
 import os
@@ -31,7 +31,7 @@ from harness.linux.uapi import (
     PROT_READ,
     PROT_WRITE,
 )
-from harness.worker.executor.arena_address import Place
+from harness.worker.executor.arena_address import ArenaAddress
 from harness.workload.ops import (
     FILE_PAGES,
     PAGE,
@@ -51,20 +51,20 @@ from harness.workload.ops import (
     Write,
 )
 
-# Nothing can be mapped there, whatever vm.mmap_min_addr is: it is not aligned
-# to be, and the first page is not.
+# An address that cannot be read, whatever vm.mmap_min_addr is: nothing here maps the
+# first page.
 _NOWHERE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """What calls need besides their arguments: where, descriptors, an edge.
+class CallContext:
+    """What the calls need besides their arguments: addresses and descriptors.
 
-    ``edge`` is the address of the end of a page that can be written, before one
-    that cannot be read.
+    ``zero`` is /dev/zero. ``edge`` is an address: the page before it is writable,
+    the page that begins at it cannot be read.
     """
 
-    place: Place
+    arena: ArenaAddress
     zero: int
     memfd: int
     file: int
@@ -72,49 +72,51 @@ class Means:
 
     def at(self, page: int) -> int:
         """The address of a page of the arena."""
-        return self.place.start + page * PAGE
+        return self.arena.start + page * PAGE
 
 
-def make_means(file: int, place: Place) -> Means:
-    """Open and map what there is not yet: all but the file."""
+def make_call_context(file: int, arena: ArenaAddress) -> CallContext:
+    """Open /dev/zero and a memfd, and map the two pages around ``edge``."""
     memfd = os.memfd_create("harness")
     os.ftruncate(memfd, FILE_PAGES * PAGE)
     start = map_memory(0, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
     protect_memory(start + PAGE, PAGE, PROT_NONE)
-    return Means(place, os.open("/dev/zero", os.O_RDONLY), memfd, file, start + PAGE)
+    return CallContext(
+        arena, os.open("/dev/zero", os.O_RDONLY), memfd, file, start + PAGE
+    )
 
 
-def call(op: Op, means: Means) -> None:
-    """Do an operation of one process. Raises OSError as the kernel answers."""
+def call(op: Op, context: CallContext) -> None:
+    """Execute an operation of one process. Raises the kernel's OSError."""
     match op:
         case SetName():
-            _set_name(op, means)
+            _set_name(op, context)
         case Map():
-            _map(op, means)
+            _map(op, context)
         case Unmap(page, pages):
-            unmap_memory(means.at(page), pages * PAGE)
+            unmap_memory(context.at(page), pages * PAGE)
         case Protect(page, pages, prot):
-            protect_memory(means.at(page), pages * PAGE, prot)
+            protect_memory(context.at(page), pages * PAGE, prot)
         case Remap():
-            _remap(op, means)
+            _remap(op, context)
         case Advise(page, pages, advice):
-            advise_memory(means.at(page), pages * PAGE, advice.value)
+            advise_memory(context.at(page), pages * PAGE, advice.value)
         case Lock(page, pages):
-            lock_memory(means.at(page), pages * PAGE)
+            lock_memory(context.at(page), pages * PAGE)
         case Unlock(page, pages):
-            unlock_memory(means.at(page), pages * PAGE)
+            unlock_memory(context.at(page), pages * PAGE)
         case Write(page, pages):
             for each in range(page, page + pages):
-                read_into(means.zero, means.at(each), 1)
+                read_into(context.zero, context.at(each), 1)
         case Heap(page):
-            move_heap(means.at(page))
+            move_heap(context.at(page))
         case Break(page):
-            set_break(means.at(page))
+            set_break(context.at(page))
         case _:
-            raise AssertionError(f"{op} is not of one process")
+            raise AssertionError(f"{op} is not an operation of one process")
 
 
-def _set_name(op: SetName, means: Means) -> None:
+def _set_name(op: SetName, context: CallContext) -> None:
     name: bytes | int | None
     if op.name is Pointer.NULL:
         name = None
@@ -123,13 +125,13 @@ def _set_name(op: SetName, means: Means) -> None:
     else:
         name = op.name.encode("latin-1")
         if op.edge:
-            start = means.edge - len(name)
+            start = context.edge - len(name)
             ctypes.memmove(start, name, len(name))
             name = start
-    set_anon_name(means.at(op.page) + op.offset, op.length, name, attr=op.attr)
+    set_anon_name(context.at(op.page) + op.offset, op.length, name, attr=op.attr)
 
 
-def _map(op: Map, means: Means) -> None:
+def _map(op: Map, context: CallContext) -> None:
     flags = MAP_FIXED if op.replace else MAP_FIXED_NOREPLACE
     if op.noreserve:
         flags |= MAP_NORESERVE
@@ -139,19 +141,19 @@ def _map(op: Map, means: Means) -> None:
     if op.memory in (Memory.PRIVATE, Memory.SHARED):
         flags |= MAP_ANONYMOUS
     else:
-        fd = means.memfd if op.memory.value.startswith("memfd") else means.file
+        fd = context.memfd if op.memory.value.startswith("memfd") else context.file
     map_memory(
-        means.at(op.page), op.pages * PAGE, op.prot, flags, fd=fd,
+        context.at(op.page), op.pages * PAGE, op.prot, flags, fd=fd,
         offset=0 if fd == -1 else op.from_page * PAGE,
     )  # fmt: skip
 
 
-def _remap(op: Remap, means: Means) -> None:
+def _remap(op: Remap, context: CallContext) -> None:
     flags, to = 0, 0
     if op.to is not None:
-        flags, to = MREMAP_MAYMOVE | MREMAP_FIXED, means.at(op.to)
+        flags, to = MREMAP_MAYMOVE | MREMAP_FIXED, context.at(op.to)
         if op.keep:
             flags |= MREMAP_DONTUNMAP
     remap_memory(
-        means.at(op.page), op.pages * PAGE, op.new_pages * PAGE, flags, new_start=to
+        context.at(op.page), op.pages * PAGE, op.new_pages * PAGE, flags, new_start=to
     )

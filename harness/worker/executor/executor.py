@@ -1,9 +1,9 @@
-"""The player: every trace by processes of its own, in order.
+"""The executor: plays the traces of a job in order, each in new processes.
 
 Runs next to the kernel as ``python3 -m harness.worker.executor.executor JOB FD``,
-with the standard library only. It writes lines of JSON to FD: what the kernel is, what
-each trace saw (see ``process``), {"trace": N, "died": status} where a process of
-a trace did not come to its end, and {"done": traces}.
+with the standard library only. It writes lines of JSON to FD: a description of the
+kernel, the results of each trace (see ``process``), {"trace": N, "died": status} if
+process 0 of a trace ended with an error, and at the end {"done": traces}.
 """
 
 import mmap
@@ -17,17 +17,17 @@ from typing import Any
 from harness.errors import EnvironmentFault, HarnessError
 from harness.linux import bound_fork, probe_anon_name, read_sysctl, settings_put_back
 from harness.linux.started import keep_ended_children, read_job, say
-from harness.worker.executor.arena_address import Place, find_place
-from harness.worker.executor.calls import make_means
+from harness.worker.executor.arena_address import ArenaAddress, find_arena_address
+from harness.worker.executor.calls import make_call_context
 from harness.worker.executor.executor_job import ExecutorJob, parse_executor_job
 from harness.worker.executor.limit import MAX_MAP_COUNT, MapCountLimit
 from harness.worker.executor.probes import probe_behaviour
-from harness.worker.executor.process import Processes, begin, write_line
+from harness.worker.executor.process import SharedState, run_process_0, write_line
 from harness.workload.ops import FILE_PAGES, PAGE, WORDS, Heap, Limit
 
 
-def describe_kernel(place: Place) -> dict[str, Any]:
-    """What the running kernel is, and what it does where kernels differ."""
+def describe_kernel(arena: ArenaAddress) -> dict[str, Any]:
+    """The running kernel: version, support of names, Behaviour; the arena's address."""
     probe = probe_anon_name()
     return {
         "support": probe.support.value,
@@ -35,17 +35,17 @@ def describe_kernel(place: Place) -> dict[str, Any]:
         "release": platform.release(),
         "version": platform.version(),
         "machine": platform.machine(),
-        "behaviour": probe_behaviour(place)
+        "behaviour": probe_behaviour(arena)
         if probe.support.value == "supported"
         else {},
-        "start": place.start,
+        "start": arena.start,
     }
 
 
 def check_allowed(job: ExecutorJob, *, limits: bool, heaps: bool) -> None:
-    """Raise EnvironmentFault for a job with steps that this process may not do.
+    """Raise EnvironmentFault if this process lacks the rights for a step of the job.
 
-    What it is refused would be taken for what the kernel answers.
+    Otherwise a refusal for lack of rights would look like the kernel's answer.
     """
     kinds = {type(step.op) for steps in job.traces for step in steps}
     for kind, allowed, what in (
@@ -60,9 +60,9 @@ def check_allowed(job: ExecutorJob, *, limits: bool, heaps: bool) -> None:
 
 
 def play(job: ExecutorJob, out: int) -> None:
-    """Play every trace of a job; what is seen goes to descriptor ``out``.
+    """Play every trace of a job and write the results to descriptor ``out``.
 
-    The limit of VMAs, which some traces hold, is what it was after any end.
+    Some traces change vm.max_map_count; it is put back however this ends.
     """
     limits = any(isinstance(step.op, Limit) for steps in job.traces for step in steps)
     if not limits or os.geteuid():
@@ -73,8 +73,8 @@ def play(job: ExecutorJob, out: int) -> None:
 
 
 def _play(job: ExecutorJob, out: int) -> None:
-    place = find_place()
-    kernel = describe_kernel(place)
+    arena = find_arena_address()
+    kernel = describe_kernel(arena)
     with tempfile.NamedTemporaryFile(prefix="harness-") as file:
         file.truncate(FILE_PAGES * PAGE)
         kernel["file"] = file.name
@@ -82,30 +82,30 @@ def _play(job: ExecutorJob, out: int) -> None:
         if kernel["support"] != "supported":
             return
         limit = MapCountLimit()
-        # Two probes move it: None is that they may not.
+        # Two probes move the heap; None: this process has no right to.
         heaps = kernel["behaviour"].get("heap_strict") is not None
         check_allowed(job, limits=limit.allowed, heaps=heaps)
-        means = make_means(file.fileno(), place)
+        context = make_call_context(file.fileno(), arena)
         scratch = os.memfd_create("scratch")
         kmsg = _open_kmsg()
         pids = memoryview(mmap.mmap(-1, PAGE)).cast("q")
         started = time.monotonic()
         for index, steps in enumerate(job.traces):
-            cast = Processes(
-                index, steps, job.at_end, out, kmsg, limit, means, scratch, pids
+            shared = SharedState(
+                index, steps, job.at_end, out, kmsg, limit, context, scratch, pids
             )
-            status = _play_apart(cast)
-            cast.close()
+            status = _play_in_child(shared)
+            shared.close()
             if status:
                 write_line(out, {"trace": index, "died": status})
         seconds = time.monotonic() - started
     write_line(out, {"done": len(job.traces), "seconds": round(seconds, 3)})
 
 
-def _play_apart(cast: Processes) -> int:
+def _play_in_child(shared: SharedState) -> int:
     pid = bound_fork()
     if pid == 0:
-        begin(cast)
+        run_process_0(shared)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -119,13 +119,13 @@ def _open_kmsg() -> int | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Play the job of a file; the exit status is 0 done, else as HarnessError's."""
+    """Play the job in a file; the exit status is 0, or that of the HarnessError."""
     keep_ended_children()
     try:
         job, out = read_job(arguments)
         play(parse_executor_job(job), out)
     except HarnessError as error:
-        say(f"player: {error}")
+        say(f"executor: {error}")
         return error.status
     return 0
 

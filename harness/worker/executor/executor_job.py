@@ -1,4 +1,4 @@
-"""What a player is asked: traces, each to be played by processes of its own."""
+"""The job of an executor: the traces to play."""
 
 import json
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from harness.workload.ops import Step, check_steps, parse_step, render_step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorJob:
-    """Traces over arenas of ``pages`` pages.
+    """Traces in an arena of ``pages`` pages.
 
-    Maps are looked at after each step, or only ``at_end`` of each trace.
+    Maps are read after each step; with ``at_end``, only after each trace.
     """
 
     pages: int
@@ -20,26 +20,29 @@ class ExecutorJob:
 
 
 def render_executor_job(job: ExecutorJob) -> bytes:
-    """A job as JSON."""
+    """The job as JSON."""
     traces = [[render_step(step) for step in steps] for steps in job.traces]
     data = {"pages": job.pages, "traces": traces, "at_end": job.at_end}
     return json.dumps(data, separators=(",", ":")).encode()
 
 
 def parse_executor_job(text: bytes) -> ExecutorJob:
-    """The inverse. Raises UsageError for what is no job, or cannot be played."""
+    """The inverse of ``render_executor_job``.
+
+    Raises UsageError for a malformed job or impossible steps.
+    """
     try:
         data = json.loads(text)
         pages, traces = data["pages"], data["traces"]
         if type(pages) is not int or type(traces) is not list:
-            raise ValueError("pages are a number, traces are a list")
+            raise ValueError("pages must be a number and traces a list")
         job = ExecutorJob(
             pages=pages,
             traces=tuple(tuple(map(parse_step, steps)) for steps in traces),
             at_end=bool(data["at_end"]),
         )
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UsageError(f"not a job for a player: {error}") from None
+        raise UsageError(f"not a job for an executor: {error}") from None
     for steps in job.traces:
         check_steps(list(steps), job.pages)
     return job

@@ -1,8 +1,9 @@
-"""vm.max_map_count as a trace has it: so many VMAs in the arena, whatever else is.
+"""Limits the VMAs of the arena, whatever else the process has mapped.
 
-The limit is in force during the call only: the interpreter maps, too, and may have
-mapped since the limit was set. So the VMAs of both are counted before each call
-that may come near it; and only before these, as counting reads all of maps.
+vm.max_map_count limits the VMAs of the whole process, and the interpreter maps memory
+at any time. So the sysctl is low only during a call of the trace. Its value is computed
+from the number of VMAs just before the call. Counting reads all of maps: it is
+done only if the call may come near the limit.
 """
 
 import contextlib
@@ -14,16 +15,16 @@ from harness.linux import read_sysctl
 
 MAX_MAP_COUNT = "vm.max_map_count"
 
-# What the interpreter may map while a trace is near its limit.
+# VMAs that the interpreter may add between calls while a trace is near its limit.
 _OWN = 1000
-# No call adds more VMAs: munmap and prctl 1 or 2, mremap 3.
+# No call adds more VMAs than this: munmap and prctl add 1 or 2, mremap 3.
 MOST_ADDED = 4
-# mremap refuses early, with room for a few.
+# With fewer VMAs left than this, the limit is set: mremap refuses a few VMAs early.
 NEAR = 64
 
 
 class MapCountLimit:
-    """vm.max_map_count, held at a number for one call, and wide between calls."""
+    """vm.max_map_count: set to a number for one call, and high between calls."""
 
     def __init__(self) -> None:
         self._now = self._usual = int(read_sysctl(MAX_MAP_COUNT))
@@ -38,12 +39,12 @@ class MapCountLimit:
 
     @property
     def allowed(self) -> bool:
-        """Whether this process may change it; where not, nothing else may be used."""
+        """Whether this process may change it; if not, use no other method."""
         return self._fd != -1
 
     @contextlib.contextmanager
     def held(self, limit: int) -> Iterator[None]:
-        """Hold it at a number."""
+        """Run with the sysctl at ``limit``."""
         self._set(limit)
         try:
             yield
@@ -51,7 +52,7 @@ class MapCountLimit:
             self.widen(limit)
 
     def widen(self, limit: int) -> None:
-        """Leave room above a number, where there is none."""
+        """Set the sysctl high enough for ``limit`` VMAs and the interpreter's."""
         wide = max(self._usual, limit + _OWN)
         if wide != self._now:
             self._set(wide)
@@ -62,9 +63,9 @@ class MapCountLimit:
 
 
 class ArenaLimit:
-    """How many VMAs the arena may have, once ``set``.
+    """The limit of VMAs in the arena; none before ``set``.
 
-    ``count`` reads maps: how many VMAs there are outside of the arena, and inside.
+    ``count`` reads maps and returns the number of VMAs outside the arena and inside.
     """
 
     def __init__(
@@ -73,11 +74,11 @@ class ArenaLimit:
         self._sysctl = sysctl
         self._count = count
         self._limit: int | None = None
-        # The arena has at least so much room still.
+        # The arena can have at least this many more VMAs.
         self._room = 0
 
     def set(self, room: int) -> None:
-        """Let the arena have ``room`` VMAs more than now, or less."""
+        """Allow the arena ``room`` more VMAs than it has now; may be negative."""
         own, arena = self._count()
         self._limit, self._room = arena + room, room
         if room > NEAR:
@@ -85,7 +86,7 @@ class ArenaLimit:
 
     @contextlib.contextmanager
     def for_a_call(self) -> Iterator[None]:
-        """Hold the sysctl where it should be for a call."""
+        """Run one call of the trace with the limit in force."""
         if self._limit is None:
             yield
             return

@@ -1,7 +1,7 @@
-"""What a kernel does where kernels differ, seen by doing it.
+"""Probes how the running kernel behaves where kernels differ.
 
-Each probe leaves the memory it used unmapped, and answers what the field of
-``harness.model.Behaviour`` of its name asks.
+Each probe is named after a field of ``harness.model.Behaviour`` and returns its
+value. It unmaps the memory that it used.
 """
 
 import os
@@ -28,20 +28,20 @@ from harness.linux.uapi import (
     MREMAP_MAYMOVE,
 )
 from harness.maps import MapsEntry, parse_maps
-from harness.worker.executor.arena_address import Place
+from harness.worker.executor.arena_address import ArenaAddress
 from harness.workload.ops import PAGE
 
 
-def probe_behaviour(place: Place) -> dict[str, bool | None]:
-    """Every probe's answer, by name; None where this process may not ask.
+def probe_behaviour(arena: ArenaAddress) -> dict[str, bool | None]:
+    """Every probe's answer by name; None if this process lacks the right to probe.
 
-    Raises OSError(EPROTO) when a probe's process dies.
+    Raises OSError(EPROTO) if a probe's process dies.
     """
-    return {probe.__name__: _apart(probe, place.start) for probe in _PROBES}
+    return {probe.__name__: _apart(probe, arena.start) for probe in _PROBES}
 
 
 def _apart(probe: Callable[[int], bool], start: int) -> bool | None:
-    # In a process of its own: some move the heap.
+    # Each probe runs in its own process, because some move the heap.
     pid = bound_fork()
     if pid == 0:
         code = 9
@@ -99,7 +99,7 @@ def heap_exec(start: int) -> bool:
 
 
 def unaccounts(start: int) -> bool:
-    """Whether memory that was made read-only is like memory that always was."""
+    """Whether memory made read-only merges with memory that always was read-only."""
     _map(start, 3)
     protect_memory(start, PAGE, 1)
     _map(start + PAGE, 1)
@@ -109,10 +109,10 @@ def unaccounts(start: int) -> bool:
 
 
 def keeps_apart(start: int) -> bool:
-    """Whether a kept source keeps its copy from merging with anything."""
+    """Whether mremap's copy merges with nothing if it touches its kept source."""
     #   0123
     #   sD      s is kept, its copy goes to D
-    #     o     o is like s, but for a hole until then
+    #     o     o has the same flags as s; the hole between them is filled by D
     _map(start, 1)
     _map(start + 2 * PAGE, 1)
     flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP

@@ -1,10 +1,11 @@
-"""The processes of one trace: each does its steps when it is its turn.
+"""The processes of one trace: each executes its own steps, in the trace's order.
 
-All have the whole trace. Who has a step does it, looks at the maps of every
-process that is alive, and goes on; for another's step it hands over, through
-that one's pipe, the index to go on at. What is seen is written as lists:
-[errno, [[process, lines kept before, lines kept after, lines between], ...],
-what the kernel logged], so that what did not change is not written.
+Every process has the whole trace. A process executes its step, reads the maps of all
+live processes, and goes on to the next step. If the next step belongs to another
+process, it writes the step's index into that process's pipe and waits. Each step is
+reported as a list:
+[errno, [[process, lines kept before, lines kept after, new lines], ...],
+warnings in the kernel's log]. Only the changed lines of maps are written.
 """
 
 import json
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from harness.linux import bound_fork, read_maps
-from harness.worker.executor.calls import Means, call
+from harness.worker.executor.calls import CallContext, call
 from harness.worker.executor.limit import ArenaLimit, MapCountLimit
 from harness.workload.ops import MOST_PROCESSES, Exec, Exit, Fork, Limit, Op, Step
 
@@ -30,10 +31,11 @@ _TURN = struct.Struct("=i")
 
 
 @dataclass
-class Processes:
-    """What the processes of a trace share: pipes, pids, where results go.
+class SharedState:
+    """What the processes of a trace share: steps, pipes, pids, descriptors.
 
-    With ``hold`` they stay as they are at the end, process 0 stopped (SIGSTOP).
+    Results go to descriptor ``out``. With ``hold`` the processes stay alive at the
+    end of the trace, and process 0 stops itself (SIGSTOP).
     """
 
     trace: int
@@ -42,7 +44,7 @@ class Processes:
     out: int
     kmsg: int | None
     limit: MapCountLimit
-    means: Means
+    context: CallContext
     scratch: int
     pids: memoryview
     hold: bool = False
@@ -54,7 +56,7 @@ class Processes:
         self.pipes = [os.pipe() for _ in range(MOST_PROCESSES if forks else 0)]
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the pipes."""
         for pipe in self.pipes:
             for fd in pipe:
                 os.close(fd)
@@ -73,38 +75,38 @@ def _alive_after(steps: Sequence[Step]) -> list[tuple[int, ...]]:
 
 
 def longest_s(steps: int) -> int:
-    """Seconds after which a trace of that many steps is taken to hang, and killed.
+    """Seconds after which a trace with this many steps counts as hung and is killed.
 
-    A step takes less than a millisecond, but on a machine that others use, too.
+    A step takes less than a millisecond; the rest is for a busy machine.
     """
     return 60 + steps // 100
 
 
-def begin(cast: Processes) -> NoReturn:
-    """Be process 0 of a trace, from its first step to the end of all."""
-    cast.pids[0] = os.getpid()
-    _Process(cast, 0).run(0)
+def run_process_0(shared: SharedState) -> NoReturn:
+    """Run process 0 of a trace in this process; never returns."""
+    shared.pids[0] = os.getpid()
+    _Process(shared, 0).run(0)
 
 
 class _Process:
-    def __init__(self, cast: Processes, me: int) -> None:
-        self._cast = cast
+    def __init__(self, shared: SharedState, me: int) -> None:
+        self._shared = shared
         self._me = me
         self._seen: list[list[Any]] = []
         self._from = 0
         self._maps: dict[int, tuple[int, int]] = {}
         self._known: dict[int, list[bytes]] = {}
-        self._limit = ArenaLimit(cast.limit, self._vma_counts)
+        self._limit = ArenaLimit(shared.limit, self._vma_counts)
 
     def run(self, at: int) -> NoReturn:
         self._set_alarm()
         code = 1
         try:
             self._from = at
-            while at < len(self._cast.steps):
+            while at < len(self._shared.steps):
                 at = self._turn(at)
             self._flush()
-            if self._cast.hold:
+            if self._shared.hold:
                 self._hold()
             self._end_others()
             code = 0
@@ -115,11 +117,11 @@ class _Process:
             os._exit(code)
 
     def _set_alarm(self) -> None:
-        if not self._cast.hold:
-            signal.alarm(longest_s(len(self._cast.steps)))
+        if not self._shared.hold:
+            signal.alarm(longest_s(len(self._shared.steps)))
 
     def _turn(self, at: int) -> int:
-        step = self._cast.steps[at]
+        step = self._shared.steps[at]
         if step.who != self._me:
             self._flush()
             self._hand_over(step.who, at)
@@ -138,19 +140,20 @@ class _Process:
         return at + 1
 
     def _call(self, op: Op) -> int:
-        # What the limit's own setting is refused is no answer to the call.
+        # An error from setting the limit must not look like the call's errno: only
+        # the call itself is inside the try.
         with self._limit.for_a_call():
             try:
-                call(op, self._cast.means)
+                call(op, self._shared.context)
             except OSError as error:
                 return error.errno or -1
         return 0
 
     def _vma_counts(self) -> tuple[int, int]:
-        """VMAs of this process outside of the arena, and inside."""
+        """The number of VMAs of this process outside the arena, and inside."""
         text = read_maps()
-        arena = len(self._cast.means.place.inside.findall(text))
-        # maps shows [vsyscall], which is of no mm.
+        arena = len(self._shared.context.arena.inside.findall(text))
+        # maps shows [vsyscall], but no mm contains it.
         return text.count(b"\n") - arena - text.count(b" [vsyscall]\n"), arena
 
     def _fork(self, child: int, at: int) -> int:
@@ -161,72 +164,72 @@ class _Process:
             self._me = child
             self._seen.clear()
             return self._wait()
-        self._cast.pids[child] = pid
+        self._shared.pids[child] = pid
         self._look(at, 0)
         return at + 1
 
     def _leave(self, step: Step, at: int) -> NoReturn:
         self._hand_over(self._parent(at), at)
         if isinstance(step.op, Exec):
-            os.ftruncate(self._cast.scratch, 0)
-            os.lseek(self._cast.scratch, 0, os.SEEK_SET)
-            os.dup2(self._cast.scratch, 1)
+            os.ftruncate(self._shared.scratch, 0)
+            os.lseek(self._shared.scratch, 0, os.SEEK_SET)
+            os.dup2(self._shared.scratch, 1)
             os.execvp("cat", ["cat", "/proc/self/maps"])
         os._exit(0)
 
     def _parent(self, at: int) -> int:
-        # A number may have been another process before.
-        for step in reversed(self._cast.steps[:at]):
+        # Process numbers are reused: take the latest fork of this number.
+        for step in reversed(self._shared.steps[:at]):
             if isinstance(step.op, Fork) and step.op.child == self._me:
                 return step.who
-        raise AssertionError("process 0 does not leave")
+        raise AssertionError("process 0 never exits")
 
     def _reap(self, at: int) -> int:
-        step = self._cast.steps[at]
-        status = os.waitpid(self._cast.pids[step.who], 0)[1]
+        step = self._shared.steps[at]
+        status = os.waitpid(self._shared.pids[step.who], 0)[1]
         if status:
-            raise RuntimeError(f"process {step.who} left with status {status}")
+            raise RuntimeError(f"process {step.who} ended with status {status}")
         self._known.pop(step.who, None)
         shown = []
         if isinstance(step.op, Exec):
-            text = os.pread(self._cast.scratch, 1 << 20, 0)
+            text = os.pread(self._shared.scratch, 1 << 20, 0)
             if not text.endswith(b"\n"):
-                raise RuntimeError("the other program did not show its maps")
-            # Its heap may be where the arena was; a name cannot be its own.
+                raise RuntimeError("cat did not write all of its maps after execve")
+            # Its heap may lie where the arena was, but it gives no names itself.
             lines = [line for line in text.splitlines() if b"[anon" in line]
             shown = [[step.who, 0, 0, [line.decode("latin-1") for line in lines]]]
         self._look(at, 0, shown)
         return at + 1
 
     def _wait(self) -> int:
-        (at,) = _TURN.unpack(os.read(self._cast.pipes[self._me][0], _TURN.size))
-        if at == len(self._cast.steps):
-            if self._cast.hold:
+        (at,) = _TURN.unpack(os.read(self._shared.pipes[self._me][0], _TURN.size))
+        if at == len(self._shared.steps):
+            if self._shared.hold:
                 self._hold()
             self._await_children()
             os._exit(0)
-        # Another may have looked since.
+        # Another process may have reported changes since.
         self._known.clear()
         self._from = at
-        step = self._cast.steps[at]
+        step = self._shared.steps[at]
         if step.who != self._me:
             return self._reap(at)
         return int(at)
 
     def _hand_over(self, who: int, at: int) -> None:
-        os.write(self._cast.pipes[who][1], _TURN.pack(at))
+        os.write(self._shared.pipes[who][1], _TURN.pack(at))
 
     def _end_others(self) -> None:
-        if self._cast.pipes:
-            for who in self._cast.alive_after[-1]:
+        if self._shared.pipes:
+            for who in self._shared.alive_after[-1]:
                 if who != self._me:
-                    self._hand_over(who, len(self._cast.steps))
+                    self._hand_over(who, len(self._shared.steps))
             self._await_children()
 
     def _hold(self) -> NoReturn:
-        # Whoever forked process 0 sees that it stops.
+        # The parent of process 0 waits for this stop.
         if self._me:
-            self._hand_over(0, len(self._cast.steps))
+            self._hand_over(0, len(self._shared.steps))
         else:
             os.kill(os.getpid(), signal.SIGSTOP)
         while True:
@@ -240,38 +243,38 @@ class _Process:
                 return
 
     def _look(self, at: int, code: int, shown: Sequence[Any] = ()) -> None:
-        if self._cast.at_end and at + 1 < len(self._cast.steps):
+        if self._shared.at_end and at + 1 < len(self._shared.steps):
             self._seen.append([code, None])
             return
         changes = list(shown)
-        for who in self._cast.alive_after[at]:
+        for who in self._shared.alive_after[at]:
             lines = self._arena_lines(who)
             old = self._known.get(who)
             if lines != old:
                 changes.append([who, *_change(old or [], lines)])
                 self._known[who] = lines
-        said: list[Any] = [code, changes]
+        entry: list[Any] = [code, changes]
         complaints = self._complaints()
         if complaints:
-            said.append(complaints)
-        self._seen.append(said)
+            entry.append(complaints)
+        self._seen.append(entry)
         if len(self._seen) >= _FLUSH_EVERY or complaints:
             self._flush()
 
     def _arena_lines(self, who: int) -> list[bytes]:
         fd = self._maps_of(who)
-        place = self._cast.means.place
+        arena = self._shared.context.arena
         os.lseek(fd, 0, os.SEEK_SET)
         chunks = []
         while chunk := os.read(fd, 1 << 16):
             chunks.append(chunk)
-            if place.beyond.search(chunk):
+            if arena.beyond.search(chunk):
                 break
-        return place.inside.findall(b"".join(chunks))
+        return arena.inside.findall(b"".join(chunks))
 
     def _maps_of(self, who: int) -> int:
-        # A number may have been another process before.
-        pid = self._cast.pids[who]
+        # Process numbers are reused: the open file may be an earlier process's.
+        pid = self._shared.pids[who]
         known, fd = self._maps.get(who, (0, -1))
         if known != pid:
             if fd != -1:
@@ -281,16 +284,16 @@ class _Process:
         return fd
 
     def _complaints(self) -> list[str]:
-        if self._cast.kmsg is None:
+        if self._shared.kmsg is None:
             return []
         found: list[str] = []
         while True:
             try:
-                text = os.read(self._cast.kmsg, 8192)
+                text = os.read(self._shared.kmsg, 8192)
             except BlockingIOError:
                 return found
             except BrokenPipeError:
-                # The oldest were overwritten before they were read.
+                # The kernel overwrote the oldest messages before they were read.
                 continue
             line = text.decode("latin-1").partition(";")[2].partition("\n")[0]
             if _COMPLAINT.search(line):
@@ -298,21 +301,21 @@ class _Process:
 
     def _flush(self) -> None:
         if self._seen:
-            said = {"trace": self._cast.trace, "from": self._from, "seen": self._seen}
-            write_line(self._cast.out, said)
+            data = {"trace": self._shared.trace, "from": self._from, "seen": self._seen}
+            write_line(self._shared.out, data)
             self._from += len(self._seen)
             self._seen = []
 
 
 def write_line(fd: int, data: dict[str, Any]) -> None:
-    """One line of JSON, whole."""
+    """Write one line of JSON completely, however little each write takes."""
     text = json.dumps(data, separators=(",", ":")).encode() + b"\n"
     while text:
         text = text[os.write(fd, text) :]
 
 
 def _change(old: list[bytes], new: list[bytes]) -> tuple[int, int, list[str]]:
-    """How many lines stay before and after, and the new ones between."""
+    """How many lines are kept before and after, and the new lines between them."""
     most = min(len(old), len(new))
     before = 0
     while before < most and old[before] == new[before]:

@@ -1,4 +1,4 @@
-"""Takes samples of a kernel; standard library only, for it runs next to one."""
+"""Measures a kernel. Standard library only, because it runs next to the kernel."""
 
 from harness.worker.measure.conditions import Conditions
 from harness.worker.measure.job import Job, PlannedCell, parse_job, render_job

@@ -1,8 +1,8 @@
-"""A layout made real: a reservation of this process, its VMAs and their names.
+"""Builds a layout in this process: a reservation, its VMAs and their names.
 
 0123456789ab
-------------    reserve: one mapping, no access, nothing accounted
--wwwwwwwwww-    open: the inside becomes writable, and is written to
+------------    reserve: one mapping, no access, MAP_NORESERVE
+-wwwwwwwwww-    open: the inside becomes writable and is written to
 -wrwrwrwrwr-    split: every other VMA becomes read-only
 """
 
@@ -42,24 +42,27 @@ CLOCK = time.CLOCK_MONOTONIC
 
 _PAGE = mmap.PAGESIZE
 _RANDOM_BYTES = 1 << 20
-# Names that are made together: the pages of their objects stay in the heap that
-# fork copies.
+# Only few name objects exist at once: the pages of their objects stay in the heap,
+# which fork copies.
 _NAMES_AT_ONCE = 16
-# A name of each size that the interpreter's heap tells apart, and so many of each that
-# a process of 1 000 names has not a page more than one that gives none.
-_REHEARSED_NAMES = 256
-_REHEARSED = [NamingScheme(NamingKind.DISTINCT, n) for n in range(15, 80, 16)]
-# Lines that are made together, and bytes of maps that are read together.
+# For ``prepare_heap``: a length in each size class of the interpreter's heap. With this
+# many names of each, a process with 1 000 names has no page more than one without.
+_PREPARED_NAMES = 256
+_PREPARED_SCHEMES = [NamingScheme(NamingKind.DISTINCT, n) for n in range(15, 80, 16)]
+# Lines that are rendered at once, and bytes of maps that are read at once.
 _LINES_AT_ONCE = 1024
 _PIECE = 1 << 16
-# VMAs; even, as every other one is touched.
+# VMAs between two rests; even, because only every other VMA is changed.
 _REST_EVERY = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamingLoop:
-    """Call i names ``length`` bytes from ``start`` + i * ``length`` with the text at
-    ``text`` + i * ``stride``; all in bytes."""
+    """The calls of a naming scheme, as numbers for a loop.
+
+    Call i names ``length`` bytes from ``start`` + i * ``length`` with the text at
+    ``text`` + i * ``stride``; all in bytes.
+    """
 
     calls: int
     start: int
@@ -69,7 +72,7 @@ class NamingLoop:
 
 
 def give_names(loop: NamingLoop, clock: int) -> tuple[int, int]:
-    """Make the calls: the clock before and after. OSError from the kernel."""
+    """Make the calls; the clock before and after. Raises the kernel's OSError."""
     name, now = set_anon_name, time.clock_gettime_ns
     start, length, text, stride = loop.start, loop.length, loop.text, loop.stride
     before = now(clock)
@@ -81,10 +84,10 @@ def give_names(loop: NamingLoop, clock: int) -> tuple[int, int]:
 
 
 class Arena:
-    """The VMAs of a layout in this process, unmapped on exit.
+    """The VMAs of a layout in this process; a context manager that unmaps them.
 
-    While they are made it sleeps ``rest_s`` seconds now and then. Raises OSError
-    from the kernel: ENOMEM at vm.max_map_count or out of memory.
+    While it makes the VMAs it sleeps ``rest_s`` seconds now and then. Raises the
+    kernel's OSError: ENOMEM at vm.max_map_count or without memory.
     """
 
     def __init__(self, layout: Layout, *, seed: int, rest_s: float = 0) -> None:
@@ -110,7 +113,7 @@ class Arena:
 
     @property
     def length(self) -> int:
-        """Bytes of the reservation, guards included."""
+        """Bytes of the reservation, with its guards."""
         return self.layout.arena_pages * _PAGE
 
     def _build(self, seed: int) -> None:
@@ -126,7 +129,7 @@ class Arena:
                 time.sleep(self._rest_s)
 
     def _write(self, seed: int) -> None:
-        # Random data: no page is zero, and none equals its neighbour.
+        # Random data, so that no page is zero or equal to its neighbour.
         chooser = Noise(seed)
         noise = chooser.some_bytes(_RANDOM_BYTES)
         size = self.layout.written_pages * _PAGE
@@ -143,9 +146,9 @@ class Arena:
     def naming_loop(
         self, naming: NamingScheme, *, again: bool = False
     ) -> Iterator[NamingLoop]:
-        """The calls of a scheme, as numbers to be looped over.
+        """The calls of a scheme; the texts exist only inside the block.
 
-        ``again`` gives each VMA another name of the same length.
+        With ``again`` each VMA gets another name of the same length.
         """
         vmas = self.layout.vmas
         vma_bytes = self.layout.vma_pages * _PAGE
@@ -160,12 +163,12 @@ class Arena:
             )
 
     def name(self, naming: NamingScheme) -> None:
-        """Give the names of a scheme, which has some."""
+        """Name the VMAs by a scheme other than none."""
         with self.naming_loop(naming) as loop:
             give_names(loop, CLOCK)
 
     def entries(self, naming: NamingScheme) -> Iterator[MapsEntry]:
-        """The lines of maps that the arena should have, guards included."""
+        """The lines of maps that the arena should have, with its guards."""
         layout = self.layout
         guard = GUARD_PAGES * _PAGE
         yield MapsEntry(start=self.start, end=self.start + guard, perms="---p")
@@ -184,23 +187,23 @@ class Arena:
         yield MapsEntry(start=end - guard, end=end, perms="---p")
 
     def expected_text(self, naming: NamingScheme) -> bytes:
-        """What ``entries`` looks like in /proc/pid/maps.
+        """The text of ``entries`` in /proc/pid/maps.
 
-        Takes little more memory than what it returns.
+        Takes little more memory than the text itself.
         """
-        # Pieces that are joined at the end are all of it a second time.
+        # Collecting the pieces and joining them would need twice the memory.
         text = io.BytesIO()
         for piece in self._pieces_of_text(naming):
             text.write(piece)
         return text.getvalue()
 
     def _pieces_of_text(self, naming: NamingScheme) -> Iterator[bytes]:
-        """The lines, up to a thousand at once: one by one they take a guest a fifth of
-        a cell's time.
+        """The lines, up to about a thousand at once.
 
-        All VMAs lie side by side, so the end of one is the start of the next. What a
-        line has between that and its name is one of two texts, as long as addresses
-        have the same number of digits.
+        One by one they would take a fifth of a cell's time in a guest. The VMAs are
+        adjacent, so the end of one is the start of the next. Between the addresses and
+        the name a line has one of two texts, as long as all addresses have the same
+        number of digits.
         """
         guard, *pair = itertools.islice(self.entries(naming), 3)
         size = self.layout.vma_pages * _PAGE
@@ -226,7 +229,7 @@ class Arena:
         yield render_line(last) + b"\n"
 
     def split(self, clock: int) -> tuple[int, int]:
-        """Cut every VMA in two by its last page's protection: the clock around it."""
+        """Split every VMA by protecting its last page; the clock before and after."""
         size = self.layout.vma_pages * _PAGE
         last = self.start + GUARD_PAGES * _PAGE + size - _PAGE
         protect, now = protect_memory, time.clock_gettime_ns
@@ -237,21 +240,21 @@ class Arena:
         return before, now(clock)
 
     def unmap(self) -> None:
-        """Unmap the whole reservation; harmless when done twice."""
+        """Unmap the whole reservation; a second call does nothing."""
         if self.start:
             unmap_memory(self.start, self.length)
             self.start = 0
 
 
-def rehearse_naming() -> None:
-    """Make a few names of each size, and give none.
+def prepare_heap() -> None:
+    """Make some names of each size in Python's heap, without naming any VMA.
 
-    Where a heap has room hangs on what was made in it, and so does which of its
-    pages are written to between two forks: each costs the next fork. Processes that
-    have all made names have the same room, whether they give them or not.
+    Which pages of the heap are written between two forks depends on earlier
+    allocations, and fork must copy each written page. After this call the heap has the
+    same free memory in all processes, whether their cell has names or not.
     """
-    for naming in _REHEARSED:
-        with _texts_of(naming, _REHEARSED_NAMES):
+    for naming in _PREPARED_SCHEMES:
+        with _texts_of(naming, _PREPARED_NAMES):
             pass
 
 
@@ -259,9 +262,10 @@ def rehearse_naming() -> None:
 def _texts_of(
     naming: NamingScheme, count: int, *, again: bool = False
 ) -> Iterator[int]:
-    """Where so many names of a scheme are, each with its NUL, side by side.
+    """Write ``count`` names of a scheme, each with its NUL, one after another.
 
-    In a mapping of their own, gone with the block: fork copies none of it.
+    Yields their address. They lie in their own mapping, which is unmapped at the end of
+    the block, so that fork copies nothing of it.
     """
     stride = naming.length + 1
     length = count * stride
@@ -281,11 +285,11 @@ def _texts_of(
 
 
 def _reserve(length: int) -> int:
-    # Not accounted: else the writable half would differ from the other in what
-    # fork asks of the overcommit check.
+    # MAP_NORESERVE: otherwise fork would do the overcommit check for the writable VMAs
+    # only.
     flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
-    # With a hole on each side: the C library's reserves have the same flags, and
-    # a guard that touched one would merge with it.
+    # Leave a hole on each side: reservations of the C library have the same flags, and
+    # a guard next to one would merge with it.
     outer = map_memory(0, length + 2 * _PAGE, PROT_NONE, flags)
     unmap_memory(outer, _PAGE)
     unmap_memory(outer + _PAGE + length, _PAGE)
@@ -299,9 +303,9 @@ def _with_first_bytes(texts: bytes, first: bytes, stride: int) -> bytes:
 
 
 def _of_same_digits(start: int, past: int, size: int) -> Iterator[tuple[int, int]]:
-    """VMAs cut into ranges whose addresses have the same number of digits.
+    """Ranges of VMAs whose addresses have the same number of digits.
 
-    A VMA that ends at the first address with more digits is a range of its own.
+    A VMA that ends at the first address with more digits is its own range.
     """
     while start < past:
         first_with_more = 16 ** max(8, len(f"{start:x}"))
@@ -312,10 +316,10 @@ def _of_same_digits(start: int, past: int, size: int) -> Iterator[tuple[int, int
 
 
 def _in_hex(addresses: range) -> list[bytes]:
-    """Addresses as maps has them: all of the same number of digits, or two."""
+    """Addresses as in maps; more than two must all have the same number of digits."""
     if len(addresses) == 2:
         return [b"%08x" % address for address in addresses]
-    # Here only: a child that checks is the one that needs it.
+    # Imported here only: just the child that checks maps needs it.
     from array import array
 
     found = array("Q", addresses)
@@ -327,7 +331,7 @@ def _in_hex(addresses: range) -> list[bytes]:
 
 
 def _between(entry: MapsEntry) -> bytes:
-    """What a line has between its addresses and the text of its name, or its end."""
+    """The part of a line between its addresses and its name, or up to its end."""
     line = render_line(entry)
     after = line[line.index(b" ") :]
     if not entry.pathname:
@@ -336,19 +340,18 @@ def _between(entry: MapsEntry) -> bytes:
 
 
 def check_maps(expected: bytes, *, pid: int | None = None) -> None:
-    """Assert that a process's maps hold exactly the expected lines, in a row.
+    """Raise CheckFailed unless a process's maps have exactly the expected lines.
 
-    This process's own without a pid. Raises CheckFailed, which shows the first
-    line that differs. A comparison of text, as every name, boundary and
-    protection is in it; read a piece at a time, and only to explain as a whole,
-    and parsed.
+    Without a pid, of this process. The error shows the first line that differs. The
+    texts are compared, because they show every name, boundary and protection. maps is
+    read piece by piece; only to explain a difference it is read as a whole and parsed.
     """
-    if not _show(expected, pid):
+    if not _maps_contain(expected, pid):
         raise CheckFailed(_first_difference(expected, read_maps(pid)))
 
 
-def _show(expected: bytes, pid: int | None) -> bool:
-    """Whether maps has this text, from where it has its first address."""
+def _maps_contain(expected: bytes, pid: int | None) -> bool:
+    """Whether maps contains this text, starting at the text's first address."""
     start = b"\n" + expected[: expected.index(b"-") + 1]
     piece = b"\n"
     with open_maps(pid) as maps:
@@ -368,7 +371,7 @@ def _show(expected: bytes, pid: int | None) -> bool:
 
 
 def _first_difference(expected: bytes, text: bytes) -> str:
-    # Here only: as a rule there is nothing to explain.
+    # Imported here only: usually there is no difference to explain.
     from harness.maps import parse_maps
 
     wanted = list(parse_maps(expected))
@@ -381,4 +384,4 @@ def _first_difference(expected: bytes, text: bytes) -> str:
                 f"the kernel does not show what was built: VMA {number - 1} of the "
                 f"arena should be {render_line(entry)!r}, maps has {shown!r}"
             )
-    return f"maps has {len(found) - len(wanted)} lines too many in the arena"
+    return f"maps shows {len(found) - len(wanted)} lines too many in the arena"

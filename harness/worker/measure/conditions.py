@@ -1,4 +1,4 @@
-"""How targets measure: what their clocks count, and what is set while they do."""
+"""The conditions under which targets measure: clocks, sleeps and sysctls."""
 
 from dataclasses import dataclass, replace
 
@@ -7,14 +7,14 @@ from harness.worker.measure.records import Unit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """How a target measures, which its records must say.
+    """How a target measures; its records contain all of this.
 
-    ``target`` is host, uml or qemu; ``accelerator`` what runs its code; ``unit``
-    what its clock counts. A process sleeps, in milliseconds of that clock,
-    ``settle_ms`` before each fork and ``rest_ms`` now and then while it makes its
-    VMAs. ``settings`` are sysctls, by dotted name, in force while it measures
-    and put back after. Where ``unusable`` is not empty it is the reason why
-    every sample is marked invalid.
+    ``target`` is host, uml or qemu. ``accelerator`` is what executes its code, ``unit``
+    what its clock counts. A process sleeps ``settle_ms`` before each fork and
+    ``rest_ms`` now and then while it makes its VMAs, in milliseconds of that clock.
+    ``settings`` are sysctls, by dotted name; they are set while it measures and put
+    back afterwards. If ``unusable`` is not empty, every sample is marked invalid, with
+    this as the reason.
     """
 
     target: str
@@ -26,34 +26,36 @@ class Conditions:
     unusable: str = ""
 
 
-# Since 6.7 the kernel fetches up to 2016 pages at a time for a CPU's page list
-# (mm/page_alloc.c nr_pcp_alloc()): 118 000 instructions, in one fork and not in
-# the next. With the lists at their least, each pays for the pages it takes.
+# Since 6.7 the kernel fetches up to 2016 pages at once for a CPU's page list
+# (mm/page_alloc.c nr_pcp_alloc()). That takes 118 000 instructions in one fork and none
+# in the next. With the smallest lists, each fork pays for its own pages.
 _SMALL_PAGE_LISTS = (("vm.percpu_pagelist_high_fraction", "1000000"),)
 
-# A process of SCHED_FIFO that runs for 0.95 of a second has to let others run
-# (kernel/sched/rt.c): the child, while fork of a million VMAs still copies names.
-# From 6.12 on the fair server does so whatever is set (kernel/sched/deadline.c):
-# such samples are marked invalid.
+# The kernel stops a SCHED_FIFO process that has run for 0.95 of a second and lets other
+# tasks run (kernel/sched/rt.c). In a fork of a million VMAs the child would run before
+# fork has copied all names. This setting prevents that. From 6.12 on the fair server
+# does the same whatever is set (kernel/sched/deadline.c): such samples are marked
+# invalid.
 _NO_THROTTLING = (("kernel.sched_rt_runtime_us", "-1"),)
 _OURS = (*_SMALL_PAGE_LISTS, *_NO_THROTTLING)
 
-# Under QEMU, counting instructions. Idle time is skipped, so rest is free: what
-# the exit of the child before set off (RCU, page lists) is over when the next
+# Under QEMU, counting instructions. QEMU skips idle time, so sleeping is free. The work
+# that the exit of the previous child started (RCU, page lists) ends before the next
 # fork begins.
 ICOUNT = Conditions(
     target="qemu",
     accelerator="tcg icount shift=0",
     unit=Unit.INSNS,
     settle_ms=2_000,
-    # Building frees tree nodes through RCU. Without rest it is the phase of the
-    # ticks that decides how many slabs lie half empty when fork asks for nodes:
-    # 57 000 instructions of 50 million, in one process and not in the next.
+    # Building frees tree nodes through RCU. Without rests, the phase of the timer ticks
+    # decides how many slabs are half empty when fork allocates nodes. That makes a
+    # difference of 57 000 instructions in 50 million between processes.
     rest_ms=50,
     settings=_OURS,
 )
 
-# On silicon, in a guest of ours. What the exit before set off is mostly over.
+# On real hardware, in a guest (KVM). The work that the previous exit started is mostly
+# over after this sleep.
 SILICON_GUEST = Conditions(
     target="qemu",
     accelerator="kvm",
@@ -62,7 +64,7 @@ SILICON_GUEST = Conditions(
     settings=_OURS,
 )
 
-# On silicon, on somebody's machine: no setting of theirs is touched for it.
+# On real hardware, on the host: no setting of the user's machine is changed.
 SILICON_HOST = replace(SILICON_GUEST, target="host", accelerator="native", settings=())
 
 EMULATED = replace(

@@ -1,4 +1,4 @@
-"""One cell, in a process of its own: build, name, check, and only then time."""
+"""Measures one cell in this process: builds, names, checks, and only then times."""
 
 import gc
 import mmap
@@ -21,7 +21,7 @@ from harness.worker.measure.arena import (
     Arena,
     check_maps,
     give_names,
-    rehearse_naming,
+    prepare_heap,
 )
 from harness.worker.measure.conditions import Conditions
 from harness.worker.measure.records import Metric, Record, Run, Sample
@@ -32,11 +32,10 @@ _CHILD_CLOCKS = struct.Struct("=qq")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellRequest:
-    """What a cell's process is told.
+    """What a cell's process must know.
 
-    ``describe`` makes the run record from
-    the number of lines in maps; ``current_store`` asks the kernel how it keeps
-    names now.
+    ``describe`` makes the run record from the number of lines in maps.
+    ``current_store`` asks the kernel how it stores names now.
     """
 
     cell: Cell
@@ -53,11 +52,11 @@ class CellRequest:
 def measure_cell(request: CellRequest) -> None:
     """Take every sample of one cell in this process.
 
-    Raises CheckFailed, before any fork is timed, when maps does not show every
-    VMA with the name it should have, here or in a child.
+    Raises CheckFailed, before any fork is timed, unless maps shows every VMA with the
+    right name, in this process and in a child.
     """
     gc.disable()
-    rehearse_naming()
+    prepare_heap()
     rest_s = request.conditions.rest_ms / 1000
     with Arena(request.cell.layout, seed=request.seed, rest_s=rest_s) as arena:
         recorder = _Recorder(request)
@@ -72,7 +71,7 @@ def measure_cell(request: CellRequest) -> None:
 
 
 class _Recorder:
-    """Turns intervals into samples, in order, and sends each on at once."""
+    """Turns intervals into samples, numbers them, and emits each at once."""
 
     def __init__(self, request: CellRequest) -> None:
         self.request = request
@@ -110,8 +109,8 @@ class _Recorder:
         self._order += 1
 
 
-# The child's first clock read is later than the parent's second, or it ran inside
-# the interval.
+# If the child's first clock read is earlier than the parent's second, the child ran
+# inside the measured interval.
 _TOO_EARLY = "the child ran before fork returned"
 _REPEATED = frozenset({Metric.FORK, Metric.EXIT_REAP})
 
@@ -135,12 +134,12 @@ def _take_renaming(arena: Arena, recorder: _Recorder) -> None:
 
 def _take_forks(recorder: _Recorder) -> None:
     request = recorder.request
-    # Shared, so that the child can say when it ran.
+    # The page is shared: the child writes into it when it ran.
     with mmap.mmap(-1, mmap.PAGESIZE) as page:
         pack = _CHILD_CLOCKS.pack_into
         now, leave = time.clock_gettime_ns, os._exit
         for repetition in range(request.warmups + request.repetitions):
-            # Nothing of the child before stays, whatever becomes of the next.
+            # Clear the previous child's times: the next child may die before writing.
             pack(page, 0, 0, 0)
             time.sleep(request.conditions.settle_ms / 1000)
             with fifo_without_children():
@@ -162,7 +161,7 @@ def _take_forks(recorder: _Recorder) -> None:
 
 
 def _why_no_exit(status: int) -> str:
-    """Why a wait status is not that of a child that left as it should."""
+    """How a child ended abnormally, from its wait status."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         return f"the child was killed by signal {-code}"
@@ -178,11 +177,11 @@ def _take_munmap(arena: Arena, recorder: _Recorder) -> None:
 
 
 def check_from_child(arena: Arena, cell: Cell) -> None:
-    """Check this process's maps and a child's, both from the child.
+    """Check the maps of this process and of a child; the child does both.
 
-    Raises CheckFailed where one does not hold what the cell says.
-    The text to compare with is as large as maps itself: made here, it would
-    stay in the heap that fork copies, and a named cell's is larger.
+    Raises CheckFailed if one of them does not show the VMAs of the cell. The expected
+    text is as large as maps. If this process made it, the memory would stay in the
+    heap, which fork copies, and a named cell would have more of it.
     """
     parent = os.getpid()
     reading, writing = os.pipe()
@@ -207,8 +206,8 @@ def check_from_child(arena: Arena, cell: Cell) -> None:
     if status:
         raise CheckFailed(
             message
-            or f"the check was killed by signal {status & 0x7F}: there was no "
-            "memory left, or somebody killed it"
+            or f"the check was killed by signal {status & 0x7F}: the machine was out "
+            "of memory, or somebody killed it"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a running kernel is, before anything is planned for it.
+"""Facts about a running kernel, which planning needs.
 
 Standard library only. ``python3 -m harness.worker.measure.facts FD`` writes the facts
 as one line of JSON to file descriptor FD.
@@ -32,23 +32,24 @@ from harness.worker.measure.records import Unit
 from harness.worker.measure.store import has_switch
 from harness.workload import Layout, NamingKind, NamingScheme, Store
 
-# Enough names for their copies to stand out in what the kernel's slabs hold;
-# with what else a process maps, fewer than vm.max_map_count is by default.
+# So many names that their copies show clearly in the size of the kernel's slabs.
+# Together with the process's other VMAs still below the default vm.max_map_count.
 _PROBE_VMAS = 32_768
 _PROBE_ROUNDS = 3
 _PROBE_NAMING = NamingScheme(NamingKind.DISTINCT, 79)
 
-# What QEMU's emulated processors call themselves: on aarch64 with "-cpu max" an
-# implementer of 0, which Arm reserves for software.
+# The names of QEMU's emulated processors. On aarch64, "-cpu max" has implementer 0,
+# which Arm reserves for software.
 _EMULATED_CPUS = ("QEMU Virtual CPU", "QEMU TCG CPU", "0x00 ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelFacts:
-    """A running kernel: how it can keep names, and what the probe said of it.
+    """A running kernel: its version, how it stores names, and what its clock counts.
 
-    ``stores`` is what it was seen to do, not what its version promises;
-    ``counts`` what its clock was seen to count; ``cpu`` what it calls its CPU.
+    ``support`` and ``reason`` are the result of the probe. ``stores`` and ``counts``
+    were measured, not concluded from the version. ``cpu`` is the kernel's name for its
+    CPU.
     """
 
     release: str
@@ -62,17 +63,17 @@ class KernelFacts:
 
     @property
     def base(self) -> str:
-        """The release's first two numbers: 6.12."""
+        """The first two numbers of the release, such as 6.12."""
         match = re.match(r"\d+\.\d+", self.release)
         return match[0] if match else self.release
 
     @property
     def named(self) -> bool:
-        """Whether the kernel keeps names at all."""
+        """Whether the kernel supports anonymous names."""
         return self.support == AnonNameSupport.SUPPORTED.value
 
     def conditions(self, target: str) -> Conditions:
-        """How a worker measures that is started on this kernel, by itself."""
+        """The conditions for a worker that is started by itself on this kernel."""
         if self.counts is Unit.INSNS:
             return replace(ICOUNT, target=target)
         emulated = self.cpu.startswith(_EMULATED_CPUS)
@@ -80,7 +81,7 @@ class KernelFacts:
 
 
 def kernel_facts() -> KernelFacts:
-    """Ask the running kernel."""
+    """The facts about the running kernel."""
     probe = probe_anon_name()
     config = kernel_config()
     kernel = os.uname()
@@ -101,11 +102,11 @@ def kernel_facts() -> KernelFacts:
 
 
 def probe_store() -> Store:
-    """Whether fork copies names, seen in how much memory a child takes.
+    """Probe whether fork copies names, by the kernel memory that a child takes.
 
-    The kernel holds SUnreclaim (/proc/meminfo) bytes for VMAs and names. While
-    a child lives, names that were copied add 84 bytes a VMA or more to what
-    the child of unnamed VMAs takes, shared ones nothing; needs no root.
+    VMAs and names are part of SUnreclaim (/proc/meminfo). A child with unnamed VMAs is
+    compared with a child with named VMAs. Copied names add at least 84 bytes per VMA,
+    shared names add nothing. This needs no root.
     """
     with Arena(Layout(vmas=_PROBE_VMAS), seed=0) as arena:
         unnamed = [_child_takes() for _ in range(_PROBE_ROUNDS)]
@@ -152,7 +153,7 @@ def _held_child() -> Iterator[None]:
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        # Whatever comes, an interrupt too: it does not go on as its parent.
+        # Even an interrupt must not let the child go on with the parent's code.
         try:
             die_with_parent()
             os.close(writing)
@@ -176,11 +177,13 @@ def _unreclaimable() -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the facts; 0, or what UsageError says."""
+    """Write the facts; the exit status is 0, or that of the UsageError."""
     keep_ended_children()
     try:
         if len(arguments) != 1:
-            raise UsageError(f"expected a descriptor, not {len(arguments)} words")
+            raise UsageError(
+                f"expected one argument, a descriptor, not {len(arguments)} arguments"
+            )
         fd = open_descriptor(arguments[0])
     except UsageError as error:
         say(f"facts: {error}")

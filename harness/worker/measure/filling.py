@@ -1,14 +1,15 @@
-"""What a process that forks has of its own, filled up to what it always had.
+"""Fills a process up to a fixed number of own pages and VMAs before it forks.
 
-Fork copies the interpreter's pages and VMAs too, and how many there are hangs on what
-was imported and by which Python: with 1 000 VMAs a tenth of all that fork does. So
-that a worker may import less, and another Python be a little larger, without
-measuring something else, each process that forks is first given what it lacks of
+Fork also copies the interpreter's pages and VMAs. Their number depends on the imports
+and on Python's version; with 1 000 VMAs they are a tenth of fork's work. So each
+process that forks is first filled up to a target number of
 
-    pages of its own (private and written), and VMAs
+    private written pages, and VMAs
 
-which are those that the worker of version 0.3.0 had on that machine, the one that
-the campaigns in notebooks/data are from. ``make protocol`` says whether that holds.
+With these targets a fork copies as many of both as with version 0.3.0 on that machine.
+That version measured the campaigns in notebooks/data. So a worker may import less, and
+a Python may be a little larger, without changing the result. ``make protocol`` checks
+that.
 """
 
 import contextlib
@@ -38,32 +39,32 @@ _PAGE = mmap.PAGESIZE
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
-    """What a process has besides the layout that it is measured with."""
+class Footprint:
+    """A process's private written pages and its VMAs, without its layout."""
 
     pages: int
     vmas: int
 
 
-# Where the kernel puts it if nothing is there: far from the layouts, which it puts
-# below all libraries. How full the nodes of the maple tree are that hold a layout hangs
-# on how many VMAs are above it: two instructions of fork for each VMA.
+# A hint for the address of the filling: far from the layouts, which the kernel places
+# below all libraries. The number of VMAs above a layout determines how full the maple
+# tree's nodes of the layout are, which costs fork two instructions per VMA.
 _FAR_BELOW = 1 << 37
-# By uname -m.
+# The targets, by uname -m.
 _FULL = {
-    "aarch64": Own(pages=2148, vmas=54),
-    "x86_64": Own(pages=2415, vmas=135),
+    "aarch64": Footprint(pages=2148, vmas=54),
+    "x86_64": Footprint(pages=2415, vmas=135),
 }
 
 
 @contextlib.contextmanager
 def filled_up() -> Iterator[None]:
-    """Run in a process that has as much of its own as any, where it has less.
+    """Run the block with this process filled up to the target, if it has less.
 
-    Nothing is done on a machine of which that is not known, or whose kernel does not
-    count pages (CONFIG_PROC_PAGE_MONITOR).
+    Does nothing on a machine without a target, or if the kernel does not count pages
+    (CONFIG_PROC_PAGE_MONITOR).
     """
-    full, own = _FULL.get(os.uname().machine), own_of_process()
+    full, own = _FULL.get(os.uname().machine), process_footprint()
     if full is None or own is None or full.pages <= own.pages:
         yield
         return
@@ -76,10 +77,10 @@ def filled_up() -> Iterator[None]:
         unmap_memory(at, length)
 
 
-def own_of_process() -> Own | None:
-    """What this process has now; None where the kernel does not say.
+def process_footprint() -> Footprint | None:
+    """The footprint of this process now; None if the kernel does not count pages.
 
-    Exact: the counter in /proc/self/status may be off by a batch for each CPU.
+    It is exact, unlike /proc/self/status, whose counter may be off by a batch per CPU.
     """
     try:
         rollup = read_file("/proc/self/smaps_rollup")
@@ -88,15 +89,15 @@ def own_of_process() -> Own | None:
     _, found, after = rollup.partition(b"\nAnonymous:")
     if not found:
         return None
-    return Own(pages=int(after.split()[0]) * 1024 // _PAGE, vmas=count_maps())
+    return Footprint(pages=int(after.split()[0]) * 1024 // _PAGE, vmas=count_maps())
 
 
 def _make(length: int, vmas: int) -> tuple[int, int]:
-    """Written pages in so many VMAs, side by side: where they start, and how long.
+    """Make adjacent VMAs with ``length`` bytes of written pages; (start, length).
 
     01234567890
-     wwwwwwwww     a hole on each side, that no neighbour merges with it
-     wwwrrrwww     in three
+     wwwwwwwww     a hole on each side, so that no neighbour merges with them
+     wwwrrrwww     split into three
     """
     whole = length + 2 * _PAGE
     protection, flags = PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
@@ -104,8 +105,10 @@ def _make(length: int, vmas: int) -> tuple[int, int]:
     unmap_memory(outer, _PAGE)
     unmap_memory(outer + _PAGE + length, _PAGE)
     start = outer + _PAGE
-    # A huge page would be one entry for 512. All at once: each fault is a call of the
-    # host in User-Mode Linux. Not every kernel has huge pages, or can be asked (5.14).
+    # No huge pages: one has a single page table entry for 512 pages. Populate all pages
+    # in one call, because in User-Mode Linux each fault is a call of the host. Errors
+    # are ignored: some kernels have no huge pages, and before 5.14 no
+    # MADV_POPULATE_WRITE.
     for advice in (mmap.MADV_NOHUGEPAGE, MADV_POPULATE_WRITE):
         with contextlib.suppress(OSError):
             advise_memory(start, length, advice)

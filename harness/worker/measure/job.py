@@ -1,4 +1,4 @@
-"""A job: what a campaign asks a worker to do, as one JSON document."""
+"""A job: the cells that a worker must measure, as one JSON document."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from harness.workload import Cell, Layout, Store, naming_from_label
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedCell:
-    """A cell and the block of the plan that it is run in."""
+    """A cell and the block of the plan that it belongs to."""
 
     block: int
     cell: Cell
@@ -20,10 +20,11 @@ class PlannedCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One boot's worth of work; the cells are run in the order given.
+    """The work of one boot; the worker runs the cells in this order.
 
-    ``warmups`` forks of each process are kept but not analysed. What the worker
-    cannot know (variant, base, conditions) is copied into its records.
+    The first ``warmups`` forks of each process are recorded but not analysed.
+    The worker cannot find out variant, base and conditions itself: it copies them from
+    here into its records.
     """
 
     campaign: str
@@ -76,7 +77,7 @@ def parse_job(text: bytes) -> Job:
             for planned in document["cells"]
         )
         job = Job(**document)
-        # A number with a point is in no job, and has no place in a record.
+        # Refuses a float: no job has one, and a record cannot contain one.
         render_job(job)
         return job
     except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:

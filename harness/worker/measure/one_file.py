@@ -1,7 +1,7 @@
-"""The harness in one file, for machines that are not ours: anonvma.pyz.
+"""anonvma.pyz: the harness in one file, for other machines.
 
-Standard library only, Python 3.10 or newer. It measures the kernel it runs on;
-``anonvma import`` brings its records into a campaign.
+It needs only Python 3.10 or newer. It measures the kernel that it runs on;
+``anonvma import`` adds its records to a campaign.
 """
 
 import argparse
@@ -25,25 +25,25 @@ from harness.workload import Store, all_cells, interleaved
 
 _INTERRUPTED = 130
 _MOST = 10**9
-# No machine has memory for more, nor addresses.
+# No machine has memory or addresses for more.
 _MOST_VMAS, _MOST_PAGES = 2**24, 2**35
 _MOST_CELLS = 10**6
-# Of what records hold.
+# Numbers in records have at most 64 bits.
 _MOST_SEED = 2**63 - 1
 _EXAMPLES = """\
 examples:
   python3 anonvma.pyz doctor
   python3 anonvma.pyz run --vmas 1000,65536 --out records.jsonl
-then, where the harness is:
+then, on the machine with the harness:
   anonvma import records.jsonl
 
-exit status: 0 done; 1 measured, but a cell could not be; 2 wrong usage; 3 something
-in the environment is missing or failed; 4 not supported by this kernel; 130 stopped
+exit status: 0 done; 1 some cells could not be measured; 2 wrong usage; 3 something in
+the environment is missing or failed; 4 not supported by this kernel; 130 stopped
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command of the one file."""
+    """Run the command of anonvma.pyz; its exit status."""
     options = _parser().parse_args(arguments)
     keep_ended_children()
     try:
@@ -64,13 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="anonvma.pyz",
-        description="What a named anonymous VMA costs on this kernel.",
+        description="Measure what a named anonymous VMA costs on this kernel.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, dest="command")
-    commands.add_parser("doctor", help="what this kernel and this user can do")
-    run = commands.add_parser("run", help="measure, and write records")
+    commands.add_parser("doctor", help="show what this kernel and this user can do")
+    run = commands.add_parser("run", help="measure and write records")
     run.add_argument("--out", type=Path, required=True, metavar="RECORDS.jsonl")
     run.add_argument("--vmas", type=_counts, default=(1000, 4000, 16000, 65536))
     run.add_argument("--pages", type=_counts_from_0, default=(0,))
@@ -113,7 +113,7 @@ def _counts_from_0(text: str) -> tuple[int, ...]:
 def _words(text: str) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     if not words:
-        raise argparse.ArgumentTypeError("expected values between commas, not nothing")
+        raise argparse.ArgumentTypeError("expected values separated by commas")
     return words
 
 
@@ -131,7 +131,9 @@ def _doctor() -> int:
     if conditions.unusable:
         print(f"               not usable: {conditions.unusable}")
     print(f"max_map_count  {limit}{'' if raisable else ', only root may raise it'}")
-    print(f"SCHED_FIFO     {'yes' if fifo else 'no: as root others could not disturb'}")
+    print(
+        f"SCHED_FIFO     {'yes' if fifo else 'no: other tasks may preempt; use root'}"
+    )
     return 0 if facts.named else UnsupportedError.status
 
 
@@ -139,7 +141,7 @@ def _run(options: argparse.Namespace) -> int:
     _check_size(options)
     fd = _create(options.out)
     try:
-        job = _asked_job(options)
+        job = _job_of(options)
     except BaseException:
         os.close(fd)
         options.out.unlink(missing_ok=True)
@@ -148,21 +150,26 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check_size(options: argparse.Namespace) -> None:
-    # Before anything is asked or made; with one store there are as many at least.
+    # Check before anything is probed or created. The kernel's stores are not known yet:
+    # count the cells for one store, the smallest number possible.
     if max(options.vmas) * max(options.pages) > _MOST_PAGES:
-        raise UsageError("so many VMAs of so many pages are more than there are")
+        raise UsageError(
+            f"VMAs times pages is more than {_MOST_PAGES}; no machine has that much"
+        )
     cells = len(options.vmas) * len(options.pages) * (len(options.naming) + 2)
     if cells * options.blocks > _MOST_CELLS:
-        raise UsageError(f"that makes more than {_MOST_CELLS} cells: give fewer blocks")
+        raise UsageError(
+            f"these options make more than {_MOST_CELLS} cells: reduce --blocks"
+        )
     all_cells(options.vmas, options.pages, options.naming, (Store.REFCOUNTED,))
 
 
-def _asked_job(options: argparse.Namespace) -> Job:
+def _job_of(options: argparse.Namespace) -> Job:
     facts = kernel_facts()
     if not facts.named and options.naming != ("none",):
         raise UnsupportedError(
-            f"linux {facts.release} names no memory: {facts.reason}. What a fork costs "
-            "without names can be measured: add --naming none"
+            f"linux {facts.release} does not name memory: {facts.reason}. "
+            "To measure fork without names, add --naming none"
         )
     return _job(options, facts)
 
@@ -173,32 +180,32 @@ def _measure(options: argparse.Namespace, job: Job, fd: int) -> int:
         if os.write(fd, line) != len(line):
             raise EnvironmentFault(f"{options.out}: the disk is full")
         if isinstance(record, RunEnd):
-            _tell(record, job)
+            _print_progress(record, job)
 
     try:
         run_job(job, emit)
     finally:
         os.close(fd)
-    # Cells run in processes of their own: how they ended is in the file.
+    # Cells run in child processes: their ends are only in the file.
     records = [parse_record(line) for line in options.out.read_bytes().splitlines()]
     ends = [record for record in records if isinstance(record, RunEnd)]
-    well = sum(end.valid for end in ends)
-    print(f"{well} of {len(job.cells)} cells measured: {options.out}", file=sys.stderr)
-    return 0 if well == len(job.cells) else 1
+    valid = sum(end.valid for end in ends)
+    print(f"{valid} of {len(job.cells)} cells measured: {options.out}", file=sys.stderr)
+    return 0 if valid == len(job.cells) else 1
 
 
-def _tell(end: RunEnd, job: Job) -> None:
+def _print_progress(end: RunEnd, job: Job) -> None:
     position = int(end.run.rpartition("-")[2])
     label = job.cells[position].cell.label
-    said = "measured" if end.valid else f"not measured: {end.reason}"
-    print(f"{position + 1} of {len(job.cells)}: {label}: {said}", file=sys.stderr)
+    result = "measured" if end.valid else f"not measured: {end.reason}"
+    print(f"{position + 1} of {len(job.cells)}: {label}: {result}", file=sys.stderr)
 
 
 def _create(path: Path) -> int:
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
     except FileExistsError:
-        raise UsageError(f"{path} is there already; choose another name") from None
+        raise UsageError(f"{path} already exists; choose another name") from None
     except OSError as error:
         raise UsageError(
             f"cannot write {str(path)[:200]!r}: {error.strerror}"
@@ -208,7 +215,7 @@ def _create(path: Path) -> int:
 def _job(options: argparse.Namespace, facts: KernelFacts) -> Job:
     cells = all_cells(options.vmas, options.pages, options.naming, facts.stores)
     order = interleaved(cells, blocks=options.blocks, seed=str(options.seed))
-    # ``datetime.UTC`` came with Python 3.11.
+    # Python 3.10 has no ``datetime.UTC``.
     launched = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return Job(
         campaign="probe",

@@ -1,4 +1,4 @@
-"""Lines to records, as strict as they are written: not a field more or less."""
+"""Parses records strictly: exactly the fields of a record, each in its type."""
 
 import json
 import typing
@@ -18,14 +18,14 @@ from harness.worker.measure.records import (
 )
 from harness.workload import NamingKind, Store
 
-# Fields whose values are listed, and those values.
+# The fields with a closed set of values, and the values.
 CLOSED = {
     "metric": frozenset(metric.value for metric in Metric),
     "unit": frozenset(unit.value for unit in Unit),
     "store": frozenset(store.value for store in Store),
     "naming": frozenset(kind.value for kind in NamingKind),
 }
-# What the values of each field may be; a bool is an int to Python, not to us.
+# The types of each field. Compared by type(), because a bool is an int in Python.
 FIELDS: dict[type[Record], dict[str, tuple[object, ...]]] = {
     kind: {
         name: typing.get_args(wanted) or (wanted,)
@@ -37,11 +37,11 @@ _INT64 = range(-(1 << 63), 1 << 63)
 
 
 def parse_record(line: bytes) -> Record:
-    """One line, with or without its newline, as a record.
+    """Parse one line, with or without its newline.
 
-    Raises RecordError, which shows the line, for anything but exactly the
-    fields of a record of this schema in their types: whole numbers of 64 bits,
-    text without halves of characters, each field once.
+    Raises RecordError, which shows the line, unless it has exactly the fields of a
+    record of a known schema, each once and in its type. Numbers must be whole and fit
+    in 64 bits; text must not contain half a surrogate pair.
     """
     if len(line) > LONGEST:
         raise RecordError(line, f"longer than {LONGEST} bytes")
@@ -54,22 +54,22 @@ def parse_record(line: bytes) -> Record:
         raise RecordError(line, "not a JSON object")
     kind = KINDS.get(str(found.pop("kind", None)))
     if kind is None:
-        raise RecordError(line, f"its kind is none of {', '.join(KINDS)}")
+        raise RecordError(line, f"its kind is not one of {', '.join(KINDS)}")
     if kind is Run and found.get("schema") not in SCHEMAS:
         raise RecordError(
             line,
-            f"schema {found.get('schema')!r}, this harness reads "
+            f"it has schema {found.get('schema')!r}, but this harness reads only "
             f"{', '.join(map(str, SCHEMAS[:-1]))} and {SCHEMAS[-1]}",
         )
     wanted = FIELDS[kind]
     if kind is Run and found["schema"] < WITH_PROTOCOL:
         if "protocol" in found:
             raise RecordError(line, "unknown field protocol")
-        # A version that is no text is an error below.
+        # A version that is not text raises an error below.
         found["protocol"] = protocol_of_version(str(found.get("harness")))
     if found.keys() != wanted.keys():
         if missing := [name for name in wanted if name not in found]:
-            raise RecordError(line, f"no field {', '.join(missing)}")
+            raise RecordError(line, f"missing field {', '.join(missing)}")
         unknown = sorted(set(found) - set(wanted))
         raise RecordError(line, f"unknown field {', '.join(unknown)}")
     for name, types in wanted.items():
@@ -77,18 +77,18 @@ def parse_record(line: bytes) -> Record:
         if type(value) not in types:
             raise RecordError(line, f"field {name} has the wrong type")
         if type(value) is int and value not in _INT64:
-            raise RecordError(line, f"field {name} is beyond 64 bits")
+            raise RecordError(line, f"field {name} has more than 64 bits")
         if type(value) is str and not value.isascii() and not _is_whole(value):
-            raise RecordError(line, f"field {name} has half a surrogate pair")
+            raise RecordError(line, f"field {name} contains half a surrogate pair")
         if name in CLOSED and value not in CLOSED[name]:
-            raise RecordError(line, f"field {name} is not one of its values")
+            raise RecordError(line, f"field {name} has an unknown value")
     return kind(**found)
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a field is there twice")
+        raise ValueError("a field occurs twice")
     return found
 
 

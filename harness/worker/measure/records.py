@@ -1,9 +1,9 @@
-"""What a campaign keeps: runs, samples, counts, ends, one JSON object a line.
+"""The records of a campaign: runs, samples, counts, ends; one JSON object per line.
 
 SCHEMA history
   1  first format
   2  a run can be superseded
-  3  a run says its protocol; of older ones the version of the harness does
+  3  a run has its protocol; older runs have only the version of the harness
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from harness.lean.texts import render_json
 
 SCHEMA = 3
 SCHEMAS = (1, 2, 3)
-# The first schema whose runs say their protocol.
+# The first schema whose runs have the field protocol.
 WITH_PROTOCOL = 3
-# What is longer, in bytes, is no record.
+# The longest record, in bytes.
 LONGEST = 1 << 20
 
 
 class Metric(Enum):
-    """What a sample measures; each is the cost between two clock reads.
+    """What a sample measures, between two reads of the clock.
 
-    NAME: all calls of the naming scheme, the interpreter's loop included.
-    FORK: clone as the parent sees it, the child held until it returned.
-    EXIT_REAP: from the child's last act before exit to wait4's return.
-    RENAME: the same calls with other names.
-    SPLIT: one mprotect a VMA, which cuts it in two; for VMAs with a page to spare.
+    NAME: all calls of the naming scheme, with the interpreter's loop.
+    FORK: clone in the parent; the child runs only after clone returned.
+    EXIT_REAP: from the child's last action before exit to the return of wait4.
+    RENAME: the calls of NAME again, with other names.
+    SPLIT: one mprotect per VMA, which splits it; needs VMAs with an unwritten page.
     MUNMAP: one munmap of the whole arena.
     """
 
@@ -47,18 +47,18 @@ class Unit(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One process's worth of results: what it was and where it ran.
+    """One measured process: its cell, and the kernel and machine it ran on.
 
-    ``session`` is one invocation of the harness, ``boot`` counts its guests,
-    ``block`` the rounds within a boot, ``position`` the processes of a boot.
-    ``clock_step`` is what the clock was seen to advance by, in ``unit``.
-    ``map_count`` is the number of lines of the process's maps before naming.
+    ``session`` is one invocation of the harness; ``boot`` numbers its guests.
+    ``block`` numbers the rounds of a boot, ``position`` the processes of a boot.
+    ``clock_step`` is the measured step of the clock, in ``unit``.
+    ``map_count`` is the number of lines in the process's maps before naming.
     ``build_id`` and ``config_sha256`` were read from the running kernel.
-    ``settle_ms`` is the sleep before each fork, ``rest_ms`` that while VMAs are
-    made, in milliseconds of the clock;
-    ``settings`` the sysctls that were changed for it.
-    ``protocol`` says what its worker measures (see harness.worker.measure.protocol);
-    ``harness`` is the version of the harness, for information.
+    ``settle_ms`` is the sleep before each fork, ``rest_ms`` the sleep now and then
+    while VMAs are made, both in milliseconds of the clock.
+    ``settings`` are the sysctls that were changed for it.
+    ``protocol`` is the version of the measurement (harness.worker.measure.protocol);
+    ``harness`` is the version of the harness, for information only.
     ``launched`` is the host's time (UTC, ISO 8601) when the guest was started.
     """
 
@@ -105,11 +105,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One number: a metric in a unit, in the order it was taken within its run.
+    """One measured number: a metric in a unit.
 
-    ``began`` is the clock when the interval began. A sample that is not valid is
-    kept, with the reason; a warmup is kept and not analysed. ``store`` is what
-    the kernel said when the sample was taken.
+    ``order`` numbers the samples of a run. ``began`` is the clock at the start of the
+    interval. Invalid samples are kept with the reason; warmups are kept, but not
+    analysed. ``store`` is the kernel's store when the sample was taken.
     """
 
     run: str
@@ -127,10 +127,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """What the kernel counted in one step of a run that was not timed.
+    """One counter of the kernel, for one step of a run that was not timed.
 
-    ``step`` is built, named or fork N; ``what`` is allocated or freed (structs), or
-    a slab class in bytes (objects); ``predicted`` is what the model says.
+    ``step`` is built, named or fork N. ``what`` is allocated or freed (structs), or
+    a slab class in bytes (objects). ``predicted`` is the model's number.
     """
 
     run: str
@@ -143,10 +143,11 @@ class Count:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
-    """A run is over; an invalid one was not timed, or not wholly, and says why.
+    """The end of a run. An invalid run was not timed, or not completely.
 
-    ``seal`` is the SHA-256, in hex, of the run's lines before this one: a
-    changed, lost or added one shows wherever they are carried to.
+    ``reason`` says why a run is invalid. ``seal`` is the SHA-256, in hex, of the run's
+    lines before this one. It reveals a changed, lost or added line, also after the
+    records were copied elsewhere.
     """
 
     run: str
@@ -157,9 +158,9 @@ class RunEnd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Superseded:
-    """A run that ended valid was measured again: its samples are not analysed.
+    """A valid run whose samples are not analysed, because it was measured again.
 
-    Its block was not complete when its guest was gone. Stands after the run's end.
+    Its guest was lost before its block was complete. This record follows the run's end.
     """
 
     run: str
@@ -168,7 +169,7 @@ class Superseded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """A guest's job is over: its exit status, negative for the signal it died of."""
+    """A guest's job has ended: its exit status; negative for the signal it died of."""
 
     code: int
 
@@ -190,12 +191,12 @@ _FIELDS: dict[type[Record], tuple[str, ...]] = {
 
 
 def render_record(record: Record) -> bytes:
-    """The record as one line of JSON, newline included."""
+    """The record as one line of JSON, with its newline."""
     kind = type(record)
     fields_of: dict[str, object] = {"kind": _NAMES[kind]}
     for name in _FIELDS[kind]:
         fields_of[name] = getattr(record, name)
     if isinstance(record, Run) and record.schema < WITH_PROTOCOL:
-        # As it was written: its seal is over that.
+        # Render it as it was written: the seal covers that line.
         del fields_of["protocol"]
     return render_json(fields_of).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""Kernel settings: changed while they are needed, and put back whatever happens."""
+"""Changes kernel settings for a block and always puts them back."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -11,9 +11,9 @@ MAX_MAP_COUNT = "vm.max_map_count"
 
 @contextlib.contextmanager
 def map_count_up_to(needed: int) -> Iterator[int]:
-    """Run with vm.max_map_count at ``needed`` or more, where it may be raised.
+    """Run with vm.max_map_count at ``needed`` or more, if this user may raise it.
 
-    Yields what it is: less than ``needed`` where it may not.
+    Yields its value, which is less than ``needed`` if it could not be raised.
     """
     before = int(read_sysctl(MAX_MAP_COUNT))
     with contextlib.ExitStack() as stack:
@@ -26,13 +26,14 @@ def map_count_up_to(needed: int) -> Iterator[int]:
 
 @contextlib.contextmanager
 def settings_of(wanted: Mapping[str, str]) -> Iterator[None]:
-    """Run with settings, by their dotted names, at the values given.
+    """Run with sysctls, by their dotted names, at the given values.
 
-    They are put back by a process of its own when this one leaves the block or
-    dies of anything, kill -9 included (and from disk, by ``anonvma doctor
-    --mend``, where that process was killed too); one that somebody else has
-    changed meanwhile is left to them. Raises EnvironmentFault, which names the setting,
-    where one is missing or may not be changed; those before it are put back.
+    A guardian process puts them back when this process leaves the block or dies, even
+    by kill -9. If the guardian is killed too, ``anonvma doctor --mend`` puts them back
+    from a file. A setting that somebody else has changed meanwhile is not touched.
+
+    Raises EnvironmentFault, which names the setting, if one is missing or may not be
+    changed; the settings changed before it are put back.
     """
     before = {name: _read(name) for name in wanted}
     changing = {name: wanted[name] for name in wanted if before[name] != wanted[name]}
@@ -45,7 +46,7 @@ def settings_of(wanted: Mapping[str, str]) -> Iterator[None]:
                 write_sysctl(name, value)
             except OSError as error:
                 raise EnvironmentFault(
-                    f"{name} is {before[name]} and {value} is needed, but it cannot be "
+                    f"{name} is {before[name]}, but {value} is needed; it cannot be "
                     f"changed here ({error.strerror}); as root: sysctl {name}={value}"
                 ) from error
         yield
@@ -55,4 +56,4 @@ def _read(name: str) -> str:
     try:
         return read_sysctl(name)
     except FileNotFoundError:
-        raise EnvironmentFault(f"this kernel has no setting {name}") from None
+        raise EnvironmentFault(f"this kernel has no sysctl {name}") from None

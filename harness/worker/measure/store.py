@@ -1,4 +1,4 @@
-"""How the running kernel keeps names, and choosing it where there is a choice."""
+"""The running kernel's store of names: reads it, and switches it if possible."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _SWITCH_VALUES = {Store.REFCOUNTED: "0", Store.STRDUP: "1"}
 
 
 def has_switch() -> bool:
-    """Whether the running kernel holds both stores and can be told which to use."""
+    """Whether the running kernel has both stores and a sysctl to switch them."""
     try:
         read_sysctl(_SWITCH)
     except FileNotFoundError:
@@ -21,12 +21,12 @@ def has_switch() -> bool:
 
 
 class StoreControl:
-    """The store of the running kernel, asked from the kernel where it can tell.
+    """Reads and switches the store of the running kernel.
 
-    ``stores`` are those that the kernel should have. One with the switch says
-    itself which it uses; of one without, which has a single store, it is probed
-    whether it keeps names at all. A kernel that is not what it should be raises
-    UnsupportedError.
+    ``stores`` are those that the kernel should have. A kernel with the switch reports
+    its store. A kernel without it has a single store, which is not checked; the probe
+    only checks whether it supports names. Raises UnsupportedError if the kernel is not
+    as it should be.
     """
 
     def __init__(self, stores: Sequence[Store]) -> None:
@@ -36,28 +36,29 @@ class StoreControl:
         if not has_switch():
             if len(stores) != 1:
                 raise UnsupportedError(
-                    f"the kernel should keep names as {wanted}, but has no {_SWITCH}"
+                    f"the kernel should have the stores {wanted}, "
+                    f"but it has no sysctl {_SWITCH}"
                 )
             self._fixed = stores[0]
         named = probe.support is AnonNameSupport.SUPPORTED
         if probe.support is AnonNameSupport.FAULTY or named == (Store.ABSENT in stores):
             raise UnsupportedError(
-                f"the kernel should keep names as {wanted}, "
+                f"the kernel should have the store {wanted}, "
                 f"but the probe says {probe.support.value}: {probe.reason}"
             )
 
     def current(self) -> Store:
-        """The store in force now."""
+        """The store that the kernel uses now."""
         if self._fixed is not None:
             return self._fixed
         value = read_sysctl(_SWITCH)
         return next(s for s, v in _SWITCH_VALUES.items() if v == value)
 
     def choose(self, store: Store) -> None:
-        """Make ``store`` the one in force; UnsupportedError where it can't be."""
+        """Switch to ``store``. Raises UnsupportedError if that fails."""
         if self._fixed is None and store in _SWITCH_VALUES:
             write_sysctl(_SWITCH, _SWITCH_VALUES[store])
         if self.current() is not store:
             raise UnsupportedError(
-                f"this kernel keeps names as {self.current().value}, not {store.value}"
+                f"this kernel uses the store {self.current().value}, not {store.value}"
             )

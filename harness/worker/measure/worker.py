@@ -1,8 +1,8 @@
-"""The worker: runs a job's cells, each in a process of its own, in plan order.
+"""The worker: runs the cells of a job in order, each in its own process.
 
-Standard library only: importing more would make its every fork ten times
-dearer. Runs next to the kernel, as ``python3 -m harness.worker.measure.worker JOB FD``;
-records go to file descriptor FD, words to standard error.
+It uses only the standard library: more imports would make every fork ten times as
+expensive. It runs next to the kernel, as ``python3 -m harness.worker.measure.worker
+JOB FD``. Records go to file descriptor FD, messages to standard error.
 """
 
 import os
@@ -37,17 +37,17 @@ from harness.worker.measure.records import SCHEMA, Record, Run, RunEnd, render_r
 from harness.worker.measure.settings import MAX_MAP_COUNT, map_count_up_to, settings_of
 from harness.worker.measure.store import StoreControl
 
-# What a cell's process exits with.
-_DONE, _FAULTY, _UNCHECKED = 0, 1, 2
+# The exit statuses of a cell's process.
+_DONE, _FAULTY, _CHECK_FAILED = 0, 1, 2
 
 
 def run_job(job: Job, emit: Callable[[Record], None]) -> None:
-    """Run every cell; a cell whose check fails ends as an invalid run.
+    """Run every cell of a job and pass its records to ``emit``.
 
-    Raises UnsupportedError when the kernel is not what the job says,
-    EnvironmentFault when a setting cannot be changed or a cell's process dies. A
-    cell of more VMAs than vm.max_map_count allows, where that may not be raised,
-    ends as an invalid run too.
+    A cell becomes an invalid run if its check fails, or if it needs more VMAs than
+    vm.max_map_count allows and that may not be raised. Raises UnsupportedError if the
+    kernel is not the one that the job expects, EnvironmentFault if a setting cannot be
+    changed or a cell's process dies.
     """
     stores = StoreControl(job.stores)
     describe = describer(job, cpu=pin_to_one_cpu())
@@ -74,7 +74,7 @@ def run_job(job: Job, emit: Callable[[Record], None]) -> None:
             if planned.cell.layout.map_count_needed > max_map_count:
                 _refuse_cell(request, max_map_count)
             else:
-                _run_cell_apart(request)
+                _run_cell_in_child(request)
 
 
 def _refuse_cell(request: CellRequest, max_map_count: int) -> None:
@@ -82,14 +82,14 @@ def _refuse_cell(request: CellRequest, max_map_count: int) -> None:
     emit = _Sealing(request.emit)
     emit(request.describe(count_maps()))
     reason = (
-        f"{MAX_MAP_COUNT} is {max_map_count} and {needed} is needed, but it cannot "
-        f"be raised here; as root: sysctl {MAX_MAP_COUNT}={needed}"
+        f"{MAX_MAP_COUNT} is {max_map_count}, but {needed} is needed, and this user "
+        f"cannot raise it; as root: sysctl {MAX_MAP_COUNT}={needed}"
     )
     emit.end(request.run, reason)
 
 
 class _Sealing:
-    """Emits the records of one run, and its end with the seal over them."""
+    """Emits the records of one run, and at its end the seal over them."""
 
     def __init__(self, emit: Callable[[Record], None]) -> None:
         self._emit = emit
@@ -100,17 +100,17 @@ class _Sealing:
         self._emit(record)
 
     def end(self, run: str, reason: str) -> None:
-        """End the run; it is valid where there is no reason why not."""
+        """End the run; it is valid if ``reason`` is empty."""
         seal = self._digest.hexdigest()
         self._emit(RunEnd(run=run, valid=not reason, reason=reason, seal=seal))
 
 
-def _run_cell_apart(request: CellRequest) -> None:
+def _run_cell_in_child(request: CellRequest) -> None:
     pid = os.fork()
     if pid == 0:
         code = _FAULTY
         try:
-            # A terminal's Ctrl-C is its parent's, and ends it with that.
+            # Ignore Ctrl-C here: it ends the parent, and that ends this process.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             die_with_parent()
             code = _run_cell(request)
@@ -122,7 +122,7 @@ def _run_cell_apart(request: CellRequest) -> None:
         finally:
             os._exit(code)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if status not in (_DONE, _UNCHECKED):
+    if status not in (_DONE, _CHECK_FAILED):
         raise EnvironmentFault(
             f"the process of cell [{request.cell.label}] ended {_how(status)}"
         )
@@ -130,7 +130,7 @@ def _run_cell_apart(request: CellRequest) -> None:
 
 def _how(status: int) -> str:
     if status == -signal.SIGKILL:
-        return "by signal 9: it was killed, or there was no memory left"
+        return "by signal 9: it was killed, or the machine was out of memory"
     return f"by signal {-status}" if status < 0 else f"with status {status}"
 
 
@@ -140,7 +140,7 @@ def _run_cell(request: CellRequest) -> int:
         measure_cell(replace(request, emit=emit))
     except CheckFailed as error:
         emit.end(request.run, str(error))
-        return _UNCHECKED
+        return _CHECK_FAILED
     emit.end(request.run, "")
     return _DONE
 
@@ -148,7 +148,10 @@ def _run_cell(request: CellRequest) -> int:
 def describer(
     job: Job, *, cpu: int
 ) -> Callable[[PlannedCell, str, int, int], Callable[[int], Run]]:
-    """What makes a run's record; what is the same for every run is read once."""
+    """A function that makes the records of runs.
+
+    The facts that are the same for every run are read once, here.
+    """
     conditions = job.conditions
     config = kernel_config()
     digest = None if config is None else config_digest(config)
@@ -209,7 +212,7 @@ def describer(
 
 
 def main(arguments: list[str]) -> int:
-    """Run the job of a file; the exit status is 0 done, else as HarnessError's."""
+    """Run the job in a file; the exit status is 0, or that of the HarnessError."""
     started = clock_gettime_ns(CLOCK)
     keep_ended_children()
     try:

@@ -1,1 +1,1 @@
-"""Holds processes still and tells what the kernel counts, for it to be looked into."""
+"""Stops processes at known states and reports the kernel's counters, for an audit."""

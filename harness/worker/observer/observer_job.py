@@ -1,4 +1,4 @@
-"""What the observer is asked to do: cells and traces to stop at, traces to end."""
+"""The job of the observer: cells and traces to hold, and traces to play to the end."""
 
 import json
 from dataclasses import dataclass
@@ -12,11 +12,13 @@ from harness.worker.measure.job import Job, parse_job, render_job
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObserverJob:
-    """Each cell of ``cells`` is built, named and forked ``children`` times.
+    """What the observer does, in this order.
 
-    The traces of ``cycles`` are played to their end before, those of ``held`` are
-    held at it, after. ``caches`` and ``functions`` are what the kernel counts
-    meanwhile.
+    1. It plays the traces of ``cycles``; their processes exit.
+    2. It builds each cell of ``cells``, names it and forks it ``children`` times.
+    3. It plays the traces of ``held`` and keeps their processes.
+
+    It reports the objects in the slab ``caches`` and the calls of ``functions``.
     """
 
     cells: Job
@@ -41,12 +43,15 @@ def render_observer_job(job: ObserverJob) -> bytes:
 
 
 def parse_observer_job(text: bytes) -> ObserverJob:
-    """The inverse. Raises UsageError or RecordError for what is no job."""
+    """The inverse of ``render_observer_job``.
+
+    Raises UsageError or RecordError for anything else.
+    """
     try:
         # Any: checked by the constructors and by the tests of the inverse.
         document: Any = json.loads(text)
         if type(document["children"]) is not int or document["children"] < 0:
-            raise ValueError("children are a number")
+            raise ValueError("children must be a whole number, 0 or more")
         return ObserverJob(
             cells=parse_job(json.dumps(document["cells"]).encode()),
             children=document["children"],

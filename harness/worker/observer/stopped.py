@@ -1,7 +1,7 @@
-"""Processes that stop themselves where the kernel is to be looked at.
+"""Processes that stop themselves at the points where the kernel is inspected.
 
-A process that has come to such a point stops (SIGSTOP); whoever forked it sees
-that, looks, and lets it go on.
+At such a point a process stops itself (SIGSTOP). Its parent waits for that, inspects
+the kernel, and continues the process (SIGCONT).
 """
 
 import gc
@@ -18,22 +18,23 @@ from harness.workload import Cell
 
 
 class HeldCell:
-    """A cell in a process of its own, which is at ``steps[0]`` first.
+    """A cell in its own process, which stops at each of ``steps()``.
 
-    Then it and its children stay as they are for as long as this process lives.
+    After the last step, the process and its children stay as long as this process
+    lives.
     """
 
     def __init__(self, cell: Cell, *, children: int, seed: int) -> None:
-        self._told = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
+        self._shared = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
         self._steps = _steps(cell, children)
         self.pid = bound_fork()
         if self.pid == 0:
-            _be_cell(cell, children, seed, self._told)
+            _run_cell(cell, children, seed, self._shared)
 
     def steps(self) -> Iterator[str]:
-        """Each point that the process is held at, by name; it goes on at the next.
+        """The name of each point where the process stops, while it is stopped there.
 
-        Raises RuntimeError when it dies.
+        The next iteration continues it. Raises RuntimeError when it dies.
         """
         for step in self._steps:
             await_stop(self.pid)
@@ -44,12 +45,12 @@ class HeldCell:
     @property
     def start(self) -> int:
         """The address of the arena."""
-        return self._told[0]
+        return self._shared[0]
 
     @property
     def pids(self) -> list[int]:
-        """The process and its children, in order."""
-        return [self.pid, *self._told[1 : self._told[1:].tolist().index(0) + 1]]
+        """The pids of the process and its children, in order of creation."""
+        return [self.pid, *self._shared[1 : self._shared[1:].tolist().index(0) + 1]]
 
 
 def _steps(cell: Cell, children: int) -> Sequence[str]:
@@ -57,11 +58,11 @@ def _steps(cell: Cell, children: int) -> Sequence[str]:
     return ["built", *naming, *(f"fork {n}" for n in range(1, children + 1))]
 
 
-def _be_cell(cell: Cell, children: int, seed: int, told: memoryview) -> None:
+def _run_cell(cell: Cell, children: int, seed: int, shared: memoryview) -> None:
     try:
         gc.disable()
         arena = Arena(cell.layout, seed=seed)
-        told[0] = arena.start
+        shared[0] = arena.start
         _stop()
         if cell.named:
             arena.name(cell.naming)
@@ -71,7 +72,7 @@ def _be_cell(cell: Cell, children: int, seed: int, told: memoryview) -> None:
             if pid == 0:
                 while True:
                     signal.pause()
-            told[number] = pid
+            shared[number] = pid
             _stop()
     except BaseException:
         traceback.print_exc()
@@ -85,8 +86,10 @@ def _stop() -> None:
 
 
 def await_stop(pid: int) -> None:
-    """Wait until a child has stopped itself. RuntimeError where it ended instead."""
+    """Wait until a child has stopped itself. RuntimeError if it ended instead."""
     status = os.waitpid(pid, os.WUNTRACED)[1]
     if not os.WIFSTOPPED(status):
         code = os.waitstatus_to_exitcode(status)
-        raise RuntimeError(f"a process that was to be held ended with status {code}")
+        raise RuntimeError(
+            f"a process ended with status {code} instead of stopping (SIGSTOP)"
+        )

@@ -1,4 +1,4 @@
-"""What a player refuses before it plays, with nothing of the machine changed."""
+"""What the executor refuses before it plays; nothing of the machine is changed."""
 
 import os
 import re
@@ -60,8 +60,8 @@ def test_a_job_is_refused_before_any_of_it_is_played(
     op: Op, why: str, mend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = {"support": "supported", "behaviour": {"heap_strict": None}}
-    monkeypatch.setattr(executor, "describe_kernel", lambda place: dict(kernel))
-    monkeypatch.setattr(executor, "find_place", lambda: None)
+    monkeypatch.setattr(executor, "describe_kernel", lambda arena: dict(kernel))
+    monkeypatch.setattr(executor, "find_arena_address", lambda: None)
     monkeypatch.setattr(executor, "MapCountLimit", NoLimit)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     reading, writing = os.pipe()

@@ -79,5 +79,5 @@ def test_whatever_comes_is_a_job_or_a_usage_error(pages: Any, played: Any) -> No
 def test_a_trace_that_cannot_be_played_is_no_job() -> None:
     job = ExecutorJob(pages=8, traces=((Step(0, Exit()),),))
 
-    with pytest.raises(UsageError, match="first process stays"):
+    with pytest.raises(UsageError, match="process 0 cannot exit"):
         parse_executor_job(render_executor_job(job))

@@ -79,7 +79,7 @@ def test_a_call_that_may_come_near_the_limit_has_it_in_force(
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
-def test_a_setting_that_may_not_be_changed_is_told(
+def test_without_the_right_to_change_it_a_setting_is_not_allowed(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> int:
@@ -116,7 +116,7 @@ def test_a_layout_s_own_trace_never_comes_near_its_limit(vmas: int) -> None:
     assert limit.room - vmas > 100_000
 
 
-def test_a_layout_that_is_too_large_to_be_played_can_still_be_judged() -> None:
+def test_a_layout_that_is_too_large_to_be_played_still_has_a_limit() -> None:
     layout = layout_of(300_000, 0)
     steps = layout_steps(layout, naming_from_label("none"))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.divergence import Judge, Kernel, parse_seen
+from harness.divergence import Kernel, TraceChecker, parse_seen
 from harness.host.paths import package_dir
 from harness.linux import AnonNameSupport, probe_anon_name
 from harness.worker.executor import ExecutorJob, render_executor_job
@@ -37,25 +37,27 @@ PLAYER = """
 import os, json, mmap, sys, tempfile
 sys.path.insert(0, sys.argv[1])
 from harness.worker.executor import parse_executor_job
-from harness.worker.executor.calls import make_means
-from harness.worker.executor.arena_address import find_place
+from harness.worker.executor.calls import make_call_context
+from harness.worker.executor.arena_address import find_arena_address
 from harness.worker.executor.limit import MapCountLimit
-from harness.worker.executor.process import Processes, write_line
-from harness.worker.executor.executor import _play_apart
+from harness.worker.executor.process import SharedState, write_line
+from harness.worker.executor.executor import _play_in_child
 from harness.workload.ops import FILE_PAGES, PAGE
-place = find_place()
+arena = find_arena_address()
 job = parse_executor_job(sys.stdin.buffer.read())
 with tempfile.NamedTemporaryFile(prefix="harness-") as file:
     file.truncate(FILE_PAGES * PAGE)
-    means = make_means(file.fileno(), place)
-    write_line(1, {"start": place.start, "file": file.name})
+    context = make_call_context(file.fileno(), arena)
+    write_line(1, {"start": arena.start, "file": file.name})
     scratch = os.memfd_create("scratch")
     pids = memoryview(mmap.mmap(-1, PAGE)).cast("q")
     limit = MapCountLimit()
     for index, steps in enumerate(job.traces):
-        cast = Processes(index, steps, False, 1, None, limit, means, scratch, pids)
-        status = _play_apart(cast)
-        cast.close()
+        shared = SharedState(
+            index, steps, False, 1, None, limit, context, scratch, pids
+        )
+        status = _play_in_child(shared)
+        shared.close()
         write_line(1, {"trace": index, "status": status})
 """
 
@@ -127,11 +129,11 @@ FAMILY = steps_of(
 
 def agrees(played: Played, steps: Sequence[Step], trace: int = 0) -> None:
     """What was seen is what the model does, without names."""
-    judge = Judge(steps, Kernel.of({"behaviour": {}} | vars(played)))
+    checker = TraceChecker(steps, Kernel.of({"behaviour": {}} | vars(played)))
     seen = played.seen(trace)
     assert len(seen) == len(steps)
     for each in seen:
-        divergence = judge.take(parse_seen(each))
+        divergence = checker.check(parse_seen(each))
         assert divergence is None, divergence
 
 
@@ -268,10 +270,10 @@ def test_a_limit_that_cannot_be_set_is_no_answer_of_the_kernel() -> None:
 DIES = """
 import harness.worker.executor.process as process
 usual = process.call
-def call(op, means):
+def call(op, context):
     if type(op).__name__ == "Unmap":
         {how}
-    usual(op, means)
+    usual(op, context)
 process.call = call
 """
 

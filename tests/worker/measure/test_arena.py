@@ -42,7 +42,7 @@ def test_maps_show_exactly_the_vmas_of_the_layout(layout: Layout) -> None:
 
 
 def arena_entries(layout: Layout, start: int) -> list[MapsEntry]:
-    """The same, told in another way: by walking the pages."""
+    """The same, computed in another way: page by page."""
     end = start + layout.arena_pages * PAGE
     entries = [MapsEntry(start=start, end=start + PAGE, perms="---p")]
     at = start + PAGE
@@ -229,7 +229,7 @@ MAKE_NAMES = """
 import gc, sys
 from pathlib import Path
 from harness.worker.measure import experiment, worker
-from harness.worker.measure.arena import Arena, rehearse_naming
+from harness.worker.measure.arena import Arena, prepare_heap
 from harness.workload import layout_of, naming_from_label
 
 def pages():
@@ -238,7 +238,7 @@ def pages():
 
 gc.disable()
 pages()
-rehearse_naming()
+prepare_heap()
 with Arena(layout_of(4000, 0), seed=1) as arena:
     before = pages()
     with arena.naming_loop(naming_from_label(sys.argv[1])):

@@ -99,7 +99,7 @@ def run_module(module: str, words: Sequence[str]) -> tuple[int, str]:
 @pytest.mark.parametrize(
     "words", [[], ["job"], ["missing", "1"], ["/dev/null", "1"], ["/dev/null", "x"]]
 )
-def test_a_worker_says_what_it_expected(module: str, words: list[str]) -> None:
+def test_a_worker_reports_what_it_expected(module: str, words: list[str]) -> None:
     status, said = run_module(module, words)
 
     assert status in (2, 3)
@@ -108,7 +108,7 @@ def test_a_worker_says_what_it_expected(module: str, words: list[str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [[], ["x"], ["-1"], ["9" * 5000], ["1", "1"]])
-def test_who_asks_for_facts_is_told_what_was_expected(words: list[str]) -> None:
+def test_the_facts_command_reports_what_it_expected(words: list[str]) -> None:
     status, said = run_module("harness.worker.measure.facts", words)
 
     assert status == 2

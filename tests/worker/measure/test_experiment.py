@@ -106,7 +106,7 @@ def test_a_child_that_is_killed_as_it_leaves_was_forked_well(
     ]  # fmt: skip
 
 
-def test_a_child_that_ends_otherwise_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reason_is_how_the_child_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experiment, "timed_fork", in_child(1, lambda: os._exit(3)))
 
     reason = "the child ended with status 3"
@@ -115,7 +115,7 @@ def test_a_child_that_ends_otherwise_says_how(monkeypatch: pytest.MonkeyPatch) -
     ]  # fmt: skip
 
 
-def test_a_child_that_ran_too_early_is_told_from_one_that_was_killed(
+def test_a_child_that_ran_too_early_has_another_reason_than_a_killed_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def early(clock: int) -> tuple[int, int, int]:

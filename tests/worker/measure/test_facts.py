@@ -1,4 +1,4 @@
-"""What a running kernel is said to be, and how that is told apart."""
+"""The facts about a running kernel, and how its store is found."""
 
 import os
 from collections.abc import Sequence

@@ -13,23 +13,25 @@ import pytest
 from harness.linux import read_maps
 from harness.maps import MapsEntry, parse_maps
 from harness.worker.measure import filling
-from harness.worker.measure.filling import Own, filled_up, own_of_process
+from harness.worker.measure.filling import Footprint, filled_up, process_footprint
 
 ROOT = Path(__file__).parents[3]
 MACHINE = os.uname().machine
 
 
 @pytest.fixture
-def own() -> Own:
-    found = own_of_process()
+def own() -> Footprint:
+    found = process_footprint()
     if found is None:
         pytest.skip("this kernel does not count pages (CONFIG_PROC_PAGE_MONITOR)")
     return found
 
 
-def lack(monkeypatch: pytest.MonkeyPatch, own: Own, pages: int, vmas: int) -> None:
+def lack(
+    monkeypatch: pytest.MonkeyPatch, own: Footprint, pages: int, vmas: int
+) -> None:
     """Have a process lack so many of each."""
-    full = Own(pages=own.pages + pages, vmas=own.vmas + vmas)
+    full = Footprint(pages=own.pages + pages, vmas=own.vmas + vmas)
     monkeypatch.setattr(filling, "_FULL", {MACHINE: full})
 
 
@@ -51,7 +53,7 @@ def few_changes() -> Iterator[None]:
 @pytest.mark.usefixtures("few_changes")
 @pytest.mark.parametrize(("pages", "vmas"), [(300, 6), (300, 7), (10, 1), (5, 5)])
 def test_vmas_of_written_pages_are_added_and_gone_after(
-    pages: int, vmas: int, own: Own, monkeypatch: pytest.MonkeyPatch
+    pages: int, vmas: int, own: Footprint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[tuple[int, int]] = []
     make = filling._make
@@ -83,7 +85,7 @@ def test_vmas_of_written_pages_are_added_and_gone_after(
 
 
 def test_a_process_that_lacks_nothing_is_left_alone(
-    own: Own, monkeypatch: pytest.MonkeyPatch
+    own: Footprint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(filling, "_make", lambda *_: pytest.fail("made"))
     lack(monkeypatch, own, -1, 10)
@@ -93,13 +95,13 @@ def test_a_process_that_lacks_nothing_is_left_alone(
 
 
 def test_nothing_is_known_of_another_machine_or_where_pages_are_not_counted(
-    own: Own, monkeypatch: pytest.MonkeyPatch
+    own: Footprint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: str) -> bytes:
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(filling, "_make", lambda *_: pytest.fail("made"))
-    monkeypatch.setattr(filling, "_FULL", {"vax": Own(pages=10**6, vmas=1)})
+    monkeypatch.setattr(filling, "_FULL", {"vax": Footprint(pages=10**6, vmas=1)})
     with filled_up():
         pass
     lack(monkeypatch, own, 10, 1)
@@ -112,14 +114,14 @@ def test_nothing_is_known_of_another_machine_or_where_pages_are_not_counted(
 COUNT = """
 import gc, sys
 from harness.worker.measure import experiment, worker
-from harness.worker.measure.arena import rehearse_naming
-from harness.worker.measure.filling import filled_up, own_of_process
+from harness.worker.measure.arena import prepare_heap
+from harness.worker.measure.filling import filled_up, process_footprint
 if len(sys.argv) > 1:
     import argparse
 gc.disable()
-rehearse_naming()
+prepare_heap()
 with filled_up():
-    own = own_of_process()
+    own = process_footprint()
 print(own.pages, own.vmas)
 """
 

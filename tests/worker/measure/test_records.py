@@ -115,11 +115,11 @@ def with_fields(**changed: object) -> bytes:
         (render_record(SAMPLE)[:-3], "not JSON"),
         (b"[]", "not a JSON object"),
         (b"null", "not a JSON object"),
-        (b"{}", "its kind is none of run, sample, count, end, superseded, status"),
-        (with_fields(kind="other"), "its kind is none of"),
-        (with_fields(kind=["sample"]), "its kind is none of"),
-        (with_fields(value=...), "no field value"),
-        (with_fields(value=..., store=...), "no field value, store"),
+        (b"{}", "its kind is not one of run, sample, count, end, superseded, status"),
+        (with_fields(kind="other"), "its kind is not one of"),
+        (with_fields(kind=["sample"]), "its kind is not one of"),
+        (with_fields(value=...), "missing field value"),
+        (with_fields(value=..., store=...), "missing field value, store"),
         (with_fields(b=1, a=2), "unknown field a, b"),
         (with_fields(value=True), "field value has the wrong type"),
         (with_fields(valid=1), "field valid has the wrong type"),
@@ -127,29 +127,37 @@ def with_fields(**changed: object) -> bytes:
         (with_fields(value="1"), "field value has the wrong type"),
         (with_fields(value=None), "field value has the wrong type"),
         (with_fields(reason=None), "field reason has the wrong type"),
-        (with_fields(value=1 << 63), "field value is beyond 64 bits"),
-        (with_fields(value=-(1 << 63) - 1), "field value is beyond 64 bits"),
-        (with_fields(reason="\ud800"), "field reason has half a surrogate pair"),
+        (with_fields(value=1 << 63), "field value has more than 64 bits"),
+        (with_fields(value=-(1 << 63) - 1), "field value has more than 64 bits"),
+        (with_fields(reason="\ud800"), "field reason contains half a surrogate pair"),
         (with_fields(reason="a" * (1 << 20)), "longer than 1048576 bytes"),
-        (with_fields().replace(b'"valid"', b'"warmup"'), "a field is there twice"),
-        (with_fields().replace(b"}", b',"value":3}'), "a field is there twice"),
+        (with_fields().replace(b'"valid"', b'"warmup"'), "a field occurs twice"),
+        (with_fields().replace(b"}", b',"value":3}'), "a field occurs twice"),
         (b"\xef\xbb\xbf" + with_fields(), "not JSON"),
         (with_fields().decode().encode("utf-16"), "not JSON"),
-        (with_fields(metric="forks"), "field metric is not one of its values"),
-        (with_fields(store="heap"), "field store is not one of its values"),
-        (with_fields(unit="s"), "field unit is not one of its values"),
+        (with_fields(metric="forks"), "field metric has an unknown value"),
+        (with_fields(store="heap"), "field store has an unknown value"),
+        (with_fields(unit="s"), "field unit has an unknown value"),
         (with_fields(unit=["ns"]), "field unit has the wrong type"),
         (b'{"kind":"status","code":false}', "field code has the wrong type"),
-        (b'{"kind":"run","schema":4}', "schema 4, this harness reads 1, 2 and 3"),
-        (b'{"kind":"run","schema":[1]}', "schema [1], this harness reads 1, 2 and 3"),
-        (b'{"kind":"run"}', "schema None, this harness reads 1, 2 and 3"),
-        (b'{"kind":"superseded","run":"a"}', "no field reason"),
+        (
+            b'{"kind":"run","schema":4}',
+            "schema 4, but this harness reads only 1, 2 and 3",
+        ),
+        (
+            b'{"kind":"run","schema":[1]}',
+            "schema [1], but this harness reads only 1, 2 and 3",
+        ),
+        (b'{"kind":"run"}', "schema None, but this harness reads only 1, 2 and 3"),
+        (b'{"kind":"superseded","run":"a"}', "missing field reason"),
         (b'{"kind":"superseded","run":1,"reason":""}', "field run has the wrong type"),
-        (b'{"kind":"run","schema":1}', "no field run, campaign"),
+        (b'{"kind":"run","schema":1}', "missing field run, campaign"),
     ],
     ids=lambda value: value if isinstance(value, str) else repr(value[:30]),
 )
-def test_what_is_wrong_with_a_line_is_told_with_the_line(line: bytes, why: str) -> None:
+def test_an_error_shows_the_line_and_what_is_wrong_with_it(
+    line: bytes, why: str
+) -> None:
     with pytest.raises(RecordError) as raised:
         parse_record(line)
 
@@ -189,13 +197,13 @@ def test_records_of_older_schemas_have_the_protocol_of_their_version(
     assert [render_record(record) for record in records] == lines
 
 
-def test_a_run_of_today_says_its_protocol_and_one_of_before_cannot() -> None:
+def test_a_run_has_a_protocol_since_schema_3_only() -> None:
     (line, *_) = (RECORDED / "schema-2.jsonl").read_bytes().splitlines()
     today = line.replace(b'"schema":2', b'"schema":3')
     said = today.replace(b'"launched"', b'"protocol":7,"launched"')
 
     assert getattr(parse_record(said), "protocol", None) == 7
-    with pytest.raises(RecordError, match="no field protocol"):
+    with pytest.raises(RecordError, match="missing field protocol"):
         parse_record(today)
     with pytest.raises(RecordError, match="unknown field protocol"):
         parse_record(said.replace(b'"schema":3', b'"schema":2'))

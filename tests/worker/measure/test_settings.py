@@ -130,7 +130,7 @@ def test_a_setting_that_may_not_be_changed_is_named_with_its_command(
 
 def test_a_setting_that_the_kernel_lacks_is_named(sysctls: Path) -> None:
     with (
-        pytest.raises(EnvironmentFault, match=r"no setting vm\.lacking"),
+        pytest.raises(EnvironmentFault, match=r"no sysctl vm\.lacking"),
         settings_of({"vm.lacking": "1"}),
     ):
         pass

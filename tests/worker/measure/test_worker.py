@@ -101,7 +101,7 @@ def test_a_worker_whose_words_nobody_can_keep_ends_as_any_other(
 
 
 @pytest.mark.slow
-def test_a_kernel_that_is_not_what_the_job_says_ends_with_status_4(
+def test_another_kernel_than_the_job_expects_is_status_4(
     here: Store, tmp_path: Path
 ) -> None:
     other = Store.REFCOUNTED if here is Store.ABSENT else Store.ABSENT
@@ -185,7 +185,7 @@ def request_of(store: Store) -> CellRequest:
         (OSError(12, "Cannot allocate memory"), "Cannot allocate memory"),
     ],
 )
-def test_a_cell_that_cannot_be_measured_says_so_in_one_line(
+def test_a_cell_that_cannot_be_measured_is_reported_in_one_line(
     error: Exception, words: str, here: Store, monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -195,7 +195,7 @@ def test_a_cell_that_cannot_be_measured_says_so_in_one_line(
     monkeypatch.setattr(worker, "_run_cell", fail)
 
     with pytest.raises(EnvironmentFault, match="ended with status 1"):
-        worker._run_cell_apart(request_of(here))
+        worker._run_cell_in_child(request_of(here))
 
     (said,) = capfd.readouterr().err.splitlines()
     assert said.startswith("cell [")
@@ -211,6 +211,6 @@ def test_a_terminal_s_ctrl_c_is_not_the_cell_s(
 
     monkeypatch.setattr(worker, "_run_cell", interrupt)
 
-    worker._run_cell_apart(request_of(here))
+    worker._run_cell_in_child(request_of(here))
 
     assert capfd.readouterr().err == ""

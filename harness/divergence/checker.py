@@ -1,8 +1,9 @@
-"""The first step of a trace where the kernel and the model part.
+"""Finds the first step of a trace where the kernel and the model differ.
 
-The model answers each step, the kernel's answer and maps are compared with it.
-Exact shape where the model stands behind it; where written memory may or may
-not have merged, content: then the model takes over what the kernel did.
+The model executes each step. The kernel's errno and maps are compared with the
+model's. Usually the VMAs must have exactly the same shape. Where written memory may
+or may not have merged, only the content must be equal: the model then adopts the
+merges that the kernel made.
 """
 
 import errno
@@ -19,13 +20,16 @@ from harness.maps import WIDTH, parse_columns, parse_line
 from harness.model import Behaviour, Model, NameStore, Shown
 from harness.workload.ops import PAGE, Exec, Exit, Fork, Step
 
-# Lines that are worth to be parsed together.
+# From this many lines on, parsing them together is faster.
 _MANY = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """What a trace was played on, as far as judging needs it."""
+    """The facts about the kernel that played a trace which the comparison needs.
+
+    ``start`` is the address of the arena, ``file`` the path of the mapped file.
+    """
 
     behaviour: Behaviour
     start: int
@@ -33,30 +37,38 @@ class Kernel:
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> "Kernel":
-        """From the player's description. Raises RecordError."""
+        """Parse the executor's description of the kernel. Raises RecordError."""
         known = {field.name for field in fields(Behaviour)}
         try:
-            # What could not be probed is not played either.
-            told = {k: v for k, v in described["behaviour"].items() if v is not None}
-            if not known.issuperset(told) or not all(
-                type(value) is bool for value in told.values()
+            # None: the probe was not permitted. Then no trace has such steps either.
+            probed = {k: v for k, v in described["behaviour"].items() if v is not None}
+            if not known.issuperset(probed) or not all(
+                type(value) is bool for value in probed.values()
             ):
-                raise ValueError(f"its behaviour is told by {sorted(known)}")
+                raise ValueError(
+                    f"the fields of behaviour must be booleans out of {sorted(known)}"
+                )
             start, file = described["start"], described["file"]
             if type(start) is not int or type(file) is not str:
-                raise ValueError("start is a number, file a path")
+                raise ValueError("start must be a number and file a path")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RecordError(repr(described), f"no kernel: {error}") from None
-        return cls(Behaviour(**told), start, file)
+            why = f"not the description of a kernel: {error}"
+            raise RecordError(repr(described), why) from None
+        return cls(Behaviour(**probed), start, file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Divergence:
-    """Where kernel and model part: the step and both answers.
+    """One difference between kernel and model: the step and both answers.
 
-    ``kind`` is outcome, content, shape, complaint (of the kernel's log), died, or
-    probe: the kernel does not do what its base does, which was seen before the
-    first step. ``who`` is the process whose maps differ.
+    ``kind`` is one of
+
+    outcome: another errno. content: other memory or names. shape: the same memory
+    in other VMAs. complaint: the kernel's log has a warning. died: a process of the
+    trace, or the guest, ended early. probe: before the first step, a probe showed
+    that the kernel does not behave as its base does.
+
+    ``who`` is the number of the process whose maps differ.
     """
 
     kind: str
@@ -72,7 +84,7 @@ class Divergence:
 
     @property
     def word(self) -> str:
-        """The operation that it was seen at."""
+        """The operation at which kernel and model differ, or "probe"."""
         return "probe" if self.kind == "probe" else self.step.word
 
     @property
@@ -83,8 +95,8 @@ class Divergence:
         what = {
             "outcome": f"the kernel answered {_code(self.seen_code)}, "
             f"expected {_code(self.expected_code)}",
-            "content": f"process {self.who} has other memory than expected",
-            "shape": f"process {self.who} has its memory in other VMAs than expected",
+            "content": f"process {self.who} has other mappings or names than expected",
+            "shape": f"process {self.who} has the expected memory, but in other VMAs",
             "complaint": f"the kernel complained: {self.words}",
             "died": self.words,
         }[self.kind]
@@ -95,14 +107,18 @@ def _code(code: int) -> str:
     return errno.errorcode.get(code, str(code)) if code else "0"
 
 
-class Judge:
-    """Judges one trace, as its steps are seen."""
+class TraceChecker:
+    """Compares one trace with the model, step by step.
+
+    ``checked`` counts the steps that were compared; ``by_content`` counts those
+    where only the content of the maps had to be equal, not the shape.
+    """
 
     def __init__(
         self, steps: Sequence[Step], kernel: Kernel, store: NameStore | None = None
     ) -> None:
         self.model = Model(kernel.behaviour, store)
-        self.judged = 0
+        self.checked = 0
         self.by_content = 0
         self._steps = steps
         self._kernel = kernel
@@ -111,13 +127,18 @@ class Judge:
         self._settled: dict[int, list[int]] = {}
         self._files = (kernel.file, f"{kernel.file} (deleted)")
 
-    def take(self, seen: Seen) -> Divergence | None:
-        """The next step as it was seen: where it diverges, if it does."""
-        if self.judged >= len(self._steps):
-            raise RecordError(repr(seen)[:200], "more was seen than there are steps")
-        step = self._steps[self.judged]
+    def check(self, seen: Seen) -> Divergence | None:
+        """Compare what the next step did; the divergence, or None if all is equal.
+
+        Raises RecordError for an impossible observation.
+        """
+        if self.checked >= len(self._steps):
+            raise RecordError(
+                repr(seen)[:200], "the trace has fewer steps than observations"
+            )
+        step = self._steps[self.checked]
         code = self.model.apply(step)
-        self.judged += 1
+        self.checked += 1
         if seen.complaints:
             return self._divergence(
                 "complaint", step.who, words="; ".join(seen.complaints)
@@ -135,7 +156,9 @@ class Judge:
         for change in changes:
             old = self._lines.get(change.who, [])
             if change.before + change.after > len(old):
-                raise RecordError(repr(change)[:200], "more lines stay than there were")
+                raise RecordError(
+                    repr(change)[:200], "more lines are kept than there were"
+                )
             self._lines[change.who] = [
                 *old[: change.before], *change.lines,
                 *old[len(old) - change.after :],
@@ -144,7 +167,7 @@ class Judge:
             left = self._lines.pop(step.who, [])
             if left and changes and any(c.who == step.who and c.lines for c in changes):
                 return self._divergence(
-                    "content", step.who, words="a name or an arena outlived execve"
+                    "content", step.who, words="a name or an arena survived execve"
                 )
         elif isinstance(step.op, Exit):
             self._lines.pop(step.who, None)
@@ -162,7 +185,7 @@ class Judge:
         maybe = self.model.mms[who].maybe if who == step.who else set()
         if maybe:
             self.by_content += 1
-        elif len(lines) >= max(_MANY, 2 * len(self._parsed)) and self._wrote(
+        elif len(lines) >= max(_MANY, 2 * len(self._parsed)) and self._renders_as(
             who, lines
         ):
             return None
@@ -174,7 +197,7 @@ class Judge:
             merged = maybe - {shown.start for shown in seen}
             merged &= {shown.start for shown in expected}
             self.model.mms[who].settle(sorted(merged))
-            self._settled[self.judged - 1] = sorted(merged)
+            self._settled[self.checked - 1] = sorted(merged)
             expected = list(self.model.shown(who))
             if expected == seen:
                 return None
@@ -186,12 +209,15 @@ class Judge:
             seen=tuple(seen),
         )
 
-    def _wrote(self, who: int, lines: list[str]) -> bool:
-        """Whether lines are surely what the model shows: sooner than to parse them."""
+    def _renders_as(self, who: int, lines: list[str]) -> bool:
+        """Whether the model's VMAs, written as maps, are exactly these lines.
+
+        This is faster than parsing the lines. False means: parse and compare.
+        """
         written = []
         for start, end, perms, offset, path in self.model.shown(who):
             if offset or path[:1] == "/" or path.startswith("[anon_shmem:"):
-                # The model knows neither device nor inode.
+                # The model has no device and inode numbers.
                 return False
             start = self._kernel.start + start * PAGE
             end = self._kernel.start + end * PAGE
@@ -213,7 +239,10 @@ class Judge:
         return [parsed[line] for line in lines]
 
     def _parse_all(self, lines: Sequence[str]) -> list[Shown] | None:
-        """What ``_parse`` makes of each, sooner; None in doubt."""
+        """Parse many lines at once, as ``_parse`` would, but faster.
+
+        None if any line is unusual: then parse each of them.
+        """
         try:
             table = parse_columns(("\n".join(lines) + "\n").encode("latin-1"))
         except (MapsFormatError, UnicodeEncodeError):
@@ -221,8 +250,8 @@ class Judge:
         edges = (table.starts, table.ends)
         starts, ends = ([edge - self._kernel.start for edge in e] for e in edges)
         offsets = [header.offset for header in table.headers]
-        odd = functools.reduce(operator.or_, itertools.chain(starts, ends, offsets))
-        if len(starts) != len(lines) or starts[0] < 0 or odd % PAGE:
+        bits = functools.reduce(operator.or_, itertools.chain(starts, ends, offsets))
+        if len(starts) != len(lines) or starts[0] < 0 or bits % PAGE:
             return None
         perms = [header.perms for header in table.headers]
         return list(
@@ -240,11 +269,11 @@ class Judge:
         try:
             entry = parse_line(line.encode("latin-1"))
         except (MapsFormatError, UnicodeEncodeError) as error:
-            raise RecordError(line, f"no line of maps: {error}") from None
+            raise RecordError(line, f"not a line of maps: {error}") from None
         start = entry.start - self._kernel.start
         end = entry.end - self._kernel.start
         if start % PAGE or end % PAGE or entry.offset % PAGE or start < 0:
-            raise RecordError(line, "it is not of the arena's pages")
+            raise RecordError(line, "its range or offset is not whole arena pages")
         return Shown(
             start // PAGE, end // PAGE, entry.perms, entry.offset // PAGE,
             self._path(entry.pathname),
@@ -255,19 +284,19 @@ class Judge:
         return "/file" if path in self._files else path
 
     def differs_from(self, expected: Mapping[str, bool]) -> Divergence | None:
-        """Whether the kernel was probed to do otherwise than it should."""
+        """The divergence if a probe's answer is not the expected one, else None."""
         for name, wanted in expected.items():
             seen = getattr(self._kernel.behaviour, name)
             if seen != wanted:
-                words = f"{name} is {seen}, expected {wanted} of a kernel of this base"
+                words = f"{name} is {seen}, a kernel of this base should have {wanted}"
                 return Divergence(
                     kind="probe", index=0, step=self._steps[0], who=0, words=words
                 )
         return None
 
     def died(self, words: str) -> Divergence:
-        """That nothing more is to come of the trace."""
-        index = min(self.judged, len(self._steps) - 1)
+        """The divergence of a trace that ended early, for the reason ``words``."""
+        index = min(self.checked, len(self._steps) - 1)
         step = self._steps[index]
         return Divergence(
             kind="died", index=index, step=step, who=step.who, words=words,
@@ -275,26 +304,27 @@ class Judge:
         )  # fmt: skip
 
     def _divergence(self, kind: str, who: int, **more: Any) -> Divergence:
-        index = self.judged - 1
+        index = self.checked - 1
         return Divergence(
             kind=kind, index=index, step=self._steps[index], who=who,
             before=self._shown_before(index, who), **more,
         )  # fmt: skip
 
     def _shown_before(self, index: int, who: int) -> tuple[Shown, ...]:
-        # Once a trace, and long traces are long: done again rather than kept.
+        # Needed at most once per trace: execute the steps again instead of keeping
+        # a copy of the maps after every step.
         model = Model(self._kernel.behaviour)
         for at, step in enumerate(self._steps[:index]):
             model.apply(step)
             if at in self._settled:
                 model.mms[step.who].settle(self._settled[at])
-        # A child that was not yet is as its parent.
+        # Before the fork the child does not exist: show its parent instead.
         who = who if who in model.mms else self._steps[index].who
         return tuple(model.shown(who)) if who in model.mms else ()
 
 
 def _contents(shown: Sequence[Shown]) -> list[Shown]:
-    """The same memory in as few pieces as it can be in."""
+    """The same memory, with neighbours of equal content joined."""
     joined: list[Shown] = []
     for each in shown:
         last = joined[-1] if joined else None

@@ -1,11 +1,12 @@
-"""Many new lines are judged together: as they would be one by one."""
+"""Many new lines are parsed together: the result is as if each were parsed alone."""
 
 from collections.abc import Callable
 
 import pytest
 
-from harness.divergence import Divergence, judge
-from harness.divergence.judge import Judge
+from harness.divergence import Divergence
+from harness.divergence import checker as checking
+from harness.divergence.checker import TraceChecker
 from harness.divergence.recording import Change, Seen
 from harness.errors import RecordError
 from harness.model import Model
@@ -51,11 +52,11 @@ SPOILERS: dict[str, Callable[[list[str]], list[str]]] = {
 
 
 def outcome(steps: list[Step], lines: list[str]) -> Divergence | str | None:
-    judge = Judge(steps, HERE)
+    checker = TraceChecker(steps, HERE)
     try:
         for _ in steps[:-1]:
-            assert judge.take(Seen(0, (), looked=False)) is None
-        return judge.take(Seen(0, (Change(0, 0, 0, tuple(lines)),)))
+            assert checker.check(Seen(0, (), looked=False)) is None
+        return checker.check(Seen(0, (Change(0, 0, 0, tuple(lines)),)))
     except RecordError as error:
         return str(error)
 
@@ -70,7 +71,7 @@ def lines_of(steps: list[Step]) -> list[str]:
 
 @pytest.mark.parametrize("spoil", SPOILERS.values(), ids=SPOILERS)
 @pytest.mark.parametrize("steps", [PRIVATE, EVERY_KIND], ids=["private", "every kind"])
-def test_many_lines_are_judged_as_one_by_one(
+def test_many_lines_are_parsed_as_one_by_one(
     steps: list[Step],
     spoil: Callable[[list[str]], list[str]],
     monkeypatch: pytest.MonkeyPatch,
@@ -79,7 +80,7 @@ def test_many_lines_are_judged_as_one_by_one(
     lines = spoil(right)
 
     at_once = outcome(steps, lines)
-    monkeypatch.setattr(judge, "_MANY", 1 << 30)
+    monkeypatch.setattr(checking, "_MANY", 1 << 30)
     assert at_once == outcome(steps, lines)
     assert (at_once is None) == (
         [line.replace(" (deleted)", "") for line in lines]
@@ -93,7 +94,7 @@ def test_many_lines_of_private_memory_are_not_parsed(
     def never(line: bytes) -> None:
         raise AssertionError(line)
 
-    monkeypatch.setattr(judge, "parse_line", never)
-    monkeypatch.setattr(judge, "parse_columns", never)
+    monkeypatch.setattr(checking, "parse_line", never)
+    monkeypatch.setattr(checking, "parse_columns", never)
 
     assert outcome(PRIVATE, lines_of(PRIVATE)) is None

@@ -1,4 +1,4 @@
-"""What a kernel did against the model: agreement, and every way to part."""
+"""A kernel compared with the model: agreement, and every kind of divergence."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.divergence import Divergence, Judge, Kernel, parse_seen
+from harness.divergence import Divergence, Kernel, TraceChecker, parse_seen
 from harness.divergence.recording import Change, Seen
 from harness.errors import RecordError
 from harness.model import Behaviour, Model, RefcountedStore, Shown, StrdupStore
@@ -35,11 +35,11 @@ def steps_of(*ops: Op | Step) -> list[Step]:
     return [op if isinstance(op, Step) else Step(0, op) for op in ops]
 
 
-def judged(steps: Sequence[Step], seen: Sequence[Any]) -> Divergence | None:
-    """The first divergence of what was seen, as the player writes it."""
-    judge = Judge(steps, HERE)
+def first_divergence(steps: Sequence[Step], seen: Sequence[Any]) -> Divergence | None:
+    """The first divergence of what was seen, as the executor writes it."""
+    checker = TraceChecker(steps, HERE)
     for each in seen:
-        divergence = judge.take(parse_seen(each))
+        divergence = checker.check(parse_seen(each))
         if divergence is not None:
             return divergence
     return None
@@ -58,24 +58,24 @@ def test_a_kernel_that_is_the_model_agrees(
     for steps in traces(3, 600, pages=12, length=150, themes=[theme]):
         seen = seen_of(Model(store=store()), steps)
 
-        assert judged(steps, seen) is None
+        assert first_divergence(steps, seen) is None
 
 
-def test_everything_is_judged_once_and_no_more() -> None:
-    judge = Judge(STEPS, HERE)
+def test_every_step_is_checked_once_and_no_more() -> None:
+    checker = TraceChecker(STEPS, HERE)
     for each in seen_of(Model(), STEPS):
-        judge.take(parse_seen(each))
+        checker.check(parse_seen(each))
 
-    assert (judge.judged, judge.by_content) == (len(STEPS), 0)
-    with pytest.raises(RecordError, match="more was seen than there are steps"):
-        judge.take(Seen(0, ()))
+    assert (checker.checked, checker.by_content) == (len(STEPS), 0)
+    with pytest.raises(RecordError, match="fewer steps than observations"):
+        checker.check(Seen(0, ()))
 
 
 def test_another_errno_is_another_outcome() -> None:
     seen = seen_of(Model(), STEPS)
     seen[1][0] = 12
 
-    divergence = judged(STEPS, seen)
+    divergence = first_divergence(STEPS, seen)
 
     before = (Shown(0, 8, "rw-p", 0, ""),)
     expected = (
@@ -96,7 +96,7 @@ def test_an_errno_without_a_name_is_shown_as_its_number() -> None:
     seen = seen_of(Model(), STEPS)
     seen[0][0] = 4000
 
-    divergence = judged(STEPS, seen)
+    divergence = first_divergence(STEPS, seen)
 
     assert divergence is not None
     assert "answered 4000, expected 0" in divergence.headline
@@ -132,7 +132,7 @@ def test_other_maps_are_other_content_or_another_shape(
     spoil(shown)
     seen[1][1] = [[0, 0, 0, [line_of(each) for each in shown]]]
 
-    divergence = judged(steps, seen)
+    divergence = first_divergence(steps, seen)
 
     assert divergence is not None
     assert (divergence.kind, divergence.index, divergence.who) == (kind, 1, 0)
@@ -145,7 +145,7 @@ def test_what_did_not_change_but_should_have_is_seen_too() -> None:
     seen = seen_of(Model(), STEPS)
     seen[1][1] = []
 
-    divergence = judged(STEPS, seen)
+    divergence = first_divergence(STEPS, seen)
 
     assert divergence is not None
     assert (divergence.kind, divergence.index) == ("content", 1)
@@ -156,17 +156,17 @@ def test_what_another_process_does_to_ours_is_seen() -> None:
     seen = seen_of(Model(), STEPS)
     seen[3][1].append([0, 0, 0, []])
 
-    divergence = judged(STEPS, seen)
+    divergence = first_divergence(STEPS, seen)
 
     assert divergence is not None
     assert (divergence.kind, divergence.index, divergence.who) == ("content", 3, 0)
     assert divergence.headline == (
-        "step 3, set_name: process 0 has other memory than expected"
+        "step 3, set_name: process 0 has other mappings or names than expected"
     )
 
 
 def test_names_that_a_fork_loses_are_seen_in_the_child() -> None:
-    divergence = judged(STEPS, seen_of(ForgetfulModel(), STEPS))
+    divergence = first_divergence(STEPS, seen_of(ForgetfulModel(), STEPS))
 
     assert divergence is not None
     assert (divergence.kind, divergence.index, divergence.who) == ("content", 2, 1)
@@ -176,7 +176,7 @@ def test_a_child_that_shows_nothing_is_seen() -> None:
     seen = seen_of(Model(), STEPS)
     seen[2][1] = []
 
-    divergence = judged(STEPS, seen)
+    divergence = first_divergence(STEPS, seen)
 
     assert divergence is not None
     assert (divergence.index, divergence.who, divergence.seen) == (2, 1, ())
@@ -186,7 +186,7 @@ def test_a_complaint_of_the_kernel_s_log_comes_before_all_else() -> None:
     seen = seen_of(Model(), STEPS)
     seen[1] = [12, [], ["BUG: one", "WARNING: two"]]
 
-    divergence = judged(STEPS, seen)
+    divergence = first_divergence(STEPS, seen)
 
     assert divergence is not None
     assert divergence == Divergence(
@@ -201,7 +201,7 @@ def test_a_complaint_of_the_kernel_s_log_comes_before_all_else() -> None:
 def test_where_nobody_looked_only_the_outcome_counts() -> None:
     seen = [[code, None] for code, _ in seen_of(Model(), STEPS)]
 
-    assert judged(STEPS, seen) is None
+    assert first_divergence(STEPS, seen) is None
 
 
 def test_after_a_step_that_nobody_saw_what_changed_since_is_compared() -> None:
@@ -210,21 +210,21 @@ def test_after_a_step_that_nobody_saw_what_changed_since_is_compared() -> None:
     lines = [line for change in last[1] for line in change[3]]
     last[1] = [[0, 0, 0, lines]]
 
-    assert judged(steps, [[unseen[0], None], last]) is None
+    assert first_divergence(steps, [[unseen[0], None], last]) is None
 
 
-def test_a_name_that_outlives_execve_is_told() -> None:
+def test_a_name_that_survives_execve_is_reported() -> None:
     steps = steps_of(ALL, NAMED, Fork(1), Step(1, Exec()))
     seen = seen_of(Model(), steps)
     assert seen[3][1] == [[1, 0, 0, []]]
     seen[3][1] = [[1, 0, 0, [line_of(Shown(2, 4, "rw-p", 0, "[anon:a]"))]]]
 
-    divergence = judged(steps, seen)
+    divergence = first_divergence(steps, seen)
 
     assert divergence is not None
     assert (divergence.kind, divergence.words) == (
         "content",
-        "a name or an arena outlived execve",
+        "a name or an arena survived execve",
     )
 
 
@@ -233,7 +233,7 @@ def test_a_number_that_is_another_process_has_maps_of_its_own() -> None:
         ALL, Fork(1), Step(1, NAMED), Step(1, Exit()), Fork(1), Step(1, NAMED)
     )
 
-    assert judged(steps, seen_of(Model(), steps)) is None
+    assert first_divergence(steps, seen_of(Model(), steps)) is None
 
 
 # Written memory: the second name may join the first or not.
@@ -254,16 +254,16 @@ JOINED = [Shown(0, 4, "rw-p", 0, "[anon:a]"), APART[2]]
 def test_written_memory_may_merge_and_is_then_as_it_was_seen(
     shown: list[Shown],
 ) -> None:
-    judge = Judge(WRITTEN, HERE)
+    checker = TraceChecker(WRITTEN, HERE)
     seen = seen_of(Model(), WRITTEN)
     seen[3][1] = [[0, 0, 0, [line_of(each) for each in shown]]]
 
     for each in seen:
-        assert judge.take(parse_seen(each)) is None
+        assert checker.check(parse_seen(each)) is None
 
-    assert list(judge.model.shown(0)) == shown
-    assert judge.by_content == 1
-    assert sum(name.refs for name in judge.model.store.live) == len(shown) - 1
+    assert list(checker.model.shown(0)) == shown
+    assert checker.by_content == 1
+    assert sum(name.refs for name in checker.model.store.live) == len(shown) - 1
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_where_some_merges_may_be_others_may_not(shown: list[Shown]) -> None:
     seen = seen_of(Model(), WRITTEN)
     seen[3][1] = [[0, 0, 0, [line_of(each) for each in shown]]]
 
-    divergence = judged(WRITTEN, seen)
+    divergence = first_divergence(WRITTEN, seen)
 
     assert divergence is not None
     assert divergence.index == 3
@@ -293,7 +293,7 @@ def test_once_settled_a_shape_is_exact_again() -> None:
     seen[3][1] = [[0, 0, 0, [line_of(each) for each in JOINED]]]
     seen[4][1] = [[0, 0, 0, [line_of(each) for each in APART]]]
 
-    divergence = judged(steps, seen)
+    divergence = first_divergence(steps, seen)
 
     assert divergence is not None
     assert (divergence.kind, divergence.index) == ("shape", 4)
@@ -305,10 +305,10 @@ def test_a_source_that_mremap_leaves_is_not_taken_for_a_merge() -> None:
     #   Oo..OoOo   but not with what has to be gone
     steps = steps_of(ALL, Unmap(4, 2), Write(6, 1), Remap(2, 2, 2, 4))
     seen = seen_of(Model(), steps)
-    assert judged(steps, seen) is None
+    assert first_divergence(steps, seen) is None
     seen[3][1] = [[0, 0, 0, [line_of(Shown(0, 8, "rw-p", 0, ""))]]]
 
-    divergence = judged(steps, seen)
+    divergence = first_divergence(steps, seen)
 
     assert divergence is not None
     assert (divergence.kind, divergence.index) == ("content", 3)
@@ -321,7 +321,7 @@ def test_pieces_of_a_file_are_one_where_their_pages_follow() -> None:
 
     kinds = []
     for second in (follows, another):
-        divergence = judged(
+        divergence = first_divergence(
             steps, [[0, [[0, 0, 0, [line_of(first), line_of(second)]]]]]
         )
         assert divergence is not None
@@ -331,18 +331,18 @@ def test_pieces_of_a_file_are_one_where_their_pages_follow() -> None:
 
 
 @pytest.mark.parametrize("path", [FILE, f"{FILE} (deleted)"])
-def test_the_player_s_file_is_known_by_its_path(path: str) -> None:
+def test_the_executor_s_file_is_known_by_its_path(path: str) -> None:
     steps = steps_of(Map(0, 4, 1, Memory.FILE))
     line = line_of(Shown(0, 4, "r--s", 0, path))
 
-    assert judged(steps, [[0, [[0, 0, 0, [line]]]]]) is None
+    assert first_divergence(steps, [[0, [[0, 0, 0, [line]]]]]) is None
 
 
 def test_a_trace_that_ends_early_died_at_its_next_step() -> None:
-    judge = Judge(STEPS, HERE)
-    judge.take(parse_seen(seen_of(Model(), STEPS)[0]))
+    checker = TraceChecker(STEPS, HERE)
+    checker.check(parse_seen(seen_of(Model(), STEPS)[0]))
 
-    divergence = judge.died("the kernel panicked")
+    divergence = checker.died("the kernel panicked")
 
     assert divergence == Divergence(
         kind="died", index=1, step=STEPS[1], who=0, words="the kernel panicked",
@@ -352,11 +352,11 @@ def test_a_trace_that_ends_early_died_at_its_next_step() -> None:
 
 
 def test_a_trace_that_dies_after_its_end_died_in_its_last_step() -> None:
-    judge = Judge(STEPS, HERE)
+    checker = TraceChecker(STEPS, HERE)
     for each in seen_of(Model(), STEPS):
-        judge.take(parse_seen(each))
+        checker.check(parse_seen(each))
 
-    assert judge.died("lost").index == len(STEPS) - 1
+    assert checker.died("lost").index == len(STEPS) - 1
 
 
 GOOD = line_of(Shown(0, 8, "rw-p", 0, ""))
@@ -378,7 +378,7 @@ GOOD = line_of(Shown(0, 8, "rw-p", 0, ""))
 )
 def test_what_cannot_have_been_seen_is_an_error(change: Change) -> None:
     with pytest.raises(RecordError):
-        Judge(STEPS, HERE).take(Seen(0, (change,)))
+        TraceChecker(STEPS, HERE).check(Seen(0, (change,)))
 
 
 @pytest.mark.long
@@ -404,17 +404,17 @@ def test_what_cannot_have_been_seen_is_an_error(change: Change) -> None:
         max_size=6,
     )
 )
-def test_whatever_was_seen_is_judged_or_refused(seen: list[Seen]) -> None:
-    judge = Judge(STEPS, HERE)
+def test_any_observation_is_checked_or_refused(seen: list[Seen]) -> None:
+    checker = TraceChecker(STEPS, HERE)
     try:
         for each in seen:
-            if judge.take(each) is not None:
+            if checker.check(each) is not None:
                 return
     except RecordError:
         return
 
 
-def test_a_kernel_is_told_by_its_player() -> None:
+def test_a_kernel_is_parsed_from_the_executor_s_description() -> None:
     described = KERNEL | {"behaviour": {"unaccounts": False, "heap_exec": None}}
 
     assert Kernel.of(described) == Kernel(Behaviour(unaccounts=False), START, FILE)
@@ -435,11 +435,11 @@ def test_a_kernel_is_told_by_its_player() -> None:
     ],
 )
 def test_what_is_no_kernel_is_refused(described: dict[str, Any]) -> None:
-    with pytest.raises(RecordError, match="no kernel"):
+    with pytest.raises(RecordError, match="not the description of a kernel"):
         Kernel.of(described)
 
 
 def test_unmapping_all_leaves_no_lines() -> None:
     steps = steps_of(ALL, Unmap(0, 8), ALL)
 
-    assert judged(steps, seen_of(Model(), steps)) is None
+    assert first_divergence(steps, seen_of(Model(), steps)) is None

@@ -1,8 +1,8 @@
-"""What names take of the kernel's memory: structs, bytes and slab objects.
+"""How much kernel memory the names of a model take: structs, bytes, slab objects.
 
-The prediction for what a kernel really holds, after any trace. Where written
-memory has merged (see ``mm``), which of two equal structs stayed is the
-kernel's to say: their number is then not exact for the refcounted store.
+This predicts what a kernel holds after a trace. If written memory has merged (see
+``mm``), the kernel decides which of two equal structs it keeps: for the refcounted
+store the number of structs is then not exact.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ _CLASSES_FROM_128 = (128, 256)
 
 
 def slab_classes(arch: str, base: str) -> tuple[int, ...]:
-    """The sizes of kmalloc's caches, as far as names need them."""
+    """The sizes of the kmalloc caches that names may come from."""
     early = [int(part) for part in base.split(".")[:2]] < [6, 5]
     return _CLASSES_FROM_128 if arch == "aarch64" and early else _CLASSES
 
@@ -34,8 +34,8 @@ def slab_class(size: int, classes: Iterable[int]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """Live structs, references to them, bytes asked for, objects of each class."""
+class NameMemory:
+    """Live structs, references to them, requested bytes, slab objects by class."""
 
     structs: int
     references: int
@@ -48,11 +48,11 @@ class Account:
         return sum(size * count for size, count in self.objects.items())
 
 
-def account(store: NameStore, classes: Iterable[int]) -> Account:
-    """What the names of a store take."""
+def memory_of_names(store: NameStore, classes: Iterable[int]) -> NameMemory:
+    """The memory that the names of a store take."""
     sizes = tuple(classes)
     objects = Counter(slab_class(name.size, sizes) for name in store.live)
-    return Account(
+    return NameMemory(
         structs=len(store.live),
         references=sum(name.refs for name in store.live),
         bytes_requested=sum(name.size for name in store.live),
@@ -61,11 +61,11 @@ def account(store: NameStore, classes: Iterable[int]) -> Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """The name of one VMA: pages, the struct's text, its count, who else has it.
+class NamedVma:
+    """One named VMA: its process and pages, and the text and count of its struct.
 
-    ``struct`` numbers the structs in the order of processes and pages: two VMAs
-    with the same number share one.
+    ``struct`` numbers the structs in the order of processes and pages. Two VMAs
+    with the same number share a struct.
     """
 
     who: int
@@ -76,8 +76,8 @@ class Held:
     references: int
 
 
-def held_names(model: Model) -> list[Held]:
-    """Every named VMA of every process, in order."""
+def named_vmas(model: Model) -> list[NamedVma]:
+    """Every named VMA of every process, in the order of processes and pages."""
     numbers: dict[int, int] = {}
     found = []
     for who, mm in sorted(model.mms.items()):
@@ -86,6 +86,6 @@ def held_names(model: Model) -> list[Held]:
                 continue
             struct = numbers.setdefault(id(vma.name), len(numbers))
             found.append(
-                Held(who, vma.start, vma.end, vma.name.text, struct, vma.name.refs)
+                NamedVma(who, vma.start, vma.end, vma.name.text, struct, vma.name.refs)
             )
     return found
