@@ -15,6 +15,7 @@ here is one number for each boot, summarised within it already (``effects``).
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -96,11 +97,18 @@ class Noise:
 
         if self.spread == 0:
             return LEAST_BOOTS
-        effect = self.distance / self.spread
-        if TTestPower().power(effect, LEAST_BOOTS, level) >= power:
-            return LEAST_BOOTS
-        needed = TTestPower().solve_power(effect, alpha=level, power=power)
-        return int(np.ceil(needed)) if needed <= _MOST_BOOTS else None
+
+        def enough(boots: int) -> bool:
+            found = TTestPower().power(self.distance / self.spread, boots, level)
+            return bool(found >= power)
+
+        most = LEAST_BOOTS
+        while not enough(most):
+            most *= 2
+            if most > _MOST_BOOTS:
+                return None
+        boots = range(max(LEAST_BOOTS, most // 2), most)
+        return boots.start + bisect_left(boots, True, key=enough)
 
     def undecided(self, *, level: float = ALPHA) -> Judged:
         """INCONCLUSIVE, with how many boots more it is likely to take."""

@@ -123,7 +123,7 @@ def test_a_switch_that_is_not_there_ends_with_status_4(
     )
 
     assert (status, text) == (4, b"")
-    assert "has no vm.anon_name_copy" in words or here is not Store.ABSENT
+    assert "has no sysctl vm.anon_name_copy" in words or here is not Store.ABSENT
 
 
 @pytest.mark.slow
