@@ -1,6 +1,7 @@
 """``make setup`` where apt, dpkg and the environment are ones that we wrote."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import pytest
 pytestmark = pytest.mark.skipif(
     shutil.which("make") is None, reason="there is no make here"
 )
+
+from tests.parts import REST, TEST, begun_with
 
 ROOT = Path(__file__).parents[1]
 # Each is told what there is by files beside it; apt-get update brings the lists, and
@@ -160,3 +163,26 @@ def test_who_has_no_sudo_is_told_what_to_install(
     assert done.returncode != 0
     assert done.stdout.startswith("as root: apt-get install bc bison ")
     assert not (mine.folder / "calls").exists()
+
+
+def test_every_guest_test_is_in_one_part_of_make_test_rest() -> None:
+    """A file that no part names would never run."""
+    makefile = (ROOT / "Makefile").read_text()
+    named = " ".join(re.findall(r"\$\(call guest-tests,([a-z0-9_ ]+)\)", makefile))
+    there = {path.stem for path in (ROOT / "tests/guest").glob("test_*.py")}
+
+    assert sorted(named.split()) == sorted(name[5:] for name in there)
+
+
+def test_the_parts_are_targets_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
+
+    assert {part.target for part in (*TEST, *REST)} <= targets
+
+
+def test_each_day_begins_with_another_part_and_runs_all() -> None:
+    days = [begun_with(REST, day) for day in range(len(REST))]
+
+    assert {day[0] for day in days} == set(REST)
+    assert all(set(day) == set(REST) for day in days)

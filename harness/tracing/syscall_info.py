@@ -5,8 +5,10 @@ on every machine: no register has to be known by name.
 """
 
 import ctypes
+import errno
 from dataclasses import dataclass
 
+from harness.errors import UnsupportedError
 from harness.linux.libc import check, quick
 
 _PTRACE_GET_SYSCALL_INFO = 0x420E
@@ -56,11 +58,20 @@ class Returned:
 def syscall_stop(task: int) -> Entered | Returned | None:
     """What a stopped task of this tracer does; None if its stop is no system call's.
 
-    Raises OSError: ESRCH where the task does not stand still, EIO before Linux 5.3.
+    Raises UnsupportedError where the kernel cannot say it, and OSError with ESRCH
+    where the task is not stopped.
     """
     info = _Info()
     size = ctypes.sizeof(info)
-    check(_ptrace(_PTRACE_GET_SYSCALL_INFO, task, size, ctypes.byref(info)))
+    try:
+        check(_ptrace(_PTRACE_GET_SYSCALL_INFO, task, size, ctypes.byref(info)))
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        raise UnsupportedError(
+            "this kernel does not describe the system calls of a traced process: "
+            "PTRACE_GET_SYSCALL_INFO needs Linux 5.3, and User-Mode Linux has none"
+        ) from None
     if info.op == _ENTRY:
         return Entered(int(info.at.entry.number), tuple(info.at.entry.arguments))
     if info.op == _EXIT:
