@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts import REST, TEST, begun_with
+
 pytestmark = pytest.mark.skipif(
     shutil.which("make") is None, reason="there is no make here"
 )
-
-from tests.parts import REST, TEST, begun_with
 
 ROOT = Path(__file__).parents[1]
 # Each is told what there is by files beside it; apt-get update brings the lists, and
