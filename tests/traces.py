@@ -263,7 +263,7 @@ class ModelTarget:
     status: int = 0
     jobs: list[bytes] = field(default_factory=list)
 
-    def run_player(
+    def run_executor(
         self, job: bytes, on_output: Callable[[bytes], None], console: Path
     ) -> int:
         """As TraceTarget's."""

@@ -1,1 +1,1 @@
-"""What a kernel holds in memory, compared with what the model expects."""
+"""Compares what a kernel has in its memory with what the model predicts."""

@@ -1,9 +1,10 @@
-"""What a kernel really holds, against the model's accounting.
+"""Audits one kernel: compares its counters and its memory with the model.
 
-One guest: processes are brought to a state and held, the kernel's own counters are
-read on the way, its memory is dumped. The model predicts every number: calls of
-the functions that make and free name structs, objects of each slab class, which
-VMAs share a struct, and each struct's count of references.
+One guest runs. The observer in it builds processes and stops them, and reads the
+kernel's own counters after each step. Then QEMU dumps the guest's memory. The model
+predicts every number: calls of the functions that make and free name structs,
+objects in each slab class, which VMAs share a struct, and the reference count of
+each struct.
 """
 
 import hashlib
@@ -16,11 +17,11 @@ from typing import TYPE_CHECKING
 from harness.audit.expected_counts import (
     ALLOC,
     FREE,
-    Balance,
-    calls_balance,
-    cell_balances,
+    CountTable,
+    call_counts,
+    cell_counts,
     differing_names,
-    leak_balance,
+    leak_counts,
 )
 from harness.audit.guest_report import GuestReport
 from harness.divergence import TraceChecker
@@ -56,17 +57,19 @@ _STORES: dict[Store, type[NameStore]] = {
 }
 _PAGES = 32
 _TRACE_LENGTH = 100
-# Names, flags, every kind of mapping, and processes; nothing that is written: of
-# two equal structs that merge then, which one stays is the kernel's to say.
+# Names, flags, every kind of mapping, and processes, but no writes. A write can
+# merge two VMAs with equal names in two structs, and the kernel chooses which of
+# the two structs stays.
 _THEMES = (Theme.NAMES, Theme.FAMILY, Theme.KINDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditPlan:
-    """Cells of ``vmas`` VMAs, one for each scheme, each with ``children`` children.
+    """What one audit runs.
 
-    Besides ``cycles`` times name, fork, rename and exit, and random traces of
-    ``operations`` in all.
+    One cell of ``vmas`` VMAs for each naming scheme, each with ``children``
+    children; ``cycles`` times name, fork, rename and exit; random traces with
+    ``operations`` operations in total.
     """
 
     vmas: int
@@ -79,25 +82,27 @@ class AuditPlan:
     def __post_init__(self) -> None:
         if not 0 <= self.children <= MOST_CHILDREN:
             raise UsageError(
-                f"a process has 0 to {MOST_CHILDREN} children here, not {self.children}"
+                f"an audit takes 0 to {MOST_CHILDREN} children, not {self.children}"
             )
 
     @property
     def memory_mib(self) -> int:
-        """Guest memory that all processes fit in at once, in MiB."""
-        held = self.vmas * (1 + self.children) * len(self.namings)
-        return 640 + (held * 1280 >> 20)
+        """Guest memory in MiB that is enough for all processes at once."""
+        vmas = self.vmas * (1 + self.children) * len(self.namings)
+        return 640 + (vmas * 1280 >> 20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What came of a kernel: ``balances`` of what was counted; what was compared.
+    """The result of auditing one kernel.
 
-    ``vmas`` named ones had their structs compared, ``structs`` in all;
-    ``divergences`` are sentences, none where the kernel holds what it should.
+    ``counts`` has the predicted and the counted numbers. The name structs of
+    ``vmas`` named VMAs were compared; these are ``structs`` different structs.
+    ``divergences`` has one sentence for each difference; it is empty if the kernel
+    does what the model predicts.
     """
 
-    balances: tuple[Balance, ...]
+    counts: tuple[CountTable, ...]
     vmas: int
     structs: int
     divergences: tuple[str, ...]
@@ -112,23 +117,25 @@ def audit_kernel(
     campaign: str,
     on_step: Callable[[str], None],
 ) -> Audit:
-    """Hold one readable kernel to account, in a guest of its own.
+    """Audit one readable kernel in a guest of its own.
 
-    Raises GuestError's subclasses; EnvironmentFault for a dump that cannot be
-    written or read.
+    Raises GuestError's subclasses; UsageError if the variant keeps no names;
+    EnvironmentFault if the memory dump cannot be written or read.
     """
-    # Not in an image, which has no kernel to look into.
+    # Imported here because a guest image contains no drgn and audits nothing.
     from harness.audit.vmcore import Vmcore
 
     store = kernel.variant.stores[0]
     if store not in _STORES:
-        raise UsageError(f"variant {kernel.variant.name} keeps no names to look at")
+        raise UsageError(
+            f"variant {kernel.variant.name} keeps no names, so it cannot be audited"
+        )
     cells = [
         Cell(store=store, layout=Layout(vmas=plan.vmas), naming=naming)
         for naming in plan.namings
     ]
     job = _job(plan, kernel, cells, campaign)
-    guest_report = GuestReport()
+    report = GuestReport()
     with scratch_folder() as scratch:
         dump, console = scratch / "memory", scratch / "console.txt"
         name = f"{kernel.variant.name}-{kernel.base}"
@@ -136,76 +143,78 @@ def audit_kernel(
         target.dump_when_held(
             ["/usr/bin/python3", "-m", "harness.worker.observer.observer",
              target.place_of("observer.json"), "1"],
-            guest_report.hear, dump, console, mib=plan.memory_mib,
+            report.feed, dump, console, mib=plan.memory_mib,
             files={"observer.json": render_observer_job(job)},
         )  # fmt: skip
         on_step(f"{name}: reading the kernel's memory")
-        memory = Vmcore(dump, kernel.vmlinux, guest_report.vmcoreinfo)
-        return _Comparison(job, guest_report, memory, on_step).of(cells, plan.children)
+        memory = Vmcore(dump, kernel.vmlinux, report.vmcoreinfo)
+        return _Comparison(job, report, memory, on_step).of(cells, plan.children)
 
 
 class _Comparison:
-    """Of what was predicted for one guest with what was found."""
+    """Compares the predictions for one guest with what the guest reported."""
 
     def __init__(
         self,
         job: ObserverJob,
-        guest_report: GuestReport,
+        report: GuestReport,
         memory: "Vmcore",
         on_step: Callable[[str], None],
     ) -> None:
         self._job = job
-        self._said = guest_report
+        self._report = report
         self._memory = memory
         self._on_step = on_step
         self._vmas = self._structs = 0
         self._divergences: list[str] = []
 
     def of(self, cells: Sequence[Cell], children: int) -> Audit:
-        """Everything there is to compare."""
+        """Compare the cycles, all cells and all traces."""
         make = _STORES[cells[0].store]
-        balances = [self._cycles(make)]
+        counts = [self._cycles(make)]
         for index, cell in enumerate(cells):
             self._on_step(f"comparing {cell.naming.label}")
-            counted = self._said.cell(index)
-            model, rows = cell_balances(cell, children, make(), counted)
-            balances += rows
-            held = self._said.held_cell(index)
-            self._compare(cell.naming.label, model, cell.layout.arena_pages, *held)
-        balances.append(self._traces(make))
-        words = [words for balance in balances for words in balance.divergences]
+            counted = self._report.cell(index)
+            model, rows = cell_counts(cell, children, make(), counted)
+            counts += rows
+            pids, start = self._report.stopped_cell(index)
+            self._compare(
+                cell.naming.label, model, cell.layout.arena_pages, pids, start
+            )
+        counts.append(self._traces(make))
+        words = [words for table in counts for words in table.divergences]
         return Audit(
-            balances=tuple(balances), vmas=self._vmas, structs=self._structs,
-            divergences=(*words, *self._divergences), runs=tuple(self._said.runs),
+            counts=tuple(counts), vmas=self._vmas, structs=self._structs,
+            divergences=(*words, *self._divergences), runs=tuple(self._report.runs),
         )  # fmt: skip
 
-    def _cycles(self, make: type[NameStore]) -> Balance:
+    def _cycles(self, make: type[NameStore]) -> CountTable:
         model = Model(store=make())
         for step in self._job.cycles.traces[0]:
             model.apply(step)
-        # Its process has ended.
+        # In the guest, the process of this trace has ended.
         model.mms[0].clear()
-        said = self._said
-        return leak_balance(
-            "cycles", model.store, said.after("start"), said.after("cycles")
+        report = self._report
+        return leak_counts(
+            "cycles", model.store, report.after("start"), report.after("cycles")
         )
 
-    def _traces(self, make: type[NameStore]) -> Balance:
+    def _traces(self, make: type[NameStore]) -> CountTable:
         stores = []
         for index, steps in enumerate(self._job.held.traces):
-            checker = TraceChecker(steps, self._said.kernel, make())
+            checker = TraceChecker(steps, self._report.kernel, make())
             stores.append(checker.model.store)
             diverged = None
-            for seen in self._said.seen(index):
+            for seen in self._report.seen(index):
                 diverged = diverged or checker.check(seen)
             if diverged is not None or checker.checked < len(steps):
-                words = diverged.headline if diverged else "not played to its end"
+                words = diverged.headline if diverged else "it ended early"
                 self._divergences.append(f"trace {index}: {words}")
                 continue
-            held = self._said.held_trace(index)
-            self._compare(f"trace {index}", checker.model, _PAGES, *held)
-        return calls_balance(
-            "traces", stores, self._said.after("cells"), self._said.after("traces")
+            pids, start = self._report.stopped_trace(index)
+            self._compare(f"trace {index}", checker.model, _PAGES, pids, start)
+        return call_counts(
+            "traces", stores, self._report.after("cells"), self._report.after("traces")
         )
 
     def _compare(
@@ -219,27 +228,27 @@ class _Comparison:
             if pid
         }
         self._vmas += len(expected)
-        self._structs += len({held.struct for held in expected})
+        self._structs += len({each.struct for each in expected})
         difference = differing_names(expected, seen, start)
         if difference:
             self._divergences.append(f"{what}: {difference}")
 
 
 def records_of(audit: Audit) -> Iterator[Record]:
-    """A run for each cell, with what was predicted and counted; sealed."""
+    """The records of an audit: for each cell its run, its counts, and a sealed end."""
     for run in audit.runs:
         label = f"{run.naming}:{run.name_length}"
-        rows = [balance for balance in audit.balances if balance.what == label]
-        # shared:7 is the beginning of shared:79 too.
-        ours = (f"{label}, ", f"{label}: ")
-        wrong = [words for words in audit.divergences if words.startswith(ours)]
+        tables = [table for table in audit.counts if table.what == label]
+        # The label alone would also match a longer one: shared:7 begins shared:79.
+        prefixes = (f"{label}, ", f"{label}: ")
+        wrong = [words for words in audit.divergences if words.startswith(prefixes)]
         counts = [
             Count(
-                run=run.run, step=balance.step, what=str(entry.what),
+                run=run.run, step=table.step, what=str(entry.what),
                 predicted=entry.predicted, counted=entry.counted, agrees=entry.agrees,
             )
-            for balance in rows
-            for entry in balance.entries
+            for table in tables
+            for entry in table.entries
         ]  # fmt: skip
         lines = [render_record(run), *map(render_record, counts)]
         seal = hashlib.sha256(b"".join(lines)).hexdigest()
@@ -281,7 +290,7 @@ def _job(
 
 
 def _cycles(count: int) -> tuple[Step, ...]:
-    """Name, fork, rename in the child and in the parent, exit; over and over."""
+    """``count`` times: name, fork, rename in the child and in the parent, exit."""
     cycle = (
         Step(0, SetName(0, 8 * PAGE, "cycle")),
         Step(0, Fork(1)),

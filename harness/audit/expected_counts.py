@@ -1,4 +1,4 @@
-"""What the model says a kernel allocates and shares, beside what the kernel did."""
+"""Compares the model's predictions of allocating and sharing with the kernel's."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,8 @@ from harness.workload.ops import PAGE, Fork, SetName, Step
 if TYPE_CHECKING:
     from harness.audit.vmcore import KernelVma
 
-# include/linux/mm_inline.h, mm/madvise.c: these make and free every name struct.
+# include/linux/mm_inline.h, mm/madvise.c: these two functions make and free every
+# name struct.
 ALLOC, FREE = "anon_vma_name_alloc", "anon_vma_name_free"
 ALLOCATED, FREED = "allocated", "freed"
 
@@ -28,10 +29,11 @@ class SlabCounts:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One number: ``what`` (allocated, freed, or a slab class in bytes), both sides.
+    """One number, as predicted and as counted.
 
-    An object count may be off by a slab: the kernel has objects of the class for
-    other purposes.
+    ``what`` is ``allocated``, ``freed``, or a slab class in bytes. A count of
+    objects may differ by up to 4 KiB of objects: the kernel uses the same slab
+    class for other purposes too.
     """
 
     what: str | int
@@ -40,7 +42,7 @@ class Entry:
 
     @property
     def agrees(self) -> bool:
-        """Whether the kernel did what was predicted."""
+        """Whether the counted number is the predicted one."""
         slack = 4096 // self.what if isinstance(self.what, int) else 0
         return abs(self.predicted - self.counted) <= slack
 
@@ -53,8 +55,11 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Balance:
-    """What changed with one step of ``what``, a cell's label, cycles or traces."""
+class CountTable:
+    """The numbers that one step changed.
+
+    ``what`` is a cell's label, ``cycles`` or ``traces``.
+    """
 
     what: str
     step: str
@@ -62,7 +67,7 @@ class Balance:
 
     @property
     def divergences(self) -> list[str]:
-        """A sentence for each number that differs."""
+        """One sentence for each number that differs."""
         return [
             f"{self.what}, {self.step}: {entry.title}: expected {entry.predicted}, "
             f"the kernel has {entry.counted}"
@@ -71,15 +76,15 @@ class Balance:
         ]
 
 
-def cell_balances(
+def cell_counts(
     cell: Cell,
     children: int,
     store: NameStore,
     counted: Sequence[tuple[str, SlabCounts]],
-) -> tuple[Model, list[Balance]]:
-    """A cell, step by step, and the model at its end.
+) -> tuple[Model, list[CountTable]]:
+    """The model after all steps of a cell, and the numbers of each step.
 
-    ``counted`` are the censuses before the first step and after each.
+    ``counted`` has the kernel's counters before the first step and after each step.
     """
     model = Model(store=store)
     steps = layout_steps(cell.layout, cell.naming)
@@ -88,7 +93,7 @@ def cell_balances(
     if named:
         groups.append(named)
     groups += [[Step(0, Fork(number))] for number in range(1, children + 1)]
-    balances = []
+    tables = []
     before = counted[0][1]
     for group, (word, after) in zip(groups, counted[1:], strict=True):
         state = _state([store], before.objects)
@@ -96,28 +101,31 @@ def cell_balances(
             code = model.apply(step)
             assert code == 0, (step, code)
         predicted = _change(state, _state([store], before.objects))
-        balances.append(_balance(cell.naming.label, word, predicted, before, after))
+        tables.append(_count_table(cell.naming.label, word, predicted, before, after))
         before = after
-    return model, balances
+    return model, tables
 
 
-def leak_balance(
+def leak_counts(
     what: str, store: NameStore, before: SlabCounts, after: SlabCounts
-) -> Balance:
-    """A trace whose processes have ended: what it took of memory is free again."""
-    return _balance(what, "all", _state([store], before.objects), before, after)
+) -> CountTable:
+    """The numbers of a trace whose processes have ended.
+
+    The kernel must have freed all the memory that the trace allocated.
+    """
+    return _count_table(what, "all", _state([store], before.objects), before, after)
 
 
-def calls_balance(
+def call_counts(
     what: str, stores: Iterable[NameStore], before: SlabCounts, after: SlabCounts
-) -> Balance:
-    """Many traces at once, each with the store of its model, from none at all.
+) -> CountTable:
+    """The calls that many traces made; ``stores`` has the store of each model.
 
-    Calls only: what else the processes of traces have (pipes, files) is in the same
-    slab classes.
+    Objects are not compared: the processes of the traces also have pipes and files,
+    and these are in the same slab classes.
     """
     calls = replace(before, objects={}), replace(after, objects={})
-    return _balance(what, "all", _state(stores, ()), *calls)
+    return _count_table(what, "all", _state(stores, ()), *calls)
 
 
 def _state(stores: Iterable[NameStore], classes: Iterable[int]) -> dict[str | int, int]:
@@ -138,13 +146,13 @@ def _change(
     return {what: after[what] - before[what] for what in after}
 
 
-def _balance(
+def _count_table(
     what: str,
     step: str,
     predicted: Mapping[str | int, int],
     before: SlabCounts,
     after: SlabCounts,
-) -> Balance:
+) -> CountTable:
     counted: dict[str | int, int] = {
         ALLOCATED: after.calls[ALLOC] - before.calls[ALLOC],
         FREED: after.calls[FREE] - before.calls[FREE],
@@ -152,43 +160,46 @@ def _balance(
     for size in after.objects:
         counted[size] = after.objects[size] - before.objects[size]
     entries = (Entry(key, predicted[key], counted[key]) for key in predicted)
-    return Balance(what, step, tuple(entries))
+    return CountTable(what, step, tuple(entries))
 
 
 def differing_names(
     expected: Sequence[NamedVma], seen: Mapping[int, "Sequence[KernelVma]"], start: int
 ) -> str:
-    """The first VMA whose name the kernel keeps otherwise; empty where none.
+    """A sentence about the first VMA whose name differs; empty if none does.
 
-    ``seen`` are each process's VMAs in the arena at ``start``. Two VMAs must share
-    a struct where the model says so, and only there.
+    ``seen`` has the VMAs of each process in the arena at ``start``. Two VMAs must
+    share a struct exactly when they share one in the model.
     """
     found = [
         (who, vma) for who, vmas in sorted(seen.items()) for vma in vmas if vma.name
     ]
     address_of: dict[int, int] = {}
     number_of: dict[int, int] = {}
-    for held, (who, vma) in zip(expected, found, strict=False):
-        where = f"process {held.who}, pages {held.start}-{held.end}"
+    for each, (who, vma) in zip(expected, found, strict=False):
+        where = f"process {each.who}, pages {each.start}-{each.end}"
         assert vma.name is not None
         place = (who, (vma.start - start) // PAGE, (vma.end - start) // PAGE)
-        if place != (held.who, held.start, held.end):
+        if place != (each.who, each.start, each.end):
             return (
-                f"{where} should be the next named VMA, the kernel has process "
+                f"{where} should be the next named VMA, but the kernel has process "
                 f"{place[0]}, pages {place[1]}-{place[2]}"
             )
-        if vma.name.text != held.text:
-            return f"{where} should be {held.text!r}, the kernel has {vma.name.text!r}"
-        if vma.name.references != held.references:
+        if vma.name.text != each.text:
             return (
-                f"{where}: its struct should have {held.references} references, "
-                f"the kernel has {vma.name.references}"
+                f"{where} should be named {each.text!r}, but the kernel has "
+                f"{vma.name.text!r}"
             )
-        address = address_of.setdefault(held.struct, vma.name.address)
-        if number_of.setdefault(vma.name.address, held.struct) != held.struct:
-            return f"{where} shares its struct with a VMA that it should not share with"
+        if vma.name.references != each.references:
+            return (
+                f"{where}: its struct should have {each.references} references, "
+                f"but the kernel has {vma.name.references}"
+            )
+        address = address_of.setdefault(each.struct, vma.name.address)
+        if number_of.setdefault(vma.name.address, each.struct) != each.struct:
+            return f"{where} shares a struct with a VMA that should have another one"
         if address != vma.name.address:
-            return f"{where} has a struct of its own and should share one"
+            return f"{where} has a struct of its own, but should share one"
     if len(found) != len(expected):
-        return f"{len(expected)} VMAs should be named, {len(found)} are"
+        return f"{len(expected)} VMAs should be named, but {len(found)} are"
     return ""

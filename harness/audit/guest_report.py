@@ -1,4 +1,4 @@
-"""What the observer reported from a guest: its lines, not trusted until parsed."""
+"""Parses what the observer in a guest writes. Its lines are checked, not trusted."""
 
 import json
 from collections.abc import Sequence
@@ -17,146 +17,161 @@ _LONGEST = 1 << 24
 
 @dataclass
 class GuestReport:
-    """Takes the lines of ``harness.worker.observer.observer`` as they come.
+    """Collects the lines of ``harness.worker.observer.observer``.
 
-    ``described`` is the kernel as the player describes it, ``runs`` the records of
-    the cells; ``counted`` are the censuses in order: (cell, "cycles" or the like),
-    step, census.
+    ``described`` is the executor's description of the kernel. ``runs`` has the run
+    records of the cells. ``counted`` has the kernel's counters in order: the index
+    of a cell, or a name such as ``cycles``, the step, the counters after it.
     """
 
     described: dict[str, Any] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     counted: list[tuple[int | str, str, SlabCounts]] = field(default_factory=list)
     _seen: dict[int, list[Seen]] = field(default_factory=dict)
-    _held: dict[str, Any] = field(default_factory=dict)
+    _stopped: dict[str, Any] = field(default_factory=dict)
     _pending: bytes = b""
 
-    def hear(self, chunk: bytes) -> bool:
-        """Take the next bytes: whether all is held now.
+    def feed(self, chunk: bytes) -> bool:
+        """Take the next bytes; return whether all processes are stopped now.
 
-        Raises RecordError for what no observer writes, UnsupportedError for a kernel
-        without names.
+        Raises RecordError for a line that no observer writes, UnsupportedError for
+        a kernel without names.
         """
         *lines, self._pending = (self._pending + chunk).split(b"\n")
         if len(self._pending) > _LONGEST:
             raise RecordError(
-                self._pending, "a line of the observer ends with a newline"
+                self._pending,
+                f"a line of the observer has at most {_LONGEST} bytes and a newline",
             )
         for line in lines:
             try:
                 data = json.loads(line)
             except (ValueError, RecursionError):
-                # What Python says when it fails; the command's end is the error.
+                # The traceback of a Python that failed. The exit status of the
+                # command reports the failure.
                 continue
             if isinstance(data, dict):
                 self._take(data, line)
-        return bool(self._held)
+        return bool(self._stopped)
 
     def _take(self, data: dict[str, Any], line: bytes) -> None:
         try:
             if "census" in data:
                 what, step = data["census"]
-                self.counted.append((_known(what), str(step), _census(data)))
+                self.counted.append((_index_or_name(what), str(step), _counts(data)))
             elif "seen" in data:
                 seen = [parse_seen(each) for each in data["seen"]]
                 if type(data["trace"]) is not int:
-                    raise ValueError("a trace has a number")
+                    raise ValueError("the number of a trace must be an integer")
                 self._seen.setdefault(data["trace"], []).extend(seen)
             elif "kernel" in data:
                 self.described = dict(data["kernel"])
                 if self.described.get("support") != "supported":
                     reason = printable(str(self.described.get("reason")))
-                    raise UnsupportedError(f"nothing to compare: {reason}")
+                    raise UnsupportedError(
+                        f"names cannot be compared on this kernel: {reason}"
+                    )
             elif "held" in data:
-                self._held = _checked_held(data["held"])
+                self._stopped = _checked_stopped(data["held"])
             else:
                 record = parse_record(line)
                 if not isinstance(record, Run):
-                    raise ValueError("no run")
+                    raise ValueError("not a run record")
                 self.runs.append(record)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RecordError(line, f"not a line of the observer: {error!r}") from None
 
     @property
     def kernel(self) -> Kernel:
-        """The kernel, as far as judging needs it. Raises RecordError."""
+        """What the judge must know about the kernel. Raises RecordError."""
         return Kernel.of(self.described)
 
     @property
     def vmcoreinfo(self) -> bytes:
-        """What a reader of the kernel's memory must know."""
-        return str(self._held["vmcoreinfo"]).encode("ascii")
+        """The kernel's vmcoreinfo, which a reader of its memory needs."""
+        return str(self._stopped["vmcoreinfo"]).encode("ascii")
 
     def cell(self, index: int) -> list[tuple[str, SlabCounts]]:
-        """The census before a cell, and that after each of its steps."""
-        return [(step, census) for what, step, census in self.counted if what == index]
+        """The counters before a cell and after each of its steps."""
+        return [(step, counts) for what, step, counts in self.counted if what == index]
 
     def after(self, what: str) -> SlabCounts:
-        """The last census of that name."""
-        for name, _, each in reversed(self.counted):
+        """The last counters with that name. Raises RecordError if there are none."""
+        for name, _, counts in reversed(self.counted):
             if name == what:
-                return each
-        raise RecordError("", f"the observer counted no slab objects at {what}")
+                return counts
+        raise RecordError("", f"the observer did not report the counters of {what!r}")
 
     def seen(self, trace: int) -> Sequence[Seen]:
-        """What the steps of a trace were seen to do."""
+        """What the executor saw after each step of a trace."""
         return self._seen.get(trace, [])
 
-    def held_cell(self, index: int) -> tuple[list[int], int]:
-        """The pids of a cell's process and children, and where its arena is."""
+    def stopped_cell(self, index: int) -> tuple[list[int], int]:
+        """The pids of a cell's process and children, and the start of its arena.
+
+        Raises RecordError if the observer did not report the cell.
+        """
         try:
-            cell = self._held["cells"][index]
+            cell = self._stopped["cells"][index]
         except IndexError:
-            raise RecordError("", f"the observer stopped no cell {index}") from None
+            raise RecordError("", f"the observer did not report cell {index}") from None
         return cell["pids"], cell["start"]
 
-    def held_trace(self, index: int) -> tuple[list[int], int]:
-        """The pids of a trace's processes by number, 0 for none, and its arena."""
+    def stopped_trace(self, index: int) -> tuple[list[int], int]:
+        """The pids of a trace's processes, and the start of its arena.
+
+        The pid of process N is at index N; 0 means that there is no process N.
+        Raises RecordError if the observer did not report the trace.
+        """
         try:
-            return self._held["traces"][index], self._held["start"]
+            return self._stopped["traces"][index], self._stopped["start"]
         except IndexError:
-            raise RecordError("", f"the observer stopped no trace {index}") from None
+            raise RecordError(
+                "", f"the observer did not report trace {index}"
+            ) from None
 
 
-def _known(what: object) -> int | str:
+def _index_or_name(what: object) -> int | str:
     if type(what) is int or type(what) is str:
         return what
-    raise ValueError("a census is of a cell or has a name")
+    raise ValueError("counters belong to the index of a cell or to a name")
 
 
-def _census(data: dict[str, Any]) -> SlabCounts:
+def _counts(data: dict[str, Any]) -> SlabCounts:
     return SlabCounts(
         objects={
-            int(name.rpartition("-")[2]): _counted(count)
+            int(name.rpartition("-")[2]): _checked_count(count)
             for name, count in sorted(data["objects"].items())
         },
-        calls={str(name): _counted(count) for name, count in data["calls"].items()},
+        calls={
+            str(name): _checked_count(count) for name, count in data["calls"].items()
+        },
     )
 
 
-def _counted(count: object) -> int:
+def _checked_count(count: object) -> int:
     if type(count) is not int or not 0 <= count < 1 << 63:
-        raise ValueError("what is counted is a number")
+        raise ValueError("a count must be an integer from 0 to 2**63 - 1")
     return count
 
 
-def _checked_held(data: dict[str, Any]) -> dict[str, Any]:
+def _checked_stopped(data: dict[str, Any]) -> dict[str, Any]:
     for cell in _list(data["cells"]):
         _check_numbers([cell["start"], *_list(cell["pids"])])
     for pids in _list(data["traces"]):
         _check_numbers(_list(pids))
     _check_numbers([data["start"]])
     if type(data["vmcoreinfo"]) is not str or not data["vmcoreinfo"].isascii():
-        raise ValueError("vmcoreinfo is text")
+        raise ValueError("vmcoreinfo must be ASCII text")
     return data
 
 
 def _list(value: object) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError("cells, traces and pids are lists")
+        raise ValueError("cells, traces and pids must be lists")
     return value
 
 
 def _check_numbers(values: Sequence[object]) -> None:
     if not all(type(value) is int and value >= 0 for value in values):
-        raise ValueError("pids and addresses are numbers")
+        raise ValueError("pids and addresses must be integers of at least 0")

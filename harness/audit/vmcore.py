@@ -1,7 +1,7 @@
-"""A stopped kernel's memory, read from outside: the VMAs of a process, and their names.
+"""Reads the VMAs of a process, and their names, from a dump of a guest's memory.
 
-Everything is read from a dump of the guest's physical memory (QEMU's ELF), by the
-debug information of the kernel that ran in it; nothing is asked of that kernel.
+QEMU writes the guest's physical memory to an ELF file. drgn reads it with the debug
+information of the kernel that ran there. That kernel takes no part in this.
 """
 
 import os
@@ -23,7 +23,7 @@ _ELF_HEADER, _PROGRAM_HEADER = 64, 56
 
 @dataclass(frozen=True, slots=True)
 class NameStruct:
-    """A struct anon_vma_name: its address, its count of references, its text."""
+    """A struct anon_vma_name: its address, its reference count, its text."""
 
     address: int
     references: int
@@ -32,7 +32,7 @@ class NameStruct:
 
 @dataclass(frozen=True, slots=True)
 class KernelVma:
-    """A VMA: its addresses, and its name, if it has one."""
+    """A VMA: its start and end address, and its name, if it has one."""
 
     start: int
     end: int
@@ -40,10 +40,10 @@ class KernelVma:
 
 
 class Vmcore:
-    """The memory of a kernel, from its dump, its vmlinux and its vmcoreinfo.
+    """The memory of a kernel, read with its dump, its vmlinux and its vmcoreinfo.
 
-    Raises EnvironmentFault for a dump that is cut short or none, and for a vmlinux
-    that is another kernel's.
+    Raises EnvironmentFault if the dump is missing, incomplete or not a dump, and if
+    the vmlinux belongs to another kernel.
     """
 
     def __init__(self, dump: Path, vmlinux: Path, vmcoreinfo: bytes) -> None:
@@ -65,23 +65,25 @@ class Vmcore:
 
     @staticmethod
     def _check_kernel(vmlinux: Path, vmcoreinfo: bytes) -> None:
-        told = re.search(rb"^BUILD-ID=((?:[0-9a-f]{2})+)$", vmcoreinfo, re.MULTILINE)
-        if told is None:
-            raise EnvironmentFault("the kernel did not say its build id")
+        build_id = re.search(
+            rb"^BUILD-ID=((?:[0-9a-f]{2})+)$", vmcoreinfo, re.MULTILINE
+        )
+        if build_id is None:
+            raise EnvironmentFault("the kernel's vmcoreinfo has no build id")
         try:
             content = vmlinux.read_bytes()
         except OSError as error:
-            raise EnvironmentFault(f"there is no vmlinux to read: {error}") from None
-        if b"GNU\0" + bytes.fromhex(told[1].decode()) not in content:
+            raise EnvironmentFault(f"vmlinux cannot be read: {error}") from None
+        if b"GNU\0" + bytes.fromhex(build_id[1].decode()) not in content:
             raise EnvironmentFault(
-                f"{vmlinux} is not of the kernel that was dumped, whose build id is "
-                f"{told[1].decode()}; build it again: anonvma build"
+                f"{vmlinux} does not belong to the dumped kernel, whose build id is "
+                f"{build_id[1].decode()}; build it again: anonvma build"
             )
 
     def vmas(self, pid: int) -> Iterator[KernelVma]:
-        """The VMAs of a process, in order.
+        """The VMAs of a process, by address.
 
-        Raises EnvironmentFault where the dump does not hold them.
+        Raises EnvironmentFault if the dump does not contain them.
         """
         layout, read = self._layout, self._program.read
         structs: dict[int, NameStruct] = {}
@@ -97,11 +99,11 @@ class Vmcore:
                 yield KernelVma(start, end, structs[address] if address else None)
         except (drgn.FaultError, LookupError) as error:
             raise EnvironmentFault(
-                f"{self._dump} does not hold the memory of process {pid}: {error}"
+                f"{self._dump} does not contain the VMAs of process {pid}: {error}"
             ) from None
 
     def names_shown(self, pid: int) -> Iterator[tuple[int, int, bytes]]:
-        """Start, end and name of each VMA as drgn's own ``vma_name`` has it."""
+        """Start, end and name of each VMA; drgn's own ``vma_name`` reads the name."""
         kind = self._program.type("struct vm_area_struct *")
         for address in self._vma_addresses(pid):
             vma = drgn.Object(self._program, kind, value=address)
@@ -125,7 +127,10 @@ class Vmcore:
 
 
 class _Layout:
-    """Where the fields are, so that a VMA is one read and not a dozen objects."""
+    """The offsets of the fields. With them, one read gets all fields of a VMA.
+
+    Without them, each VMA takes a dozen drgn objects.
+    """
 
     def __init__(self, program: drgn.Program) -> None:
         vma = program.type("struct vm_area_struct")
@@ -134,7 +139,7 @@ class _Layout:
             name: drgn.offsetof(vma, name)
             for name in ("vm_start", "vm_end", "vm_file", "anon_name", "shared")
         }
-        # In a union before 6.2, where a VMA of a file has other things there
+        # Before 6.2, anon_name is in a union with shared, which a VMA of a file uses
         # (commit d09e8ca6cb93, "mm: anonymous shared memory naming").
         self.named_files = self._fields["anon_name"] != self._fields["shared"]
         struct = program.type("struct anon_vma_name")
@@ -142,7 +147,7 @@ class _Layout:
         self.text = drgn.offsetof(struct, "name")
 
     def fields_in(self, data: bytes) -> Callable[[str], int]:
-        """The fields of a VMA's bytes, by name."""
+        """A function that returns a field of ``data``, the bytes of a VMA, by name."""
         fields = self._fields
 
         def field(name: str) -> int:
@@ -153,23 +158,24 @@ class _Layout:
 
 
 def check_dump(path: Path) -> None:
-    """Assert that a dump is ELF and has every byte that its headers promise.
+    """Check that a dump is ELF and as long as its program headers say.
 
-    Raises EnvironmentFault.
+    Raises EnvironmentFault if it is not.
     """
     try:
         size = path.stat().st_size
         with open(path, "rb") as file:
             head = file.read(_ELF_HEADER)
             if head[:4] != b"\x7fELF" or len(head) < _ELF_HEADER:
-                raise EnvironmentFault(f"{path} is no dump of a guest's memory")
+                raise EnvironmentFault(f"{path} is not a dump of a guest's memory")
             at, count = _number(head, 32, 8), _number(head, 56, 2)
             headers = os.pread(file.fileno(), count * _PROGRAM_HEADER, at)
     except OSError as error:
-        raise EnvironmentFault(f"there is no dump to read: {error}") from None
+        raise EnvironmentFault(f"the dump cannot be read: {error}") from None
     except OverflowError:
         raise EnvironmentFault(
-            f"{path} was cut short, or is no dump: its headers are past any file's end"
+            f"{path} is incomplete or not a dump: its headers are beyond the largest "
+            "file offset"
         ) from None
     whole = at + count * _PROGRAM_HEADER
     for each in range(0, len(headers) - _PROGRAM_HEADER + 1, _PROGRAM_HEADER):
@@ -178,8 +184,8 @@ def check_dump(path: Path) -> None:
         )
     if size < whole:
         raise EnvironmentFault(
-            f"{path} was cut short: it should have {whole} bytes and has {size}; is "
-            "there room on the disk?"
+            f"{path} is incomplete: it should have {whole} bytes but has {size}; is "
+            "the disk full?"
         )
 
 

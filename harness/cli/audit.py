@@ -139,12 +139,12 @@ def _look_into_all(
             )  # fmt: skip
             for record in records_of(audit):
                 append(record)
-            progress.line(f"{variant} {base}: {_verdict(audit)}")
+            progress.line(f"{variant} {base}: {_outcome(audit)}")
             found.append((f"{variant} {base}", audit))
     return found
 
 
-def _verdict(audit: Audit) -> str:
+def _outcome(audit: Audit) -> str:
     if audit.divergences:
         return f"{len(audit.divergences)} numbers are not as predicted"
     return "as predicted"
@@ -155,11 +155,11 @@ def _print(title: str, audit: Audit) -> None:
     for column in ("of", "step", "counted", "predicted", "kernel"):
         justify = "right" if column in ("predicted", "kernel") else "left"
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for balance in audit.balances:
-        for entry in balance.entries:
+    for counts in audit.counts:
+        for entry in counts.entries:
             if entry.predicted or not entry.agrees or isinstance(entry.what, str):
                 table.add_row(
-                    balance.what, balance.step, entry.title, f"{entry.predicted:,}",
+                    counts.what, counts.step, entry.title, f"{entry.predicted:,}",
                     f"{entry.counted:,}", style="" if entry.agrees else "bold",
                 )  # fmt: skip
     stdout_console().print(table)

@@ -16,7 +16,12 @@ from harness.cli.command import Command
 from harness.cli.output import stdout_console
 from harness.cli.progress import Progress
 from harness.conformance.agree import AgreePlan
-from harness.conformance.mutants import Verdict, look_into, of_the_day, try_kernel
+from harness.conformance.mutants import (
+    MutantResult,
+    audit_mutant,
+    of_the_day,
+    try_kernel,
+)
 from harness.errors import GuestError
 from harness.host.programs import printable
 from harness.kbuild import build_kernel, readable, variant_named
@@ -93,19 +98,19 @@ def mutants(request: MutantsRequest) -> int:
     if request.of_the_day is not None:
         today = datetime.date.today().toordinal()
         names = of_the_day(names, request.of_the_day, today)
-    verdicts = []
+    results = []
     with Progress() as progress:
         for mutant in (None, *map(mutant_named, names)):
-            verdict = _try_twice(mutant, request, progress)
-            progress.line(_told(verdict))
-            verdicts.append(verdict)
-    _print(verdicts)
-    return ALL_KILLED if all(verdict.good for verdict in verdicts) else SURVIVED
+            result = _try_twice(mutant, request, progress)
+            progress.line(_told(result))
+            results.append(result)
+    _print(results)
+    return ALL_KILLED if all(result.as_expected for result in results) else SURVIVED
 
 
 def _try_twice(
     mutant: Mutant | None, request: MutantsRequest, progress: Progress
-) -> Verdict:
+) -> MutantResult:
     # A guest that is lost before it plays says nothing of its kernel, and must not
     # take with it what the others came to.
     try:
@@ -115,14 +120,16 @@ def _try_twice(
         return _try(mutant, request, progress)
 
 
-def _try(mutant: Mutant | None, request: MutantsRequest, progress: Progress) -> Verdict:
+def _try(
+    mutant: Mutant | None, request: MutantsRequest, progress: Progress
+) -> MutantResult:
     if mutant is not None and AUDIT in mutant.seen_at:
         arch = arch_named("aarch64")
         guest_root(arch)
         readable_kernel = build_kernel(
             readable(mutant_variant(mutant)), BASE, arch, on_step=progress.step
         )
-        return look_into(
+        return audit_mutant(
             mutant, readable_kernel,
             QemuTarget(arch=arch, kernel=readable_kernel.image), on_step=progress.step,
         )  # fmt: skip
@@ -135,39 +142,39 @@ def _try(mutant: Mutant | None, request: MutantsRequest, progress: Progress) -> 
     )  # fmt: skip
 
 
-def _told(verdict: Verdict) -> str:
-    name = verdict.mutant.name if verdict.mutant else "stock"
-    return f"{name}: {_outcome(verdict)} after {verdict.operations} operations"
+def _told(result: MutantResult) -> str:
+    name = result.mutant.name if result.mutant else "stock"
+    return f"{name}: {_outcome(result)} after {result.operations} operations"
 
 
-def _outcome(verdict: Verdict) -> str:
-    if verdict.mutant is None:
-        return "agreed" if verdict.found is None else "DIVERGED"
-    if not verdict.seen:
+def _outcome(result: MutantResult) -> str:
+    if result.mutant is None:
+        return "agreed" if result.found is None else "DIVERGED"
+    if not result.detected:
         return "SURVIVED"
-    return "killed" if verdict.good else "killed ELSEWHERE"
+    return "killed" if result.as_expected else "killed ELSEWHERE"
 
 
-def _first_seen(verdict: Verdict) -> str:
-    if verdict.found is None:
-        return verdict.untrue
-    return verdict.found.divergence.headline.partition(", ")[2]
+def _first_seen(result: MutantResult) -> str:
+    if result.found is None:
+        return result.wrong_count
+    return result.found.divergence.headline.partition(", ")[2]
 
 
-def _print(verdicts: list[Verdict]) -> None:
+def _print(results: list[MutantResult]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("mutant", "outcome", "operations", "first seen"):
         table.add_column(column, justify="right" if column == "operations" else "left")
-    for verdict in verdicts:
+    for result in results:
         table.add_row(
-            verdict.mutant.name if verdict.mutant else "(stock)",
-            _outcome(verdict),
-            f"{verdict.operations:,}",
-            printable(_first_seen(verdict)),
+            result.mutant.name if result.mutant else "(stock)",
+            _outcome(result),
+            f"{result.operations:,}",
+            printable(_first_seen(result)),
         )
     stdout_console().print(table)
-    tried = [v for v in verdicts if v.mutant]
-    killed = [v for v in tried if v.good]
+    tried = [result for result in results if result.mutant]
+    killed = [result for result in tried if result.as_expected]
     print(f"{len(killed)} of {len(tried)} mutants killed where their bug is")
 
 

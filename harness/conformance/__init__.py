@@ -1,1 +1,1 @@
-"""Whether kernels do as the model says: random traces, replays and mutants."""
+"""Checks kernels against the model: random traces, replays and mutants."""

@@ -1,4 +1,4 @@
-"""Random traces on real kernels, until one diverges from the model or all agree."""
+"""Runs random traces on real kernels until one diverges or all agree with the model."""
 
 import contextlib
 import threading
@@ -22,24 +22,24 @@ from harness.host.scratch import scratch_folder
 from harness.workload.gen import Theme, traces
 from harness.workload.ops import MOST_PAGES, Step
 
-# A boot costs a second or two; a guest plays this many operations, for what it
-# takes when its divergence is found late.
-_A_GUEST = 10_000
+# A boot takes a second or two, so a guest runs many operations. It does not run more,
+# because a late divergence in a long run takes long to play again.
+_OPERATIONS_PER_GUEST = 10_000
 _POLL_S = 0.5
-# Traces of a candidate each, when shrinking.
+# How many candidates one guest plays when a trace is made shorter.
 _TOGETHER = 400
 
 
 class _Died(EnoughSeen):
-    """A guest, or a process of a trace, ended before it was done."""
+    """A guest, or a process of a trace, ended before the trace did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreePlan:
-    """What is played: ``operations`` in traces of ``length``, on ``pages`` pages.
+    """What to play: ``operations`` in traces of ``length``, on ``pages`` pages.
 
-    With ``seconds``, no guest is started after that long. ``guests`` run at once.
-    ``expected`` is what the kernel should do where kernels differ.
+    ``guests`` run in parallel. After ``seconds``, no new guest starts.
+    ``expected`` has the expected behaviour at the points where kernels differ.
     """
 
     operations: int
@@ -54,16 +54,16 @@ class AgreePlan:
     def __post_init__(self) -> None:
         if not 8 <= self.pages <= MOST_PAGES:
             raise UsageError(
-                f"an arena to agree on has 8 to {MOST_PAGES} pages, not {self.pages}"
+                f"the arena must have 8 to {MOST_PAGES} pages, not {self.pages}"
             )
 
 
 @dataclass(kw_only=True)
 class Agreement:
-    """What came of it; ``seconds`` are those of playing and judging.
+    """The result of a plan; ``seconds`` is how long it took to play and judge it.
 
-    ``deaths`` are guests and processes that ended early and, when their trace was
-    played again, did not: what brought them down was not what the kernel promises.
+    ``deaths`` counts guests and processes that ended early. Their trace is then
+    played again. If they end early again, that is a divergence.
     """
 
     operations: int = 0
@@ -82,10 +82,10 @@ def agree(
     on_step: Callable[[str], None],
     keep: Callable[[Recording], None] | None = None,
 ) -> Agreement:
-    """Play the plan, some guests at a time, up to the first divergence.
+    """Play the plan in parallel guests, until the first divergence.
 
-    Raises what the target raises, where nothing diverged. ``keep`` gets every trace
-    that was played.
+    ``keep`` gets a recording of every trace that was played. If nothing diverged, an
+    exception of the target is raised.
     """
     agreement = Agreement()
     stop = threading.Event()
@@ -108,7 +108,7 @@ def agree(
             of = "" if plan.seconds else f" of {plan.operations}"
             on_step(
                 f"agreeing: {agreement.operations}{of} operations, "
-                f"{agreement.operations / elapsed:.0f} a second"
+                f"{agreement.operations / elapsed:.0f} per second"
             )
 
     batches = _batches(plan)
@@ -144,11 +144,11 @@ def agree(
             try:
                 playing.run(target(stop), scratch / "console.txt")
             except _Died as died:
-                # A machine under load loses a guest now and then; a bug in the kernel
-                # is there the second time, too.
+                # A machine under load sometimes loses a guest. A bug in the kernel
+                # shows up the second time too.
                 with agreement.lock:
                     agreement.deaths += 1
-                on_step(f"once more: {died}")
+                on_step(f"playing this trace again: {died}")
                 play(batch[playing.at :], again=True)
             except (EnoughSeen, Stopped):
                 if not stop.is_set():
@@ -159,12 +159,13 @@ def agree(
 
     with ThreadPoolExecutor(plan.guests) as pool, _stopping(stop, busy):
         futures = [pool.submit(play_batches) for _ in range(plan.guests)]
-        # A signal that comes just before a thread waits is seen when it wakes.
+        # The wait is short: Python handles a signal that comes just before the wait
+        # only after it.
         while wait(futures, timeout=_POLL_S, return_when=FIRST_EXCEPTION).not_done:
             if any(f.done() and f.exception() for f in futures):
                 stop.set()
                 break
-    # What another guest met meanwhile makes a divergence no less of one.
+    # A divergence counts even if another guest failed in the meantime.
     if agreement.found is None:
         for future in futures:
             future.result()
@@ -174,8 +175,9 @@ def agree(
 
 @contextlib.contextmanager
 def _stopping(stop: threading.Event, busy: set[int]) -> Iterator[None]:
-    # An interrupt stops the guests before the pool waits for their threads. The pool
-    # does not know a thread that was being started when the interrupt came.
+    # When this thread is interrupted, stop the guests. Otherwise the pool would wait
+    # until they end by themselves. The pool does not know a thread that was being
+    # started when the interrupt came, so wait until no guest is busy.
     try:
         yield
     except BaseException:
@@ -186,12 +188,13 @@ def _stopping(stop: threading.Event, busy: set[int]) -> Iterator[None]:
 
 
 def _batches(plan: AgreePlan) -> Iterator[list[tuple[Step, ...]]]:
-    every = traces(
+    all_traces = traces(
         plan.seed, plan.operations, pages=plan.pages, length=plan.length,
         themes=plan.themes,
     )  # fmt: skip
-    each = max(1, min(_A_GUEST, -(-plan.operations // plan.guests)) // plan.length)
-    while batch := list(islice(every, each)):
+    operations = min(_OPERATIONS_PER_GUEST, -(-plan.operations // plan.guests))
+    size = max(1, operations // plan.length)
+    while batch := list(islice(all_traces, size)):
         yield batch
 
 
@@ -201,9 +204,9 @@ def shrunk(
     *,
     on_step: Callable[[str], None],
 ) -> Iterator[Found]:
-    """The divergence with fewer and fewer steps, found on the same kernel.
+    """The same divergence with fewer and fewer steps, found on the same kernel.
 
-    Raises what the target raises; what came before is no worse for it.
+    Raises what the target raises; the divergences yielded before stay valid.
     """
 
     def play(candidates: Sequence[Sequence[Step]]) -> dict[int, Found]:

@@ -1,4 +1,4 @@
-"""Mutant kernels under the same traces: which of them the model tells from stock."""
+"""Plays the same traces on mutant kernels, to see which mutants the check detects."""
 
 import threading
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from harness.kbuild.mutant import AUDIT, Mutant
 from harness.targets import QemuTarget
 from harness.workload import NamingKind, NamingScheme
 
-# Enough for each path that makes or frees a struct to be taken.
+# Enough to take each path that makes or frees a struct.
 AUDIT_PLAN = AuditPlan(
     vmas=256, children=2, cycles=100,
     namings=(NamingScheme(NamingKind.DISTINCT, 8), NamingScheme(NamingKind.SHARED, 63)),
@@ -20,28 +20,29 @@ AUDIT_PLAN = AuditPlan(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What came of a mutant, or of the stock kernel (None) under the same traces.
+class MutantResult:
+    """The result for one mutant, or for the stock kernel if ``mutant`` is None.
 
-    ``operations`` were judged, the one that diverged, in ``found``, included;
-    ``untrue`` is the first number that was not as predicted, where memory was read.
+    ``operations`` is how many operations were judged, including the one that
+    diverged. ``found`` is the divergence. ``wrong_count`` is a sentence about the
+    first number that was not as predicted, if the kernel was audited.
     """
 
     mutant: Mutant | None
     operations: int
     found: Found | None
-    untrue: str = ""
+    wrong_count: str = ""
 
     @property
-    def seen(self) -> bool:
-        """Whether it was told from what the model predicts."""
-        return self.found is not None or bool(self.untrue)
+    def detected(self) -> bool:
+        """Whether the kernel differs from the model."""
+        return self.found is not None or bool(self.wrong_count)
 
     @property
-    def good(self) -> bool:
-        """Whether the mutant was seen where its bug is, or stock agreed."""
+    def as_expected(self) -> bool:
+        """Whether the mutant was detected at its bug, or the stock kernel agreed."""
         if self.mutant is not None and AUDIT in self.mutant.seen_at:
-            return bool(self.untrue)
+            return bool(self.wrong_count)
         if self.mutant is None or self.found is None:
             return (self.mutant is None) == (self.found is None)
         return self.found.divergence.word in self.mutant.seen_at
@@ -53,32 +54,32 @@ def try_kernel(
     target: Callable[[threading.Event], TraceTarget],
     *,
     on_step: Callable[[str], None],
-) -> Verdict:
-    """Play the plan on a mutant's kernel, or on the stock one."""
+) -> MutantResult:
+    """Play the plan on a mutant's kernel, or on the stock kernel if it is None."""
     agreement = agree(plan, target, on_step=on_step)
     found = agreement.found
     judged = agreement.operations + (found.divergence.index + 1 if found else 0)
-    return Verdict(mutant=mutant, operations=judged, found=found)
+    return MutantResult(mutant=mutant, operations=judged, found=found)
 
 
-def look_into(
+def audit_mutant(
     mutant: Mutant, kernel: BuiltKernel, target: QemuTarget, *,
     on_step: Callable[[str], None],
-) -> Verdict:  # fmt: skip
-    """Hold a mutant's readable kernel to account."""
-    found = audit_kernel(
+) -> MutantResult:  # fmt: skip
+    """Audit a mutant's readable kernel."""
+    audit = audit_kernel(
         AUDIT_PLAN, kernel, target, campaign="mutants", on_step=on_step
     )
-    untrue = next(iter(found.divergences), "")
-    return Verdict(
-        mutant=mutant, operations=AUDIT_PLAN.operations, found=None, untrue=untrue
-    )
+    return MutantResult(
+        mutant=mutant, operations=AUDIT_PLAN.operations, found=None,
+        wrong_count=next(iter(audit.divergences), ""),
+    )  # fmt: skip
 
 
 def of_the_day(names: list[str], count: int, day: int) -> list[str]:
-    """``count`` of the names, so that all come round as days go by.
+    """``count`` of the names; others on each day, so that every name gets its turn.
 
-    ``day`` is a number that grows by one a day (date.toordinal).
+    ``day`` is a number that grows by one per day (date.toordinal).
     """
     first = day * count % len(names)
     return [names[(first + i) % len(names)] for i in range(min(count, len(names)))]

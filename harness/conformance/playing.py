@@ -1,4 +1,4 @@
-"""Traces played on a target and judged as they come."""
+"""Plays traces on a target, and judges each step as soon as the target reports it."""
 
 import json
 import threading
@@ -23,24 +23,27 @@ from harness.worker.executor import ExecutorJob, render_executor_job
 from harness.worker.measure.conditions import SILICON_HOST
 from harness.workload.ops import Step
 
-# A line holds what some steps changed in maps of at most 65 530 lines.
+# A line describes what some steps changed in maps of at most 65 530 lines.
 _LONGEST_LINE = 1 << 26
-# Of what Python says.
+# How many bytes of a Python traceback are shown.
 _SHOWN = 4000
 
 
 class TraceTarget(Protocol):
-    """Where traces are played."""
+    """A kernel that traces can be played on."""
 
-    def run_player(
+    def run_executor(
         self, job: bytes, on_output: Callable[[bytes], None], console: Path
     ) -> int:
-        """Run the player on a job: its output as it comes, its exit status."""
+        """Run the executor on a job and return its exit status.
+
+        ``on_output`` gets its output as soon as it is written.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A divergence, and the recording of the trace that it is in."""
+    """A divergence, and the recording of its trace."""
 
     divergence: Divergence
     recording: Recording
@@ -48,22 +51,22 @@ class Found:
 
     @property
     def release(self) -> str:
-        """The kernel it was found on."""
+        """The release of the kernel on which it was found."""
         return printable(str(self.recording.kernel.get("release", "?")))
 
 
 class EnoughSeen(Exception):
-    """Raised by a callback when no more of the guest is of interest."""
+    """Raised by a callback to stop the guest, when the rest is not needed."""
 
 
 @dataclass
 class Playing:
-    """One guest's play: what it writes, judged; divergences go to ``on_found``.
+    """Plays traces in one guest and judges the output; ``on_found`` gets divergences.
 
-    ``on_trace`` is told of each trace that is over: how many steps were judged,
-    and how many of them by content only. With ``keep`` it gets a recording.
-    Maps are looked at after each step, or only ``at_end`` of each trace.
-    ``expected`` is what the kernel should do where kernels differ.
+    After each trace, ``on_trace`` gets how many steps were judged and how many of
+    these by content only, and ``keep`` gets the recording. The executor reads maps
+    after each step or, with ``at_end``, only at the end of each trace. ``expected``
+    has the expected behaviour at the points where kernels differ.
     """
 
     pages: int
@@ -84,33 +87,33 @@ class Playing:
 
     @property
     def at(self) -> int:
-        """The index of the trace that is played."""
+        """The index of the trace that is being played."""
         return self._at
 
     def run(self, target: TraceTarget, console: Path) -> None:
-        """Play all; a guest that dies is a divergence of the trace it was in.
+        """Play all traces. A guest that dies is a divergence of the current trace.
 
-        Raises GuestError's other subclasses, UnsupportedError for a kernel
-        without names, RecordError when the player says what it cannot mean.
+        Raises GuestError's other subclasses, UnsupportedError for a kernel without
+        names, RecordError for a line that no executor writes.
         """
         job = ExecutorJob(
             pages=self.pages, traces=tuple(map(tuple, self.traces)), at_end=self.at_end
         )
         try:
-            status = target.run_player(render_executor_job(job), self._feed, console)
+            status = target.run_executor(render_executor_job(job), self._feed, console)
         except (GuestPanicked, GuestLost) as error:
             if not self.described:
                 raise
             self._died(error.what)
             return
         if not self.done:
-            said = "\n".join(
+            output = "\n".join(
                 printable(line.decode(errors="replace"))
                 for line in self._pending[:_SHOWN].splitlines()
             )
-            # Next to us, what it says goes there.
-            said = said or tail_of(console)
-            raise GuestError(f"the player ended early, with status {status}", said)
+            # An executor on this machine writes its errors to the console file.
+            output = output or tail_of(console)
+            raise GuestError(f"the executor ended early, with status {status}", output)
 
     def _feed(self, chunk: bytes) -> None:
         if self._failed:
@@ -118,14 +121,17 @@ class Playing:
             return
         *lines, self._pending = (self._pending + chunk).split(b"\n")
         if len(self._pending) > _LONGEST_LINE:
-            raise RecordError(self._pending, "a player's line has an end")
+            raise RecordError(
+                self._pending,
+                f"a line of the executor has at most {_LONGEST_LINE} bytes",
+            )
         for at, line in enumerate(lines):
             try:
                 data = json.loads(line)
                 if not isinstance(data, dict):
-                    raise ValueError("no object")
+                    raise ValueError("not an object")
             except (ValueError, RecursionError):
-                # What Python says when it fails; all of it is worth showing.
+                # The traceback of a Python that failed. Keep it to show it.
                 self._pending = b"\n".join([*lines[at:], self._pending])[:_SHOWN]
                 self._failed = True
                 return
@@ -134,11 +140,13 @@ class Playing:
     def _take(self, data: dict[str, Any], line: bytes) -> None:
         if "kernel" in data and not self.described:
             if not isinstance(data["kernel"], dict):
-                raise RecordError(line, "a kernel is described by an object")
+                raise RecordError(line, "the description of a kernel must be an object")
             self.described = data["kernel"]
             if self.described.get("support") != "supported":
                 reason = printable(str(self.described.get("reason")))
-                raise UnsupportedError(f"nothing to compare: {reason}")
+                raise UnsupportedError(
+                    f"names cannot be compared on this kernel: {reason}"
+                )
             divergence = TraceChecker(self.traces[0], self._kernel).differs_from(
                 self.expected
             )
@@ -153,12 +161,12 @@ class Playing:
             self._end_trace()
             self.done = True
         else:
-            raise RecordError(line, "nothing that a player writes")
+            raise RecordError(line, "not a line that the executor writes")
 
     def _take_seen(self, data: dict[str, Any], line: bytes) -> None:
         self._select(data.get("trace"), line)
         if not isinstance(data["seen"], list):
-            raise RecordError(line, "what was seen is a list")
+            raise RecordError(line, "seen must be a list")
         for each in data["seen"]:
             if self._over:
                 return
@@ -171,7 +179,7 @@ class Playing:
 
     def _select(self, index: Any, line: bytes) -> None:
         if type(index) is not int or not 0 <= index < len(self.traces):
-            raise RecordError(line, "there is no such trace")
+            raise RecordError(line, "the job has no trace with this number")
         if self._checker is None or index != self._at:
             self._end_trace()
             self._at, self._seen, self._over = index, [], False
@@ -181,7 +189,7 @@ class Playing:
         if self._checker is None:
             return
         if not self._over and self._checker.checked < len(self.traces[self._at]):
-            self._died("the trace was not played to its end")
+            self._died("the executor did not finish the trace")
         self.on_trace(self._checker.checked, self._checker.by_content)
         if self.keep is not None:
             self.keep(self._recording())
@@ -216,7 +224,7 @@ class Playing:
 def diverging(
     target: TraceTarget, pages: int, traces: Iterable[Sequence[Step]], console: Path
 ) -> dict[int, Found]:
-    """Play traces in one guest: those that diverge, by index."""
+    """Play traces in one guest; return the divergences by the index of the trace."""
     chosen = list(traces)
     found: dict[int, Found] = {}
     playing = Playing(pages, chosen, lambda f: None)
@@ -235,7 +243,10 @@ def targets_of(
     *,
     on_step: Callable[[str], None],
 ) -> Targets:
-    """What plays traces for a choice, made ready; each is stopped by its event."""
+    """Build what a choice of target needs; return a function that makes targets.
+
+    The event given to the function stops the target.
+    """
     if choice.kind == HOST:
         return lambda stop: HostTarget(
             conditions=SILICON_HOST, deadlines=choice.deadlines, stop=stop

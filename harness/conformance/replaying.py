@@ -1,4 +1,4 @@
-"""Recorded traces: judged as they were recorded, or played again."""
+"""Judges recorded traces again, or plays them again on a target."""
 
 from pathlib import Path
 
@@ -12,28 +12,33 @@ from harness.lean.collector import collector_at_rest
 
 
 def read_recordings(path: Path) -> list[Recording]:
-    """Every trace of a file. Raises UsageError, with the line of what is none."""
+    """Every trace in a file.
+
+    Raises UsageError, with the line's number, for a line that is not a trace.
+    """
     recordings: list[Recording] = []
     try:
         for line in lines_of(path, longest=LONGEST, unended=True):
             recordings.append(parse_recording(line))
     except OSError as error:
-        raise UsageError(f"no traces can be read from {path}: {error}") from None
+        raise UsageError(f"{path} cannot be read: {error}") from None
     except (RecordError, UsageError) as error:
         where = f"{path}, line {len(recordings) + 1}"
         raise UsageError(f"{where}: {error}") from None
     if not recordings:
-        raise UsageError(f"{path} has no traces in it")
+        raise UsageError(f"{path} contains no traces")
     return recordings
 
 
 def judge_recording(recording: Recording) -> Found | None:
-    """Where what was recorded parts from the model, if it does.
+    """The first divergence between a recording and the model; None if they agree.
 
-    Raises UsageError for a trace without anything seen.
+    Raises UsageError for a trace that was recorded without results.
     """
     if not recording.seen:
-        raise UsageError("nothing was recorded with this trace: play it, with --target")
+        raise UsageError(
+            "this trace has no recorded results; play it with --target instead"
+        )
     kernel = Kernel.of(recording.kernel)
     checker = TraceChecker(recording.steps, kernel)
     with collector_at_rest():
@@ -45,7 +50,7 @@ def judge_recording(recording: Recording) -> Found | None:
 
 
 def play_again(recording: Recording, target: TraceTarget) -> Found | None:
-    """Play a trace's steps on a target: where that diverges, if it does."""
+    """Play a trace again on a target; return its divergence, or None."""
     with scratch_folder() as scratch:
         console = scratch / "console.txt"
         found = diverging(target, recording.pages, [recording.steps], console)

@@ -1,4 +1,4 @@
-"""A divergence's trace made short: steps left out while it still diverges."""
+"""Makes the trace of a divergence shorter: leaves out steps while it still diverges."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -13,12 +13,13 @@ Play = Callable[[Sequence[Sequence[Step]]], dict[int, Found]]
 def shrink(
     found: Found, play: Play, *, together: int, on_step: Callable[[str], None]
 ) -> Iterator[Found]:
-    """The same divergence with fewer and fewer steps, as it is got to.
+    """Yield the same divergence with fewer and fewer steps.
 
-    First without the steps after it; the last has as few as leaving out can get to.
-    ``play`` plays traces and returns those that diverge; up to ``together`` at
-    once: one, where the kernel complains only once in its life. A shorter trace
-    counts when it diverges at the same operation in the same way.
+    The first is without the steps after the divergence. The last has the fewest
+    steps that leaving out can reach. ``play`` plays traces and returns those that
+    diverge. It gets up to ``together`` traces per call; 1 if the kernel prints a
+    warning only once per boot. A shorter trace is taken if it diverges at the same
+    kind of operation in the same way.
     """
     best = _without_rest(found)
     yield best
@@ -41,7 +42,7 @@ def shrink(
 
 def _without_rest(found: Found) -> Found:
     if found.divergence.kind == "died":
-        # What brought it down may be a step whose answer was never told.
+        # The step that caused the death may have no reported result.
         return found
     end = found.divergence.index + 1
     recording = replace(
@@ -65,26 +66,26 @@ def _without_chunks(
               for at in range(0, len(steps) - 1, size)]  # fmt: skip
     single = {tuple(c): _without(steps, [c]) for c in chunks}
     removable = []
-    longest: Found | None = None
+    best_found: Found | None = None
     for chunk, found in _played(single, play, together, pages, best).items():
         removable.append(range(chunk[0], chunk[-1] + 1))
-        longest = longest or found
+        best_found = best_found or found
         if together == 1:
             return found
     if len(removable) > 1:
-        # Each can go alone; as many as can go together, do.
+        # Each chunk can be left out alone. Now leave out as many as possible together.
         joint = {
             tuple(range(k)): _without(steps, removable[:k])
             for k in range(2, len(removable) + 1)
         }
         for found in _played(joint, play, together, pages, best).values():
-            longest = found
-    return longest
+            best_found = found
+    return best_found
 
 
 def _without(steps: Sequence[Step], chunks: Sequence[range]) -> list[Step]:
-    gone = {index for chunk in chunks for index in chunk}
-    return [step for index, step in enumerate(steps) if index not in gone]
+    left_out = {index for chunk in chunks for index in chunk}
+    return [step for index, step in enumerate(steps) if index not in left_out]
 
 
 def _played(
@@ -94,7 +95,7 @@ def _played(
     pages: int,
     best: Found,
 ) -> dict[tuple[int, ...], Found]:
-    """The candidates that diverge as ``best`` does, in their order."""
+    # The candidates that diverge as ``best`` does, in the order of ``candidates``.
     playable = {}
     for key, steps in candidates.items():
         try:

@@ -196,7 +196,7 @@ class GuestTarget(ABC):
         """Where a file that ``run_command`` brings is in the guest."""
         return f"{self._words.job}/{name}"
 
-    def run_player(
+    def run_executor(
         self, job: bytes, on_output: Callable[[bytes], None], console: Path
     ) -> int:
         """Play traces: what the player writes goes to ``on_output``. Its status.

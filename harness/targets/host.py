@@ -53,7 +53,7 @@ class HostTarget:
                 f"the worker ended with exit status {code}", tail_of(console)
             )
 
-    def run_player(
+    def run_executor(
         self, job: bytes, on_output: Callable[[bytes], None], console: Path
     ) -> int:
         """Play traces: what the player writes goes to ``on_output``. Its status.

@@ -6,9 +6,9 @@ from harness.audit.expected_counts import (
     ALLOC,
     FREE,
     SlabCounts,
-    cell_balances,
+    cell_counts,
     differing_names,
-    leak_balance,
+    leak_counts,
 )
 from harness.audit.vmcore import KernelVma, NameStruct
 from harness.model import NameStore, RefcountedStore, StrdupStore
@@ -58,12 +58,12 @@ def test_a_fork_makes_no_struct_or_one_for_each_vma(
         ("fork 1", census(10 + by_fork, 10 + freed + by_fork, freed)),
     ]  # fmt: skip
 
-    model, balances = cell_balances(
+    model, tables = cell_counts(
         cell(naming_from_label("distinct:79")), 1, store(), counted
     )
 
-    assert [b.step for b in balances] == ["built", "named", "fork 1"]
-    assert [words for b in balances for words in b.divergences] == []
+    assert [t.step for t in tables] == ["built", "named", "fork 1"]
+    assert [words for t in tables for words in t.divergences] == []
     assert sorted(model.mms) == [0, 1]
 
 
@@ -71,11 +71,11 @@ def test_a_kernel_that_copies_where_it_should_share_is_told() -> None:
     counted = [("begun", EMPTY), ("built", EMPTY), ("named", census(10, 10, 0)),
                ("fork 1", census(200, 20, 0))]  # fmt: skip
 
-    _, balances = cell_balances(
+    _, tables = cell_counts(
         cell(naming_from_label("distinct:79")), 1, RefcountedStore(), counted
     )
 
-    assert [words for b in balances for words in b.divergences] == [
+    assert [words for t in tables for words in t.divergences] == [
         "distinct:79, fork 1: structs allocated: expected 0, the kernel has 10",
         "distinct:79, fork 1: objects of 96 bytes: expected 0, the kernel has 190",
     ]
@@ -85,8 +85,8 @@ def test_a_struct_that_stays_behind_is_told() -> None:
     store = RefcountedStore()
     store.put(store.alloc(b"x"))
 
-    assert leak_balance("cycles", store, EMPTY, census(0, 1, 1)).divergences == []
-    assert leak_balance("cycles", store, EMPTY, census(1, 1, 0)).divergences == [
+    assert leak_counts("cycles", store, EMPTY, census(0, 1, 1)).divergences == []
+    assert leak_counts("cycles", store, EMPTY, census(1, 1, 0)).divergences == [
         "cycles, all: structs freed: expected 1, the kernel has 0"
     ]
 
@@ -99,11 +99,15 @@ def test_the_same_sharing_at_other_addresses_is_no_difference() -> None:
     ("at", "changed", "words"),
     [
         (1, vma(2, 24, 4), "process 1, pages 2-3 has a struct of its own"),
-        (1, vma(2, 8, 3), "should have 4 references, the kernel has 3"),
-        (2, vma(3, 8, 2), "process 1, pages 3-4 shares its struct with a VMA"),
-        (2, vma(3, 16, 2, b"m"), "should be b'n', the kernel has b'm'"),
-        (2, vma(4, 16, 2), "should be the next named VMA, the kernel has process 1"),
-        (2, replace(vma(3, 16, 2), name=None), "6 VMAs should be named, 5 are"),
+        (1, vma(2, 8, 3), "should have 4 references, but the kernel has 3"),
+        (2, vma(3, 8, 2), "process 1, pages 3-4 shares a struct with a VMA"),
+        (2, vma(3, 16, 2, b"m"), "should be named b'n', but the kernel has b'm'"),
+        (
+            2,
+            vma(4, 16, 2),
+            "should be the next named VMA, but the kernel has process 1",
+        ),
+        (2, replace(vma(3, 16, 2), name=None), "6 VMAs should be named, but 5 are"),
     ],
 )
 def test_the_first_difference_is_told(at: int, changed: KernelVma, words: str) -> None:

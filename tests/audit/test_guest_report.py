@@ -25,27 +25,29 @@ def line(data: object) -> bytes:
 
 
 def test_what_is_held_is_told_by_the_last_line() -> None:
-    said = GuestReport()
+    report = GuestReport()
     text = line(CENSUS) + line(HELD)
 
-    assert [said.hear(text[at : at + 1]) for at in range(len(text))].index(True) == (
+    assert [report.feed(text[at : at + 1]) for at in range(len(text))].index(True) == (
         len(text) - 1
     )
-    assert said.held_cell(0) == ([5, 6], 4096)
-    assert said.held_trace(0) == ([7, 0, 0, 0], 8192)
-    assert said.vmcoreinfo == b"BUILD-ID=ab\n"
-    [(step, census)] = said.cell(0)
+    assert report.stopped_cell(0) == ([5, 6], 4096)
+    assert report.stopped_trace(0) == ([7, 0, 0, 0], 8192)
+    assert report.vmcoreinfo == b"BUILD-ID=ab\n"
+    [(step, census)] = report.cell(0)
     assert step == "built"
     assert census.objects == {96: 7}
 
 
 def test_what_python_says_when_it_fails_is_passed_over() -> None:
-    assert not GuestReport().hear(b"Traceback (most recent call last):\n[1]\n")
+    assert not GuestReport().feed(b"Traceback (most recent call last):\n[1]\n")
 
 
 def test_a_kernel_without_names_is_unsupported() -> None:
-    with pytest.raises(UnsupportedError, match="nothing to compare: not built in"):
-        GuestReport().hear(
+    with pytest.raises(
+        UnsupportedError, match="cannot be compared on this kernel: not built in"
+    ):
+        GuestReport().feed(
             line({"kernel": {"support": "absent", "reason": "not built in"}})
         )
 
@@ -74,4 +76,4 @@ def test_a_kernel_without_names_is_unsupported() -> None:
 )
 def test_what_no_observer_writes_is_one_error(data: dict[str, Any]) -> None:
     with pytest.raises(RecordError):
-        GuestReport().hear(line(data))
+        GuestReport().feed(line(data))

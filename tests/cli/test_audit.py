@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from harness.audit.audit import Audit, records_of
-from harness.audit.expected_counts import Balance, Entry
+from harness.audit.expected_counts import CountTable, Entry
 from harness.campaign import appended_records
 from harness.cli import audit as command
 from harness.cli.audit import AuditRequest
@@ -22,9 +22,9 @@ def test_all_are_the_variants_that_keep_names() -> None:
 
 def test_a_run_is_invalid_for_its_own_divergences_only() -> None:
     runs = tuple(run_of(run=f"r{n}", naming=f"shared:{n}") for n in (7, 79))
-    wrong = Balance("shared:79", "named", (Entry("allocated", 1, 2),))
+    wrong = CountTable("shared:79", "named", (Entry("allocated", 1, 2),))
     found = Audit(
-        balances=(wrong,), vmas=0, structs=0,
+        counts=(wrong,), vmas=0, structs=0,
         divergences=tuple(wrong.divergences), runs=runs,
     )  # fmt: skip
 

@@ -50,7 +50,7 @@ class FakeGuest:
         self.ending: Callable[[list[bytes]], list[bytes]] = lambda lines: lines
         self.error: Exception | None = None
 
-    def run_player(
+    def run_executor(
         self, job: bytes, on_output: Callable[[bytes], None], console: Path
     ) -> int:
         self.boots += 1
@@ -124,11 +124,11 @@ class FrailGuest(FakeGuest):
         super().__init__()
         self.frail = boots
 
-    def run_player(
+    def run_executor(
         self, job: bytes, on_output: Callable[[bytes], None], console: Path
     ) -> int:
         if self.boots not in self.frail:
-            return super().run_player(job, on_output, console)
+            return super().run_executor(job, on_output, console)
         self.boots += 1
         lines = list(self._lines(job))
         half = json.loads(lines[3])
@@ -164,18 +164,18 @@ def test_a_divergence_stands_though_another_guest_hangs_meanwhile() -> None:
     diverged = threading.Event()
 
     class Hangs(FakeGuest):
-        def run_player(
+        def run_executor(
             self, job: bytes, on_output: Callable[[bytes], None], console: Path
         ) -> int:
             assert diverged.wait(20)
             raise GuestHung("silent for 60 s", "")
 
     class Diverges(FakeGuest):
-        def run_player(
+        def run_executor(
             self, job: bytes, on_output: Callable[[bytes], None], console: Path
         ) -> int:
             try:
-                return super().run_player(job, on_output, console)
+                return super().run_executor(job, on_output, console)
             finally:
                 diverged.set()
 
@@ -269,9 +269,13 @@ def test_a_process_that_dies_is_told_with_its_trace(tmp_path: Path) -> None:
     [
         ([b"Traceback: boom\n"], GuestError, "Traceback: boom"),
         ([b'{"kernel'], GuestError, "ended early"),
-        ([b'{"trace": 9, "seen": []}\n'], RecordError, "there is no such trace"),
+        (
+            [b'{"trace": 9, "seen": []}\n'],
+            RecordError,
+            "the job has no trace with this number",
+        ),
         ([b'{"trace": 0, "seen": [[0, 7]]}\n'], RecordError, "not a record"),
-        ([b'{"what": 1}\n'], RecordError, "nothing that a player writes"),
+        ([b'{"what": 1}\n'], RecordError, "not a line that the executor writes"),
     ],
 )
 def test_what_no_player_writes_is_one_error(
@@ -307,7 +311,7 @@ def test_ctrl_c_stops_the_guests_before_they_are_waited_for() -> None:
     stopped: list[bool] = []
 
     class Endless(FakeGuest):
-        def run_player(
+        def run_executor(
             self, job: bytes, on_output: Callable[[bytes], None], console: Path
         ) -> int:
             os.kill(os.getpid(), signal.SIGINT)

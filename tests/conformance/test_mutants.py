@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from harness.conformance.mutants import Verdict, of_the_day
+from harness.conformance.mutants import MutantResult, of_the_day
 from harness.conformance.playing import Found
 from harness.divergence import Divergence, Kernel, Recording
 from harness.kbuild.mutant import mutant_named
@@ -20,27 +20,27 @@ def found_at(op: Op) -> Found:
 
 
 def test_a_mutant_must_be_seen_where_its_bug_is() -> None:
-    seen = Verdict(mutant=KILLED, operations=1, found=found_at(Fork(1)))
+    seen = MutantResult(mutant=KILLED, operations=1, found=found_at(Fork(1)))
 
-    assert seen.good
-    assert not replace(seen, found=found_at(Unmap(0, 1))).good
-    assert not replace(seen, found=None).good
+    assert seen.as_expected
+    assert not replace(seen, found=found_at(Unmap(0, 1))).as_expected
+    assert not replace(seen, found=None).as_expected
 
 
 def test_a_mutant_of_memory_must_be_seen_in_memory() -> None:
     mutant = mutant_named("rename-leaks-a-reference")
-    survived = Verdict(mutant=mutant, operations=1, found=None)
+    survived = MutantResult(mutant=mutant, operations=1, found=None)
 
-    assert not survived.good
-    assert not replace(survived, found=found_at(Fork(1))).good
-    assert replace(survived, untrue="cycles: expected 1").good
+    assert not survived.as_expected
+    assert not replace(survived, found=found_at(Fork(1))).as_expected
+    assert replace(survived, wrong_count="cycles: expected 1").as_expected
 
 
 def test_stock_must_agree() -> None:
-    agreed = Verdict(mutant=None, operations=1, found=None)
+    agreed = MutantResult(mutant=None, operations=1, found=None)
 
-    assert agreed.good
-    assert not replace(agreed, found=found_at(Map(0, 1, 3))).good
+    assert agreed.as_expected
+    assert not replace(agreed, found=found_at(Map(0, 1, 3))).as_expected
 
 
 def test_all_mutants_come_round_as_days_go_by() -> None:

@@ -123,12 +123,12 @@ def test_a_guest_that_dies_is_a_divergence_of_the_trace_it_was_in(
     half = json_line({"trace": 1, "from": 0, "seen": [recorded(FORKS)[0]]})
     dying = ModelTarget(before=lambda index: half if index == 1 else None)
 
-    def run_player(job: bytes, on_output: Callable[[bytes], None], at: Path) -> int:
-        ModelTarget.run_player(dying, job, on_output, at)
+    def run_executor(job: bytes, on_output: Callable[[bytes], None], at: Path) -> int:
+        ModelTarget.run_executor(dying, job, on_output, at)
         raise kind("the kernel is gone", "its last words")
 
     target = ModelTarget()
-    target.run_player = run_player  # type: ignore[method-assign,assignment]
+    target.run_executor = run_executor  # type: ignore[method-assign,assignment]
     (found,), told, _ = play(target, [GOOD, FORKS, GOOD], console)
 
     assert (found.divergence.kind, found.divergence.index) == ("died", 1)
@@ -152,7 +152,7 @@ def test_a_guest_that_dies_before_its_first_trace_died_in_that(console: Path) ->
 
 def test_a_guest_that_dies_before_it_says_anything_is_an_error(console: Path) -> None:
     class Dead(ModelTarget):
-        def run_player(
+        def run_executor(
             self, job: bytes, on_output: Callable[[bytes], None], console: Path
         ) -> int:
             raise GuestPanicked("panic", "")
@@ -175,7 +175,7 @@ def test_a_trace_whose_process_died_is_a_divergence_and_the_rest_goes_on(
     console: Path,
 ) -> None:
     class Dying(ModelTarget):
-        def run_player(
+        def run_executor(
             self, job: bytes, on_output: Callable[[bytes], None], console: Path
         ) -> int:
             on_output(json_line({"kernel": KERNEL}))
@@ -194,7 +194,7 @@ def test_a_trace_whose_process_died_is_a_divergence_and_the_rest_goes_on(
 
 def test_a_trace_that_was_not_played_to_its_end_is_told(console: Path) -> None:
     class Short(ModelTarget):
-        def run_player(
+        def run_executor(
             self, job: bytes, on_output: Callable[[bytes], None], console: Path
         ) -> int:
             on_output(json_line({"kernel": KERNEL}))
@@ -204,7 +204,7 @@ def test_a_trace_that_was_not_played_to_its_end_is_told(console: Path) -> None:
 
     (found,), _, _ = play(Short(), [GOOD], console)
 
-    assert found.divergence.words == "the trace was not played to its end"
+    assert found.divergence.words == "the executor did not finish the trace"
 
 
 def test_a_player_that_ends_early_is_an_error_with_its_last_words(
@@ -256,7 +256,7 @@ def test_output_that_stops_inside_a_line_is_an_early_end(console: Path) -> None:
 def test_a_kernel_without_names_is_not_supported(console: Path) -> None:
     kernel = KERNEL | {"support": "absent", "reason": "CONFIG\x1b_ANON_VMA_NAME"}
 
-    with pytest.raises(UnsupportedError, match="nothing to compare") as raised:
+    with pytest.raises(UnsupportedError, match="names cannot be compared") as raised:
         play(ModelTarget(kernel=kernel), [GOOD], console)
     assert "\x1b" not in str(raised.value)
 
@@ -292,7 +292,7 @@ def test_what_no_player_writes_is_one_of_our_errors(
     line: bytes, first: bool, console: Path
 ) -> None:
     class Garbage(ModelTarget):
-        def run_player(
+        def run_executor(
             self, job: bytes, on_output: Callable[[bytes], None], console: Path
         ) -> int:
             if not first:
@@ -321,7 +321,9 @@ def test_a_line_without_an_end_is_refused_before_it_fills_memory(
     monkeypatch.setattr("harness.conformance.playing._LONGEST_LINE", 1000)
     target = ModelTarget(before=lambda index: b"x" * 5000, piece=500)
 
-    with pytest.raises(RecordError, match="a player's line has an end"):
+    with pytest.raises(
+        RecordError, match="a line of the executor has at most 1000 bytes"
+    ):
         play(target, [GOOD], console)
 
 

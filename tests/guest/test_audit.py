@@ -6,7 +6,7 @@ import pytest
 
 from harness.arch import arch_named
 from harness.audit.audit import audit_kernel, records_of
-from harness.conformance.mutants import AUDIT_PLAN, look_into
+from harness.conformance.mutants import AUDIT_PLAN, audit_mutant
 from harness.errors import EnvironmentFault
 from harness.kbuild import BuiltKernel, build_kernel, readable, variant_named
 from harness.kbuild.mutant import BASE, mutant_named, mutant_variant
@@ -51,10 +51,10 @@ def test_a_kernel_that_keeps_a_struct_too_many_is_seen(name: str) -> None:
     mutant = mutant_named(name)
     kernel = build_kernel(readable(mutant_variant(mutant)), BASE, ARCH, on_step=print)
 
-    verdict = look_into(mutant, kernel, target_of(kernel), on_step=print)
+    result = audit_mutant(mutant, kernel, target_of(kernel), on_step=print)
 
-    assert verdict.good
-    assert "structs freed" in verdict.untrue
+    assert result.as_expected
+    assert "structs freed" in result.wrong_count
 
 
 def test_a_dump_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:

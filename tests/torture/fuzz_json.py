@@ -98,7 +98,7 @@ class _Guest:
     def __init__(self, said: bytes) -> None:
         self._said = said
 
-    def run_player(
+    def run_executor(
         self, job: bytes, on_output: Callable[[bytes], None], console: Path
     ) -> int:
         for at in range(0, len(self._said), 1000):
@@ -129,16 +129,16 @@ def _guest_report(_: Path) -> Feed:
     from harness.audit.guest_report import GuestReport
 
     def feed(data: bytes) -> None:
-        said = GuestReport()
-        held = False
+        report = GuestReport()
+        stopped = False
         for at in range(0, len(data), 1000):
-            held = held or said.hear(data[at : at + 1000])
-        if held:
-            said.held_cell(0)
-            said.held_trace(0)
-            said.after("start")
-            assert said.kernel
-            assert type(said.vmcoreinfo) is bytes
+            stopped = stopped or report.feed(data[at : at + 1000])
+        if stopped:
+            report.stopped_cell(0)
+            report.stopped_trace(0)
+            report.after("start")
+            assert report.kernel
+            assert type(report.vmcoreinfo) is bytes
 
     return feed
 
