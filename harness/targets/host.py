@@ -46,7 +46,12 @@ class HostTarget:
             path = scratch / "job.json"
             path.write_bytes(render_job(job))
             code = self._run(
-                "measure.worker", path, console, RECORDS, on_record, lambda _: None
+                "worker.measure.worker",
+                path,
+                console,
+                RECORDS,
+                on_record,
+                lambda _: None,
             )
         if code:
             raise JobFailed(
@@ -64,7 +69,12 @@ class HostTarget:
             path = scratch / "play.json"
             path.write_bytes(job)
             return self._run(
-                "play.worker", path, console, OUTPUT, lambda _: None, on_output
+                "worker.executor.executor",
+                path,
+                console,
+                OUTPUT,
+                lambda _: None,
+                on_output,
             )
 
     def _run(
@@ -110,7 +120,7 @@ def host_facts() -> KernelFacts:
     with tempfile.TemporaryFile() as out:
         with (
             leashed(
-                [*_python("measure.facts"), str(out.fileno())],
+                [*_python("worker.measure.facts"), str(out.fileno())],
                 pass_fds=(out.fileno(),), env=_environment(), processes=MOST_PROCESSES,
             ) as process,
             contextlib.suppress(subprocess.TimeoutExpired),
