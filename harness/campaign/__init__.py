@@ -1,4 +1,4 @@
-"""Campaigns: a seeded plan of runs, its execution, and where its records go."""
+"""Campaigns: plans them, runs them, resumes them and stores their records."""
 
 from harness.campaign.appending import append_file, appended_records
 from harness.campaign.execute import Listener, Outcome, check_names, run_plan

@@ -1,4 +1,4 @@
-"""Runs a plan: builds its kernels, boots its guests, appends their records."""
+"""Runs a plan: boots its guests and appends their records."""
 
 import contextlib
 import secrets
@@ -33,15 +33,17 @@ from harness.worker.measure import (
 from harness.worker.measure.pooling import why_not_pooled
 from harness.workload import Store
 
-# How often a wish to stop is looked for.
+# How often to check whether a signal has arrived.
 _POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a campaign came to: cells planned and ended, and those that failed.
+    """The result of running a plan, in cells.
 
-    ``kept`` of those planned were measured before, and are not among the ended.
+    ``planned`` counts all cells, ``kept`` those that were measured earlier, and
+    ``ended`` those that were measured now. ``invalid`` has a sentence for each cell
+    that failed.
     """
 
     planned: int
@@ -52,7 +54,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """Whom a campaign tells: ``on_step`` what is done, ``on_cell`` each ended cell."""
+    """Two callbacks: ``on_step`` gets each step, ``on_cell`` each cell that ended."""
 
     on_step: Callable[[str], None]
     on_cell: Callable[[int, int, str], None]
@@ -67,20 +69,23 @@ def run_plan(
     listener: Listener,
     parallel: int,
 ) -> Outcome:
-    """Boot and measure what is left of a plan, up to ``parallel`` guests at a time.
+    """Measure what is left of a plan, with up to ``parallel`` guests at once.
 
-    Blocks that the records in ``folder`` have whole are not measured again; what
-    they have of others is marked as superseded. Instructions do not care for the
-    neighbours, so guests that count them may share the host; where time is taken
-    there is one at a time, on the whole machine (EnvironmentFault else). Raises the
-    first GuestError, after the other guests have been stopped; what was recorded by
-    then stays recorded.
+    Blocks that are complete in the records in ``folder`` are kept. Runs of incomplete
+    blocks are marked as superseded, and these blocks are measured again. Guests that
+    count instructions may run in parallel, because other processes do not change
+    their counts. Guests that measure time run one at a time on the whole machine.
+
+    Raises EnvironmentFault if another process measures time; UsageError if the kept
+    records must not be pooled with new ones; the first GuestError, after the other
+    guests were stopped. The records that were written before an error are kept.
     """
     stop = threading.Event()
     by_name = {subject.name: subject for subject in subjects}
     standing = read_standing(folder / RECORDS, plan, subjects)
     for run in standing.kept.values():
-        # Known before anything is marked or booted; of the rest a guest must tell.
+        # The protocol is known now, so check it before anything is marked or booted.
+        # The other facts come from the guests and are checked then.
         _check_poolable(folder, run, replace(run, protocol=PROTOCOL))
     for left in standing.left:
         append(Superseded(run=left, reason="its guest did not finish the block"))
@@ -114,7 +119,7 @@ def run_plan(
         try:
             _await(futures)
         finally:
-            # Reached with everything done, with a guest lost, or by Ctrl-C.
+            # All guests are done, or one failed, or Ctrl-C was pressed.
             stop.set()
             pool.shutdown(cancel_futures=True)
     for future in futures:
@@ -126,7 +131,8 @@ def run_plan(
 
 def _await(futures: Sequence[Future[None]]) -> None:
     """Wait until all are done, or one has failed."""
-    # Never for long: a signal that comes just before a wait begins is seen after it.
+    # Each wait is short: Python handles a signal that comes just before a wait only
+    # after it.
     while True:
         done, pending = wait(futures, timeout=_POLL_S, return_when=FIRST_EXCEPTION)
         if not pending or any(future.exception() for future in done):
@@ -134,19 +140,20 @@ def _await(futures: Sequence[Future[None]]) -> None:
 
 
 def check_names(plan: Plan, subjects: Sequence[Subject]) -> None:
-    """Raise UnsupportedError where a kernel of the user's is to keep names, but can't.
+    """Raise UnsupportedError if the plan has names and the user's kernel has none.
 
-    Variant none, which can't either, is measured unnamed: it is the baseline.
+    Variant ``none`` has none either, but is accepted: it is measured unnamed, as a
+    baseline.
     """
     for subject in subjects:
         if plan.names and subject.stores == (Store.ABSENT,) and not subject.built:
             raise UnsupportedError(
-                f"{subject.title} names no memory: the probe gave a valid name to "
-                "fresh private memory and got EINVAL, so it was built without "
-                "CONFIG_ANON_VMA_NAME. To measure names, run a kernel that has them: "
+                f"{subject.title} cannot name memory: the probe gave a valid name to "
+                "fresh private memory and got EINVAL, so the kernel was built without "
+                "CONFIG_ANON_VMA_NAME. To measure names, use a kernel that has them: "
                 "anonvma run --target uml (at this machine's speed), or anonvma run "
-                "(an ARM64 guest). What a fork costs without names can be measured on "
-                "this one: add --naming none"
+                "(an ARM64 guest). To measure a fork without names on this kernel, add "
+                "--naming none"
             )
 
 
@@ -171,9 +178,9 @@ class _Tally:
     def listen_to(
         self, job: Job, subject: Subject, console: Path, kept: Run | None
     ) -> Callable[[Record], None]:
-        """The function that takes the records of one boot.
+        """A function that takes the records of one boot.
 
-        ``kept`` is a run that was kept of an earlier one, which they must match.
+        ``kept`` is a run of an earlier boot of this kernel; new runs must match it.
         """
         expected = _Expected(job, console)
 
@@ -207,9 +214,9 @@ class _Tally:
 
 
 class _Expected:
-    """What a guest may say next: the runs of its job, in order, and no more of each.
+    """Checks that a guest sends the runs of its job, in order, and nothing else.
 
-    A guest is not trusted: without this one that is broken could fill the disk.
+    A guest is not trusted: without this check, a broken one could fill the disk.
     """
 
     def __init__(self, job: Job, console: Path) -> None:
@@ -222,7 +229,7 @@ class _Expected:
         self._running = ""
 
     def take(self, record: Record) -> str:
-        """The label of the cell that a record is of; BadRecord for any other."""
+        """The label of the record's cell. Raises BadRecord for an unexpected record."""
         job = self._job
         match record:
             case Run(position=position, run=run) if (
@@ -240,7 +247,7 @@ class _Expected:
                 self._running = ""
             case _:
                 raise BadRecord(
-                    "the guest sent a record that its job has no place for: "
+                    "the guest sent a record that its job does not expect: "
                     f"{type(record).__name__} {getattr(record, 'run', '')!r:.80}",
                     tail_of(self._console),
                 )
@@ -250,7 +257,7 @@ class _Expected:
 def _jobs(
     plan: Plan, campaign: str, subjects: Mapping[str, Subject], standing: Standing
 ) -> tuple[list[Job], int]:
-    """A job for each boot of which something is left, and how many cells are not."""
+    """A job for each boot with cells left to measure, and the number of kept cells."""
     session = secrets.token_hex(4)
     jobs, kept = [], 0
     for boot, name in plan.boots_in_order(list(subjects)):
@@ -295,7 +302,7 @@ def _check_kernel(run: Run, subject: Subject) -> None:
         raise CheckFailed(
             f"a guest of variant {run.variant} runs another kernel: expected a release "
             f"that ends in {subject.release_end} and configuration "
-            f"{subject.config_sha256}, it says {run.kernel_release} and "
+            f"{subject.config_sha256}, but got {run.kernel_release} and "
             f"{run.config_sha256}"
         )
 
@@ -303,8 +310,8 @@ def _check_kernel(run: Run, subject: Subject) -> None:
 def _check_poolable(folder: Path, kept: Run, run: Run) -> None:
     if why := why_not_pooled(kept, run):
         raise UsageError(
-            f"{folder} cannot be gone on with: what it has of {kept.variant} may not "
-            f"be pooled with what is measured now, as {why}; choose another name"
+            f"{folder} cannot be resumed: its records of {kept.variant} must not be "
+            f"pooled with new ones, because {why}; choose another name"
         )
 
 

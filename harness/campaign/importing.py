@@ -1,4 +1,4 @@
-"""Records that were taken elsewhere, brought into a campaign or refused whole."""
+"""Imports records from another machine into a campaign: all of them, or none."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -14,13 +14,13 @@ from harness.worker.measure.records import LONGEST
 
 
 def foreign_records(path: Path) -> Iterator[Record]:
-    """Every record of a file, its seals checked; a half-written end is left out.
+    """Every record in a file, with the seals checked; an incomplete end is left out.
 
-    A run without an end was cut off: its samples are kept, and never analysed.
-    That a run was superseded stands after its end, outside its seal.
-    Raises RecordError, with the line's number, for a line that is no record, a
-    run whose lines are not those that were sealed, or a sample of no run; what came
-    before it is then worth nothing.
+    A run without an end was interrupted: its samples are kept, but never analysed.
+    A Superseded record comes after the end of its run, and the seal does not cover it.
+    Raises RecordError, with the line's number, for a line that is not a record, a
+    run whose lines do not match its seal, or a sample outside a run; do not use the
+    records yielded before the error.
     """
     digests = {}
     seen = set()
@@ -33,36 +33,36 @@ def foreign_records(path: Path) -> Iterator[Record]:
         run = getattr(record, "run", None)
         if isinstance(record, Run):
             if run in seen:
-                raise RecordError(line, f"{where}: a run of that name began before")
+                raise RecordError(line, f"{where}: a run with this name began earlier")
             digests[run] = hashlib.sha256()
             seen.add(run)
         if isinstance(record, Superseded):
             if run not in seen or run in digests:
-                raise RecordError(line, f"{where}: its run did not end before it")
+                raise RecordError(line, f"{where}: its run has not ended before it")
             yield record
             continue
         if run not in digests:
-            raise RecordError(line, f"{where}: its run is not before it")
+            raise RecordError(line, f"{where}: it is outside its run")
         if isinstance(record, RunEnd):
             if digests[run].hexdigest() != record.seal:
                 raise RecordError(
                     line,
-                    f"{where}: the lines of run {run} are not those that its seal was "
-                    "made of: something in them was changed, lost or added",
+                    f"{where}: the lines of run {run} do not match its seal: a line "
+                    "was changed, lost or added",
                 )
             del digests[run]
         else:
             digests[run].update(line + b"\n")
         yield record
     if not seen:
-        raise UsageError(f"{path} has no runs")
+        raise UsageError(f"{path} contains no runs")
 
 
 def _lines(path: Path) -> Iterator[bytes]:
     if path.suffix == ".parquet" and path.is_file():
         raise UsageError(
-            f"expected records, not Parquet that was made of some: {path} can be read "
-            f"as it is: anonvma show {path}"
+            f"expected records, but {path} is Parquet, which cannot be imported; to "
+            f"read it, use: anonvma show {path}"
         )
     try:
         yield from lines_of(path, longest=LONGEST)
@@ -71,15 +71,15 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def check_fits(runs: Sequence[Run], folder: Path) -> None:
-    """Assert that foreign runs may stand beside a campaign's own.
+    """Check that imported runs can be added to a campaign.
 
-    Raises UsageError: a run that is there already, or what differs between runs
-    that would be pooled.
+    Raises UsageError if the campaign already has one of the runs, or if runs that
+    would be pooled differ in a fact that must match.
     """
     new = frame_of_runs(runs)
     check_poolable(new)
     there = records_but_samples(folder / RECORDS)
     old = frame_of_runs(record for record in there if isinstance(record, Run))
     if known := sorted(set(new["run"]) & set(old["run"])):
-        raise UsageError(f"{folder} has these runs already: {', '.join(known[:3])}")
+        raise UsageError(f"{folder} already has these runs: {', '.join(known[:3])}")
     check_poolable(old, new)

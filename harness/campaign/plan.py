@@ -1,4 +1,4 @@
-"""Plans: what a campaign varies, and the seeded order in which it is run."""
+"""Plans: what a campaign varies, and the seeded order in which its cells run."""
 
 import random
 from collections.abc import Sequence
@@ -17,29 +17,30 @@ from harness.workload import (
     interleaved,
 )
 
-# As the published experiment, and below it: names as long as then and as now.
+# The published experiment had 65 536 VMAs; smaller processes are measured too.
 DEFAULT_VMAS = (1_000, 4_000, 16_000, 65_536)
 MOST_VMAS = 2**24
-# Of 47 bits of addresses.
+# An address has 47 bits, 12 of which are the offset in a page.
 _MOST_PAGES = 2**35
 _MOST_CELLS = 10**6
 _PRESETS = Path(__file__).parent / "presets"
+# Names of 63 bytes, as in the published experiment, and of 79, today's limit.
 DEFAULT_NAMING = ("distinct:63", "distinct:79")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A campaign as data. The unnamed arm is always there: it is the baseline.
+    """A campaign as data. The unnamed arm is always measured: it is the baseline.
 
-    ``boots`` guests of each kernel, or as many workers of the running one; in
-    each, ``blocks`` rounds over all cells in an order of their own; in each cell
-    one process, which forks ``warmups`` + ``repetitions`` times. ``pages`` is
-    what is written in each VMA, ``vma_pages`` how large it is at least.
-    ``bases`` are measured one after the other, each with every variant.
-    ``margin``, in percent, is what counts as no difference; it is chosen before
-    anything is measured.
+    Each kernel gets ``boots`` guests; the running kernel gets as many workers. Each
+    boot runs ``blocks`` rounds over all cells, each round in an order of its own.
+    Each cell is one process that forks ``warmups`` + ``repetitions`` times.
+    ``pages`` is how many pages of each VMA are written, ``vma_pages`` the least size
+    of a VMA in pages. ``bases`` are measured one after the other, each with every
+    variant. A difference below ``margin`` percent counts as none; the margin is
+    chosen before measuring.
 
-    Raises UsageError for what cannot be run.
+    Raises UsageError for a plan that cannot be run.
     """
 
     variants: tuple[str, ...] = ("switch",)
@@ -65,28 +66,28 @@ class Plan:
         check_schemes_differ(self.naming)
         for name, (least, most) in _LIMITS.items():
             value = getattr(self, name)
-            # What is not a number is in no range.
+            # Written so that NaN is refused: it is in no range.
             if not least <= value <= most:
                 limit = f"at most {most}" if value > most else f"at least {least}"
                 raise UsageError(f"{name} must be {limit}, not {_shown(value)}")
         if max(self.vmas) > MOST_VMAS:
             raise UsageError(
                 f"vmas must be at most {MOST_VMAS}, not {_shown(max(self.vmas))}: "
-                "no guest has memory for more"
+                "no guest has enough memory for more"
             )
         if max(*self.pages, self.vma_pages) * max(self.vmas) > _MOST_PAGES:
             raise UsageError(
-                f"{_shown(max(*self.pages, self.vma_pages))} pages in each VMA are "
-                "more than an address space has room for"
+                f"{_shown(max(*self.pages, self.vma_pages))} pages in each VMA do not "
+                "fit in an address space"
             )
-        # Counted before they are made: a file may ask for any number.
+        # Count the cells before making them: a file may ask for any number.
         kinds = len(self.vmas) * len(self.pages) * (2 * len(self.naming) + 2)
         kernels = len(self.variants) * len(self.bases)
         cells = kinds * self.blocks * self.boots * kernels
         if cells > _MOST_CELLS:
             raise UsageError(
-                f"a campaign has at most {_MOST_CELLS} processes, this one up to "
-                f"{_shown(cells)}: give fewer boots, blocks or values"
+                f"a campaign has at most {_MOST_CELLS} processes, but this one would "
+                f"have up to {_shown(cells)}; give fewer boots, blocks or values"
             )
         for base in self.bases:
             check_base(base)
@@ -101,12 +102,12 @@ class Plan:
     def cells(self, stores: Sequence[Store]) -> list[Cell]:
         """Every cell of a kernel with these stores, in no particular order.
 
-        Raises UsageError for a scheme that has too few names for its VMAs.
+        Raises UsageError for a naming scheme with fewer names than VMAs.
         """
         return all_cells(self.vmas, self.pages, self.naming, stores, self.vma_pages)
 
     def boots_in_order(self, kernels: Sequence[str]) -> list[tuple[int, str]]:
-        """(number, kernel) of every boot; in each round each kernel once."""
+        """(number, kernel) of every boot; each round boots each kernel once."""
         chooser = random.Random(f"{self.seed} boots")
         order: list[str] = []
         for _ in range(self.boots):
@@ -116,7 +117,7 @@ class Plan:
     def cells_of_boot(
         self, boot: int, stores: Sequence[Store]
     ) -> tuple[PlannedCell, ...]:
-        """The cells of one boot in the order they are run, block after block."""
+        """The cells of one boot in the order in which they run, block after block."""
         order = interleaved(
             self.cells(stores), blocks=self.blocks, seed=f"{self.seed} boot {boot}"
         )
@@ -132,7 +133,7 @@ _LIMITS = {
 
 
 def _shown(value: float) -> str:
-    # Python refuses to write an int of some thousand digits.
+    # Python refuses to convert an int of some thousand digits to text.
     if isinstance(value, int) and value.bit_length() > 200:
         return f"a number of {value.bit_length()} bits"
     return repr(value)
@@ -144,29 +145,32 @@ def preset_names() -> list[str]:
 
 
 def read_preset(name: str) -> dict[str, object]:
-    """The fields of a plan that a preset gives; UsageError lists the known ones."""
+    """The fields of a plan that a preset sets.
+
+    Raises UsageError, with the known names, for an unknown preset.
+    """
     if name not in preset_names():
         known = ", ".join(preset_names())
-        raise UsageError(f"no campaign is called {name!r}; known: {known}")
+        raise UsageError(f"there is no preset {name!r}; known: {known}")
     return read_plan(_PRESETS / f"{name}.toml")
 
 
 def read_plan(path: Path) -> dict[str, object]:
-    """The fields of a plan that a TOML file gives; ``base`` is one of ``bases``.
+    """The fields of a plan that a TOML file sets; ``base`` stands for one of ``bases``.
 
-    Raises UsageError for a key that no plan has or a value of another type.
+    Raises UsageError for an unknown key or a value of another type.
     """
     table = dict(read_table(path))
     if "base" in table:
         if "bases" in table:
-            raise UsageError(f"{path}: a plan has base or bases, not both")
+            raise UsageError(f"{path}: give base or bases, not both")
         table["bases"] = [_value(f"{path}: base", table.pop("base"), str)]
     defaults = {field.name: field.default for field in fields(Plan)}
     plan: dict[str, object] = {}
     for key, value in table.items():
         if key not in defaults:
             known = ", ".join(sorted(defaults))
-            raise UsageError(f"{path}: a plan has no {key[:100]!r}; it has {known}")
+            raise UsageError(f"{path}: unknown key {key[:100]!r}; known: {known}")
         wanted = defaults[key]
         if isinstance(wanted, tuple):
             plan[key] = _values(f"{path}: {key}", value, type(wanted[0]))
@@ -176,15 +180,15 @@ def read_plan(path: Path) -> dict[str, object]:
 
 
 _CALLED = {int: "whole number", float: "number", str: "string"}
-# Every whole number up to this is a float, too.
+# A float can represent every integer up to this exactly.
 _EXACT = 2**53
 
 
 def _value(what: str, value: object, kind: type) -> object:
     if kind is float and type(value) is int:
-        # A larger one stays as it is, to be refused by its own name.
+        # A larger one stays an int, so that Plan refuses it with its exact value.
         return float(value) if abs(value) <= _EXACT else value
-    # Exactly: a boolean is an int in Python, and never meant as a number.
+    # Compare the exact type: in Python a boolean is an int, but a plan never means one.
     if type(value) is not kind:
         raise UsageError(f"{what} should be a {_CALLED[kind]}, not {_cut(value)}")
     return value

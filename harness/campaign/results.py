@@ -1,4 +1,4 @@
-"""results/<campaign>/: its folder, and the plan that its records follow."""
+"""The folder of a campaign, results/<campaign>/, and the plan that is kept in it."""
 
 import json
 from collections.abc import Sequence
@@ -17,15 +17,17 @@ _PLAN = "plan.json"
 
 
 def campaign_folder(results: Path, name: str | None) -> Path:
-    """A campaign's folder, made if need be; without a name, a new one of its own.
+    """A campaign's folder, created if needed; without a name, a new one named by time.
 
-    Raises UsageError for a name that is not one folder's name.
+    Raises UsageError for a name that cannot be the name of a folder.
     """
     if name is not None:
         if name in ("", ".", "..") or "/" in name or not name.isprintable():
             raise UsageError(f"{name!r} cannot be the name of a campaign")
         if len(name.encode(errors="replace")) > 255:
-            raise UsageError(f"the name of a campaign is over 255 bytes: {name[:60]!r}")
+            raise UsageError(
+                f"the name of a campaign has at most 255 bytes: {name[:60]!r}..."
+            )
         folder = results / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -42,7 +44,7 @@ def campaign_folder(results: Path, name: str | None) -> Path:
 
 
 def remove_empty_campaign(folder: Path) -> bool:
-    """Remove a campaign that has a plan and nothing else; whether it had."""
+    """Remove a campaign that has no records; return whether it was removed."""
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     if sizes.keys() - {_PLAN, RECORDS} or sizes.get(RECORDS):
         return False
@@ -53,15 +55,15 @@ def remove_empty_campaign(folder: Path) -> bool:
 
 
 def keep_plan(folder: Path, plan: Plan, argv: Sequence[str]) -> None:
-    """Write down the plan before anything is run.
+    """Write the plan to the campaign's folder, before anything runs.
 
-    A campaign that was begun goes on with the same plan, or with more boots of it.
-    Raises UsageError when it was begun with another.
+    An existing campaign can be resumed with the same plan, or with more boots.
+    Raises UsageError if it has another plan.
     """
     path = folder / _PLAN
-    told = json.loads(json.dumps(asdict(plan)))
+    now = json.loads(json.dumps(asdict(plan)))
     document = {
-        "plan": told,
+        "plan": now,
         "command": list(argv),
         "harness": harness.__version__,
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -69,21 +71,21 @@ def keep_plan(folder: Path, plan: Plan, argv: Sequence[str]) -> None:
     if path.exists():
         kept = _read_plan(path)
         before = kept["plan"]
-        more = dict(told, boots=max(told["boots"], before["boots"]))
-        if changed := [k for k in told if more[k] != before.get(k) and k != "boots"]:
+        more = dict(now, boots=max(now["boots"], before["boots"]))
+        if changed := [k for k in now if more[k] != before.get(k) and k != "boots"]:
             raise UsageError(
-                f"{folder} was begun with another plan ({', '.join(changed)} differ); "
-                "choose another name"
+                f"{folder} has another plan ({', '.join(changed)} differ); choose "
+                "another name"
             )
-        if told["boots"] < before["boots"]:
+        if now["boots"] < before["boots"]:
             raise UsageError(
-                f"{folder} has {before['boots']} boots planned: it can get more, but "
-                f"not fewer ({told['boots']})"
+                f"{folder} has {before['boots']} boots planned; the number can be "
+                f"raised, but not lowered to {now['boots']}"
             )
-        if told["boots"] == before["boots"]:
+        if now["boots"] == before["boots"]:
             return
         document["began"] = kept["began"]
-    # Whole or not at all, whenever we are killed.
+    # A rename: a kill at any time leaves either the old file or the whole new one.
     new = path.with_name(f".{_PLAN}.new")
     new.write_text(json.dumps(document, indent=1) + "\n")
     new.replace(path)
@@ -91,10 +93,10 @@ def keep_plan(folder: Path, plan: Plan, argv: Sequence[str]) -> None:
 
 def _read_plan(path: Path) -> dict[str, Any]:
     try:
-        # Any: checked here as far as it is used.
+        # Any: the parts that are used are checked here.
         kept: Any = json.loads(read_small(path))
         if type(kept["plan"]["boots"]) is not int or type(kept["began"]) is not str:
-            raise TypeError("boots are a number, began is a time")
+            raise TypeError("boots must be an integer, began must be a string")
         if "base" in kept["plan"]:
             # Plans had one base until 0.3.2.
             kept["plan"]["bases"] = [kept["plan"].pop("base")]

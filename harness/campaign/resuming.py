@@ -1,8 +1,8 @@
-"""How far a campaign has come: a plan is gone on with, and no block done twice.
+"""Finds which blocks of a campaign are finished, so that it can be resumed.
 
-A block is what boots are paired in: it counts when one guest has measured all of
-it. What a guest that is gone left of a block stays in the records and is marked
-as superseded, as the block is measured again.
+A block is finished when one guest has measured all its cells, because boots are
+compared block by block. If a guest ended within a block, its runs stay in the
+records and are marked as superseded, and the block is measured again.
 """
 
 from collections import Counter, defaultdict
@@ -18,16 +18,17 @@ from harness.worker.measure.records import LONGEST
 from harness.workload import Cell
 
 _SAMPLE = b'{"kind":"sample"'
-# Which cell a run is of, as its record says it.
+# The fields of a run record that identify its cell.
 _Key = tuple[str, int, int, int, str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """``finished`` are (kernel, boot, block); ``left`` the valid runs of others.
+    """What a campaign has measured so far.
 
-    ``kept`` has a run of what each kernel has finished: those to come are pooled
-    with it.
+    ``finished`` has (kernel, boot, block) of each finished block, ``left`` the valid
+    runs of unfinished blocks. ``kept`` has one finished run of each kernel: new runs
+    are pooled with it.
     """
 
     finished: frozenset[tuple[str, int, int]] = frozenset()
@@ -36,17 +37,17 @@ class Standing:
 
 
 def read_standing(path: Path, plan: Plan, subjects: Sequence[Subject]) -> Standing:
-    """The standing of a campaign, from its records; RecordError for a bad one."""
+    """The standing of a campaign, from its records. Raises RecordError."""
     return standing_of(records_but_samples(path), plan, subjects)
 
 
 def standing_of(
     records: Iterable[Record], plan: Plan, subjects: Sequence[Subject]
 ) -> Standing:
-    """The standing of a plan on some kernels, from records of these and of others.
+    """The standing of a plan on some kernels.
 
-    Runs of no cell of the plan, which somebody imported, are others too, and so are
-    those that ``audit`` made, which took no samples.
+    Other records are ignored: runs of other kernels, imported runs whose cell is not
+    in the plan, and runs of ``audit``, which have no samples.
     """
     by_name = {subject.name: subject for subject in subjects}
     wanted = {
@@ -101,9 +102,9 @@ def _key_of_cell(cell: Cell) -> _Key:
 
 
 def records_but_samples(path: Path) -> Iterator[Record]:
-    """The records of a campaign, of which samples are the many; none without a file.
+    """The records of a campaign without the samples, which are the most.
 
-    Raises RecordError for a line that is none.
+    There are none if there is no file. Raises RecordError for a bad line.
     """
     if not path.exists():
         return

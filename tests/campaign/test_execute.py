@@ -304,7 +304,7 @@ def test_where_time_is_taken_there_is_one_guest_at_a_time(campaign: Campaign) ->
 def test_names_on_a_kernel_of_the_user_s_that_keeps_none_are_not_supported() -> None:
     mine = subject_of("none", play_well, built=False)
 
-    with pytest.raises(UnsupportedError, match=r"names no memory.*--target uml"):
+    with pytest.raises(UnsupportedError, match=r"cannot name memory.*--target uml"):
         check_names(PLAN, [mine])
     check_names(replace(PLAN, naming=("none",)), [mine])
     # Ours is the baseline of the others.
@@ -371,7 +371,7 @@ def test_a_guest_says_what_its_job_asks_for_and_no_more(
         for record in broken[said]:
             emit(record)
 
-    with pytest.raises(BadRecord, match="that its job has no place for"):
+    with pytest.raises(BadRecord, match="that its job does not expect"):
         campaign.run(guest, plan=replace(PLAN, boots=1))
 
     assert len(campaign.recorded) < 200

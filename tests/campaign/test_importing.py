@@ -75,7 +75,7 @@ def test_a_run_whose_lines_are_not_those_that_were_sealed_is_refused(
     lines = change(path.read_bytes().splitlines(keepends=True))
     path.write_bytes(b"".join(lines))
 
-    with pytest.raises(RecordError, match=r"r:\d+: the lines of run a are not those"):
+    with pytest.raises(RecordError, match=r"r:\d+: the lines of run a do not match"):
         read_whole(path)
 
 
@@ -96,8 +96,8 @@ def test_lines_that_somebody_else_wrote_are_sealed_as_they_are(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("records", "words"),
     [
-        (whole_run(run_elsewhere("a"), [1])[1:], "its run is not before it"),
-        (whole_run(run_elsewhere("a"), [1]) * 2, "a run of that name began before"),
+        (whole_run(run_elsewhere("a"), [1])[1:], "it is outside its run"),
+        (whole_run(run_elsewhere("a"), [1]) * 2, "a run with this name began earlier"),
     ],
     ids=["no run", "twice"],
 )
@@ -124,7 +124,7 @@ def test_a_run_is_not_superseded_before_it_ended(tmp_path: Path, at: int) -> Non
     records.insert(at, Superseded(run="a", reason=""))
 
     with pytest.raises(
-        RecordError, match=rf"r:{at + 1}: its run did not end before it"
+        RecordError, match=rf"r:{at + 1}: its run has not ended before it"
     ):
         read_whole(written(tmp_path / "r", records))
 
@@ -133,7 +133,7 @@ def test_a_run_is_not_superseded_before_it_ended(tmp_path: Path, at: int) -> Non
 def test_a_file_without_runs_is_refused(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "r").write_bytes(text)
 
-    with pytest.raises(UsageError, match="has no runs"):
+    with pytest.raises(UsageError, match="contains no runs"):
         read_whole(tmp_path / "r")
 
 
@@ -171,7 +171,7 @@ def test_what_may_not_be_pooled_is_refused_with_what_differs(tmp_path: Path) -> 
 def test_a_run_that_is_there_already_is_refused(tmp_path: Path) -> None:
     folder = write_records(tmp_path / "c", whole_run(run_elsewhere("a"), [1]))
 
-    with pytest.raises(UsageError, match="has these runs already: a"):
+    with pytest.raises(UsageError, match="already has these runs: a"):
         check_fits([run_elsewhere("a")], folder)
 
 
@@ -206,7 +206,7 @@ def test_runs_are_imported_beside_those_that_took_no_samples(tmp_path: Path) -> 
     write_records(tmp_path / "c", sealed([run_elsewhere("counted")]))
 
     check_fits([run_elsewhere("there")], tmp_path / "c")
-    with pytest.raises(UsageError, match="has these runs already: counted"):
+    with pytest.raises(UsageError, match="already has these runs: counted"):
         check_fits([run_elsewhere("counted")], tmp_path / "c")
 
 

@@ -83,7 +83,7 @@ def test_a_campaign_gets_more_boots_but_never_fewer(tmp_path: Path) -> None:
     kept = json.loads(path.read_text())
     assert (kept["plan"]["boots"], kept["command"]) == (6, ["second"])
     assert kept["began"] == began
-    with pytest.raises(UsageError, match=r"has 6 boots planned.*not fewer \(4\)"):
+    with pytest.raises(UsageError, match=r"has 6 boots planned.*not lowered to 4"):
         keep_plan(tmp_path, Plan(boots=4), ["third"])
 
 

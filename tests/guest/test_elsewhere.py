@@ -65,7 +65,7 @@ def test_one_file_alone_gives_records_that_import_and_changed_ones_do_not(
 
     # Again: the runs are there. Changed: the seal says so.
     assert main(["import", str(path), *place]) == 2
-    assert "has these runs already" in capsys.readouterr().err
+    assert "already has these runs" in capsys.readouterr().err
     path.write_text(records.replace('"vmas":300', '"vmas":301', 1))
     assert main(["import", str(path), "--results", str(tmp_path / "other")]) == 3
     assert "something in them was changed" in capsys.readouterr().err

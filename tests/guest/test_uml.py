@@ -202,7 +202,7 @@ def test_a_kernel_without_names_says_so_and_ends_with_status_4(
     unnamed, table = run_in(uml_target("none"), [*argv, "--naming", "none"], console)
 
     assert status == 4
-    assert "names no memory: the probe gave a valid name" in output
+    assert "cannot name memory: the probe gave a valid name" in output
     assert "anonvma run --target uml" in output
     assert unnamed == 0, table
     assert "What fork costs without names" in table

@@ -98,7 +98,7 @@ def test_a_kernel_without_names_says_so_in_one_line(command: Command) -> None:
 
     said = [line for line in words.splitlines() if line.startswith("anonvma: ")]
     assert (status, output, len(said)) == (4, "", 1)
-    assert "names no memory" in said[0]
+    assert "cannot name memory" in said[0]
 
 
 def test_a_tuning_that_may_not_be_is_one_line_with_what_root_would_do(

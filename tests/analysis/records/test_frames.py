@@ -299,7 +299,7 @@ def test_what_is_superseded_before_it_began_is_an_error(tmp_path: Path) -> None:
     good = whole_run(run_of(run="good"), [1, 2])
     write_records(tmp_path, [*good, Superseded(run="other", reason="")])
 
-    with pytest.raises(RecordError, match=r":10: its run is not before it"):
+    with pytest.raises(RecordError, match=r":10: it is outside its run"):
         load(tmp_path)
 
 
