@@ -140,9 +140,9 @@ def audit_kernel(
         dump, console = scratch / "memory", scratch / "console.txt"
         name = f"{kernel.variant.name}-{kernel.base}"
         on_step(f"{name}: {plan.vmas} VMAs, {plan.children} children")
-        target.dump_when_held(
+        target.dump_when_ready(
             ["/usr/bin/python3", "-m", "harness.worker.observer.observer",
-             target.place_of("observer.json"), "1"],
+             target.path_in_guest("observer.json"), "1"],
             report.feed, dump, console, mib=plan.memory_mib,
             files={"observer.json": render_observer_job(job)},
         )  # fmt: skip

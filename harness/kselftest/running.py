@@ -31,7 +31,7 @@ _STATUS = {Verdict.PASS: (0,), Verdict.NEITHER: (0, 4)}
 class CommandTarget(Protocol):
     """Where a program can be brought and run."""
 
-    def place_of(self, name: str) -> str:
+    def path_in_guest(self, name: str) -> str:
         """Where a file that ``run_command`` brings will be."""
 
     def run_command(
@@ -95,7 +95,7 @@ def run_selftest(guest: Guest, number: int, console: Path) -> Result:
     program = guest.selftest.program.read_bytes()
     try:
         status = target.run_command(
-            [target.place_of(SELFTEST)], keep, console, files={SELFTEST: program}
+            [target.path_in_guest(SELFTEST)], keep, console, files={SELFTEST: program}
         )
     except GuestError as error:
         result = failed_guest(error, bytes(output[:_MOST_BYTES]))

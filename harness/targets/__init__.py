@@ -1,4 +1,4 @@
-"""Where jobs run: guests, what they boot from, and how they are told apart in death."""
+"""Runs jobs: in guests or on the running kernel; also makes what guests boot from."""
 
 from harness.targets.channel import Deadlines
 from harness.targets.guest import COMMAND_MIB, GuestTarget, memory_mib

@@ -1,16 +1,17 @@
-"""The worker and all that it imports of us as one file of bytecode.
+"""Packs the worker and the modules of ours that it imports into one bytecode file.
 
-An emulated guest spends a millisecond on each module that it looks for, reads and
-runs, and most of what a module runs at its import is of no use to a worker. So the
-modules are made ready here, on the host:
+An emulated guest spends a millisecond on each module that it finds, reads and runs,
+and a worker does not need most of what a module runs at import. So the host prepares
+the modules:
 
-* classes are written out (``readymade``);
-* a name that a room's ``__init__`` hands on is imported from where it is defined, so
-  that no room is run for one name of it, and of an ``__init__`` constants are left;
-* imports of what is not used, as annotations were what used it, go.
+* Classes are written out (``readymade``).
+* A name that a room's ``__init__`` re-exports is imported from the module that
+  defines it, so that one name does not run the whole room. Only the constants of an
+  ``__init__`` are kept.
+* Imports that only annotations used are removed.
 
-Sources stay as they are, and a guest whose Python reads other bytecode than ours
-imports them as everybody does.
+The sources do not change. A guest whose Python needs other bytecode imports the
+sources in the usual way.
 """
 
 import ast
@@ -29,10 +30,10 @@ _ROOT = "harness"
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """``packed`` is MAGIC_NUMBER and a marshalled dictionary of modules by name:
-    whether it is a package, and its own marshalled code.
+    """``packed`` is MAGIC_NUMBER, then a marshalled dictionary: the name of each
+    module, whether it is a package, and its marshalled code.
 
-    ``standard`` are the modules that they import of the standard library, sorted.
+    ``standard`` has the modules that they import from the standard library, sorted.
     """
 
     packed: bytes
@@ -40,7 +41,10 @@ class Bundle:
 
 
 def bundle_of(module: str, *, beside: tuple[Path, ...] = ()) -> Bundle:
-    """A module and those it needs of us; those ``beside`` are scripts of no package."""
+    """A module and the modules of ours that it imports.
+
+    ``beside`` has scripts that belong to no package and are packed too.
+    """
     return _bundle_of(module, beside, _stamp())
 
 
@@ -62,7 +66,8 @@ def _bundle_of(
             tree.body = list(filter(_is_constant, tree.body))
         _look_where_defined(tree)
         _drop_unused(tree)
-        # As it is called here on every machine: a guest's heap is the same then.
+        # A relative path, which is the same on every machine: then a guest's heap is
+        # the same too.
         code = compile(tree, f"{name.replace('.', '/')}.py", "exec")
         found[name] = path.name == "__init__.py", marshal.dumps(code)
         waiting += sorted(filter(_is_ours, _needed(tree)))
@@ -74,7 +79,7 @@ def _bundle_of(
 
 
 def _stamp() -> tuple[tuple[Path, int, int], ...]:
-    """What tells whether a source has changed while this process runs."""
+    # Differs if a source has changed while this process runs.
     return tuple(
         (path, path.stat().st_mtime_ns, path.stat().st_size)
         for path in sorted(package_dir().rglob("*.py"))
@@ -87,7 +92,7 @@ def _path_of(name: str) -> Path:
 
 
 def _is_constant(statement: ast.stmt) -> bool:
-    """Whether a room's ``__init__`` says something itself, and hands nothing on."""
+    # Whether a statement of an ``__init__`` defines a constant.
     return isinstance(statement, ast.Assign) and isinstance(
         statement.value, ast.Constant
     )
@@ -112,7 +117,7 @@ def _from_origins(statement: ast.stmt) -> Iterator[ast.stmt]:
 
 
 def _origin(module: str, name: str) -> str:
-    """The module that defines what another one hands on, or has."""
+    # The module that defines ``name``, which ``module`` defines or re-exports.
     path = _path_of(module)
     if path.name == "__init__.py" and not _path_of(f"{module}.{name}").exists():
         for each in ast.parse(path.read_bytes()).body:
@@ -140,7 +145,7 @@ def _bound(alias: ast.alias) -> str:
 
 
 def _needed(tree: ast.Module) -> Iterator[str]:
-    """The modules that one imports, now or when something is called."""
+    # The modules that a module imports, at its own import or later in a function.
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,9 +1,9 @@
-"""The host's end of a guest's ports: records as they come, and how a guest ended.
+"""Reads a guest's ports on the host, and finds out how the guest ended.
 
-How it ended is told apart by what came before the end: a status, a panic on
-the console (GuestPanicked), silence until a deadline (GuestHung), a line that
-is no record (BadRecord), or none of these (GuestLost). The exit status of what
-ran the guest says nothing: QEMU's is 0 after a panic too.
+The end of a guest is a status record, a panic on the console (GuestPanicked), a
+deadline without output (GuestHung), a line that is not a record (BadRecord), or none
+of these (GuestLost). The exit status of the program that runs the guest does not
+help: QEMU's is 0 after a panic too.
 """
 
 import contextlib
@@ -37,20 +37,20 @@ MONITOR = "monitor"
 
 _PANIC = re.compile(r"Kernel panic - not syncing: .*|Internal error: .*")
 _PANIC_LINES = 60
-# A line longer than this is no record.
+# A line longer than this is not a record.
 _LONGEST_LINE = 1 << 20
-# What a kernel and a worker say fits a thousand times; the console is a file here.
+# A thousand times what a kernel and a worker write. The console is a file on the host.
 _LARGEST_CONSOLE = 64 << 20
-# How often a wish to stop is looked for.
+# How often to check ``stop`` and the deadlines.
 _POLL_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
-    """Seconds until a guest that does not speak is taken for hung.
+    """The seconds after which a guest counts as hung.
 
-    ``boot_s`` until its first record or output, ``silence_s`` between two of
-    them, ``total_s`` for all of it.
+    ``boot_s`` without a first record or output, ``silence_s`` without a next one,
+    ``total_s`` in total.
     """
 
     boot_s: float = 180
@@ -60,7 +60,7 @@ class Deadlines:
 
 @contextlib.contextmanager
 def port() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A pair of connected sockets, ours and the guest's."""
+    """A pair of connected sockets: ours and the guest's."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         yield ours, theirs
@@ -75,7 +75,7 @@ class HasFileno(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """Takes what a guest says until it is gone."""
+    """Reads what a guest writes until it ends."""
 
     on_record: Callable[[Record], None]
     on_output: Callable[[bytes], None]
@@ -84,42 +84,42 @@ class Listener:
     stop: threading.Event
 
     def listen(self, ports: Mapping[str, HasFileno]) -> Status | None:
-        """Until every port is closed: the status, None if none came.
+        """Read until every port is closed; return the status, or None if none came.
 
-        Raises GuestHung, BadRecord, GuestLost for a console without end, and
-        Stopped when ``stop`` is set; whoever started the guest then ends it.
+        Raises GuestHung, BadRecord, GuestLost for a console that grows too large, and
+        Stopped when ``stop`` is set. After an error, the caller must end the guest.
         """
-        started = heard = time.monotonic()
+        started = last = time.monotonic()
         lines = RecordLines(self.on_record, self.console)
         with selectors.DefaultSelector() as ready:
             for name, ours in ports.items():
                 ready.register(ours, selectors.EVENT_READ, name)
             while ready.get_map():
-                self._check_deadlines(started, heard)
+                self._check_deadlines(started, last)
                 self._check_console()
                 for key, _ in ready.select(_POLL_S):
                     chunk = os.read(key.fd, 1 << 16)
                     if not chunk:
                         ready.unregister(key.fileobj)
                         continue
-                    heard = time.monotonic()
+                    last = time.monotonic()
                     if key.data == RECORDS:
                         lines.feed(chunk)
                     else:
                         self.on_output(chunk)
         return lines.status
 
-    def _check_deadlines(self, started: float, heard: float) -> None:
+    def _check_deadlines(self, started: float, last: float) -> None:
         if self.stop.is_set():
-            raise Stopped("the guest was stopped before it was done")
+            raise Stopped("the guest was stopped before it finished")
         now = time.monotonic()
         limits = self.deadlines
-        if heard == started and now - started > limits.boot_s:
-            what = f"the guest said nothing within {limits.boot_s:g} s of its start"
-        elif heard != started and now - heard > limits.silence_s:
-            what = f"the guest fell silent for {limits.silence_s:g} s"
+        if last == started and now - started > limits.boot_s:
+            what = f"the guest wrote nothing within {limits.boot_s:g} s of its start"
+        elif last != started and now - last > limits.silence_s:
+            what = f"the guest wrote nothing for {limits.silence_s:g} s"
         elif now - started > limits.total_s:
-            what = f"the guest was not done within {limits.total_s:g} s"
+            what = f"the guest did not finish within {limits.total_s:g} s"
         else:
             return
         raise GuestHung(f"{what} and was killed", tail_of(self.console))
@@ -136,7 +136,7 @@ class Listener:
 
 
 class RecordLines:
-    """Cuts a stream into lines and lines into records; keeps the status."""
+    """Parses a stream of bytes into records, and keeps the status record."""
 
     def __init__(self, on_record: Callable[[Record], None], console: Path) -> None:
         self.status: Status | None = None
@@ -145,7 +145,7 @@ class RecordLines:
         self._pending = b""
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes; BadRecord for a line that is no record."""
+        """Take the next bytes. Raises BadRecord for a line that is not a record."""
         *lines, self._pending = (self._pending + chunk).split(b"\n")
         if len(self._pending) > _LONGEST_LINE:
             lines.append(self._pending)
@@ -162,12 +162,15 @@ class RecordLines:
                 self._on_record(record)
 
 
-def ended_without_status(console: Path, *, runner_said: str = "") -> HarnessError:
-    """The error for a guest that is gone and left no status."""
+def ended_without_status(console: Path, *, runner_output: str = "") -> HarnessError:
+    """The error for a guest that ended without a status.
+
+    ``runner_output`` is what the program that ran the guest wrote.
+    """
     shown = tail_of(console, lines=_PANIC_LINES)
     if match := _PANIC.search(shown):
         return GuestPanicked(f"the guest panicked: {match[0]}", shown)
-    if not shown and runner_said:
-        return EnvironmentFault(f"the guest was not started: {runner_said}")
-    said = f" (what ran it said: {runner_said})" if runner_said else ""
-    return GuestLost(f"the guest went away without a status{said}", tail_of(console))
+    if not shown and runner_output:
+        return EnvironmentFault(f"the guest did not start: {runner_output}")
+    output = f" (its runner wrote: {runner_output})" if runner_output else ""
+    return GuestLost(f"the guest ended without a status{output}", tail_of(console))

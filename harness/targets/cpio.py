@@ -1,7 +1,8 @@
-"""Initramfs archives: the "newc" cpio format, written from plain entries.
+"""Writes initramfs archives in the "newc" cpio format.
 
-Source: Documentation/driver-api/early-userspace/buffer-format.rst. Archives
-may follow one another in one file; later entries win.
+Source: Documentation/driver-api/early-userspace/buffer-format.rst. A file may contain
+several archives, one after the other; of two entries with the same path, the later
+one is used.
 """
 
 import os
@@ -10,13 +11,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _MAGIC = b"070701"
-# Where a header has the length of the content and of the name, and how long it is.
+# Offsets of the content's and the name's length in a header, and the header's length.
 _SIZE, _NAME, _HEADER = 54, 94, 110
 
 
 @dataclass(frozen=True, slots=True)
 class CpioEntry:
-    """A file, folder, symbolic link (content: where to) or device (its numbers)."""
+    """A file, a folder, a symbolic link or a device.
+
+    ``content`` is the content of a file or the target of a link; ``device`` has the
+    major and minor number of a device.
+    """
 
     path: str
     mode: int
@@ -30,7 +35,7 @@ def file_entry(path: str, content: bytes, *, mode: int = 0o644) -> CpioEntry:
 
 
 def folder_entry(path: str, *, mode: int = 0o755) -> CpioEntry:
-    """A folder; it must come before what is in it."""
+    """A folder. It must come before its content."""
     return CpioEntry(path, stat.S_IFDIR | mode)
 
 
@@ -40,7 +45,10 @@ def link_entry(path: str, target: str) -> CpioEntry:
 
 
 def render_cpio(entries: Iterable[CpioEntry]) -> bytes:
-    """A whole archive, owned by root, without times; the same for the same entries."""
+    """A whole archive. All files belong to root and have time 0.
+
+    The same entries make the same bytes.
+    """
     out = bytearray()
     number = 0
     for number, entry in enumerate(entries, 1):
@@ -64,9 +72,9 @@ def _append(out: bytearray, entry: CpioEntry, number: int) -> None:
 
 
 def raw_members(archive: bytes) -> Iterator[tuple[str, bytes, bytes]]:
-    """Path, bytes as they stand, and content of each member that ``render_cpio`` wrote.
+    """(path, raw bytes, content) of each member of an archive by ``render_cpio``.
 
-    Joined again, those bytes are an archive of the members that were kept.
+    The raw bytes of some members, joined, are again an archive.
     """
     at = 0
     while archive[at : at + len(_MAGIC)] == _MAGIC:

@@ -1,7 +1,7 @@
-"""What all guests have in common: one job a boot, and how its end is told.
+"""What all guests have in common: each boot runs one job, and the end is checked.
 
-A target of this kind says how its guest is launched; what goes in, what comes
-out and which error an end is, is the same for all.
+A subclass defines how its guest is launched. The input, the output and the errors are
+the same for all guests.
 """
 
 import contextlib
@@ -35,26 +35,27 @@ from harness.worker.measure import Conditions, Job, Record, Status, render_job
 from harness.worker.measure.facts import KernelFacts, parse_facts
 
 COMMAND_MIB = 1024
-# A worker's job, by which its guest is known.
+# The file of a worker's job. A guest that has it runs a worker.
 JOB = "job.json"
 WORKER = "harness.worker.measure.worker"
-# What every Python 3 reads.
+# A marshal format that every Python 3 reads.
 _MARSHAL = 2
 # mm/oom_kill.c __oom_kill_process()
 _OUT_OF_MEMORY = ": Killed process "
-# Some hundred bytes, or what Python says when it fails.
+# The output is some hundred bytes, or a Python traceback.
 _MOST_FACTS = 1 << 20
 
-# What the guest needs for itself: kernel, root in memory, Python.
+# The guest itself needs this much: kernel, root in memory, Python.
 _GUEST_MIB = 512
-# A VMA of a process costs its struct, its lock, its name and its share of the
-# tree, in the parent and in the child; then what maps and Python hold of it.
+# In the parent and in the child, a VMA takes its struct, its lock, its name and its
+# part of the tree; in addition, the text of maps and Python's objects take memory.
 _VMA_BYTES = 2 * 512 + 1024
-# A written page is held once, and has a page table entry in both processes.
+# A written page is in memory once, and has a page table entry in both processes.
 _PAGE_BYTES = 4096 + 2 * 16
 
-# One heap for one job: no seed of the interpreter's may differ between runs. The
-# kernel hands such words on to init, whose interpreter is the worker's.
+# The same job must get the same heap in every run, so the hash seed of the interpreter
+# is fixed. The kernel passes these words to the environment of init, whose interpreter
+# is also the worker's.
 INIT_ENV = ("PYTHONHASHSEED=0", "LANG=C.UTF-8")
 _ENV = {
     "PYTHONHASHSEED": "0",
@@ -65,12 +66,12 @@ _ENV = {
 
 
 def workers_bundle() -> Bundle:
-    """Init and the worker, as every guest gets them."""
+    """Init and the worker as bytecode, for every guest."""
     return bundle_of(WORKER, beside=(package_dir() / "worker/guest_init.py",))
 
 
 def memory_mib(job: Job) -> int:
-    """Guest memory that every cell of a job fits in, in MiB."""
+    """Guest memory in MiB that is enough for each cell of a job."""
     most = max(
         layout.vmas * (_VMA_BYTES + layout.written_pages * _PAGE_BYTES)
         for layout in (planned.cell.layout for planned in job.cells)
@@ -79,11 +80,11 @@ def memory_mib(job: Job) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InitWords:
-    """What init is told that does not depend on the job; see guest_init.py.
+class InitSettings:
+    """The settings of init that do not depend on the job; see guest_init.py.
 
-    ``python`` starts an interpreter that finds the package; ``job`` is where the
-    files of the job are once init has mounted all.
+    ``python`` is a command that starts an interpreter that finds the package. ``job``
+    is the folder with the files of the job, after init has mounted everything.
     """
 
     ports: str
@@ -99,7 +100,7 @@ class InitWords:
 class Launch:
     """A command that boots a guest, and the descriptors that it needs.
 
-    Without ``stdout`` its own goes where the console is kept by other means.
+    ``stdout`` is None if the command itself writes the console to its file.
     """
 
     argv: Sequence[str]
@@ -109,9 +110,9 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestTarget(ABC):
-    """Boots a kernel for each job; its guests end with this process.
+    """Boots a kernel for each job. The guests end with this process at the latest.
 
-    When ``stop`` is set a guest that is running is ended, with Stopped.
+    When ``stop`` is set, a running guest is ended and Stopped is raised.
     """
 
     kernel: Path
@@ -121,12 +122,12 @@ class GuestTarget(ABC):
     @property
     @abstractmethod
     def conditions(self) -> Conditions:
-        """How it measures."""
+        """The conditions under which it measures."""
 
     @property
     @abstractmethod
-    def _words(self) -> InitWords:
-        """What its init is told."""
+    def _init_settings(self) -> InitSettings:
+        """The settings of its init."""
 
     @abstractmethod
     def _launch(
@@ -138,26 +139,25 @@ class GuestTarget(ABC):
         console: Path,
         interactive: bool,
     ) -> contextlib.AbstractContextManager[Launch]:
-        """The command, for as long as what it needs is there.
+        """The command that boots the guest; what it needs exists within the context.
 
-        ``ports`` gives each port's socket; ``console`` is where the guest's
-        console is kept, ``interactive`` whether it is this terminal too.
+        ``ports`` has the socket of each port. The guest's console is written to the
+        file ``console`` and, if ``interactive``, also to this terminal.
         """
 
     def check_job(self, job: Job) -> None:  # noqa: B027 (most can run all)
-        """Raise EnvironmentFault for a job that this machine cannot run."""
+        """Raise EnvironmentFault if this machine cannot run the job."""
 
     def run_job(
         self, job: Job, on_record: Callable[[Record], None], console: Path
     ) -> None:
-        """Run a worker's job; every record goes to ``on_record`` as it comes.
+        """Run a worker's job; ``on_record`` gets each record when it arrives.
 
-        The guest's console is kept in ``console``. Raises GuestError's
-        subclasses; JobFailed when the worker's status is not 0.
+        The guest's console is written to ``console``. Raises GuestError's subclasses;
+        JobFailed if the worker's status is not 0.
         """
         self.check_job(job)
-        words = self._words
-        ours = self._files([f"{words.job}/{JOB}"], RECORDS, worker=WORKER)
+        ours = self._files([self.path_in_guest(JOB)], RECORDS, worker=WORKER)
         files = {**ours, JOB: render_job(job)}
         mib = memory_mib(job)
         status = self._boot(files, mib, on_record, None, console)
@@ -181,10 +181,11 @@ class GuestTarget(ABC):
         mib: int = COMMAND_MIB,
         files: Mapping[str, bytes] | None = None,
     ) -> int:
-        """Run one command; its output goes to ``on_output``. Its exit status.
+        """Run one command and return its exit status; ``on_output`` gets its output.
 
-        ``files`` go into the guest, where ``place_of`` says, and can be run. The
-        status is 128 + N when signal N ended it. Raises GuestError's subclasses.
+        ``files`` are put into the guest as executables; ``path_in_guest`` returns
+        their paths. The status is 128 + N if signal N ended the command. Raises
+        GuestError's subclasses.
         """
         ours = self._files(argv, OUTPUT)
         assert files is None or not ours.keys() & files.keys()
@@ -192,33 +193,33 @@ class GuestTarget(ABC):
         status = self._boot(files, mib, lambda _: None, on_output, console)
         return 128 - status.code if status.code < 0 else status.code
 
-    def place_of(self, name: str) -> str:
-        """Where a file that ``run_command`` brings is in the guest."""
-        return f"{self._words.job}/{name}"
+    def path_in_guest(self, name: str) -> str:
+        """The path in the guest of a file that was given to ``run_command``."""
+        return f"{self._init_settings.job}/{name}"
 
     def run_executor(
         self, job: bytes, on_output: Callable[[bytes], None], console: Path
     ) -> int:
-        """Play traces: what the player writes goes to ``on_output``. Its status.
+        """Play traces and return the executor's status; ``on_output`` gets its output.
 
         Raises GuestError's subclasses.
         """
         argv = [
-            *self._words.python, "-m", "harness.worker.executor.executor",
-            self.place_of("play.json"), "1",
+            *self._init_settings.python, "-m", "harness.worker.executor.executor",
+            self.path_in_guest("play.json"), "1",
         ]  # fmt: skip
         return self.run_command(argv, on_output, console, files={"play.json": job})
 
     def ask_facts(self, console: Path) -> KernelFacts:
-        """Boot the kernel once and ask what it is. Raises GuestError's subclasses."""
+        """Boot the kernel once and read its facts. Raises GuestError's subclasses."""
         output = bytearray()
 
         def keep(chunk: bytes) -> None:
             output.extend(chunk)
             if len(output) > _MOST_FACTS:
-                raise JobFailed(f"facts are no more than {_MOST_FACTS} bytes", "")
+                raise JobFailed(f"facts have at most {_MOST_FACTS} bytes", "")
 
-        argv = [*self._words.python, "-m", "harness.worker.measure.facts", "1"]
+        argv = [*self._init_settings.python, "-m", "harness.worker.measure.facts", "1"]
         code = self.run_command(argv, keep, console)
         line = bytes(output).rpartition(b"\n")[0].rpartition(b"\n")[2]
         try:
@@ -226,13 +227,13 @@ class GuestTarget(ABC):
         except RecordError:
             words = printable(output.decode(errors="replace"))
             raise JobFailed(
-                f"the guest could not be asked what it is: status {code}", words
+                f"the guest did not report its facts: status {code}", words
             ) from None
 
     def run_shell(self, console: Path, *, mib: int = COMMAND_MIB) -> int:
-        """Give this terminal to a shell in the guest until it ends: its status.
+        """Run a shell in the guest on this terminal, and return its status.
 
-        ``console`` gets a copy of what was shown, where the target can make one.
+        ``console`` gets a copy of the output, if the target can make one.
         """
         files = self._files(["/bin/sh"], "console")
         with contextlib.ExitStack() as stack:
@@ -244,7 +245,7 @@ class GuestTarget(ABC):
                 )
             )  # fmt: skip
             stack.enter_context(_terminal_restored())
-            # In the terminal's foreground, so not under the leash.
+            # It must run in the terminal's foreground, so ``leashed`` is not used.
             subprocess.run(
                 ["setpriv", "--pdeathsig", "KILL", "--", *launch.argv],
                 pass_fds=launch.pass_fds,
@@ -261,18 +262,20 @@ class GuestTarget(ABC):
     def _files(
         self, argv: Sequence[str], stdout: str, *, worker: str | None = None
     ) -> dict[str, bytes]:
-        words = self._words
-        # Elsewhere it would be something that differs from boot to boot.
-        entropy = os.urandom(32) if words.ports == "serial" else b""
-        room = package_dir() / "worker"
+        settings = self._init_settings
+        # Only the guests with serial ports (UML) need entropy. In the others it would
+        # be one more thing that differs from boot to boot.
+        entropy = os.urandom(32) if settings.ports == "serial" else b""
+        folder = package_dir() / "worker"
         job = {
             "argv": list(argv), "worker": worker, "stdout": stdout,
-            "entropy": entropy.hex(), "ports": words.ports, "end": words.end,
-            "env": {**_ENV, **words.env}, "cwd": words.cwd, "share": list(words.share),
+            "entropy": entropy.hex(), "ports": settings.ports, "end": settings.end,
+            "env": {**_ENV, **settings.env}, "cwd": settings.cwd,
+            "share": list(settings.share),
         }  # fmt: skip
         return {
-            "init": (room / "guest_start.py").read_bytes(),
-            "guest_init.py": (room / "guest_init.py").read_bytes(),
+            "init": (folder / "guest_start.py").read_bytes(),
+            "guest_init.py": (folder / "guest_init.py").read_bytes(),
             "bundle": workers_bundle().packed,
             "init.job": marshal.dumps(job, _MARSHAL),
         }
@@ -303,10 +306,10 @@ class GuestTarget(ABC):
                     interactive=False,
                 )
             )
-            said = stack.enter_context(tempfile.TemporaryFile())
+            errors = stack.enter_context(tempfile.TemporaryFile())
             stack.enter_context(
                 leashed(
-                    launch.argv, stdout=launch.stdout, stderr=said.fileno(),
+                    launch.argv, stdout=launch.stdout, stderr=errors.fileno(),
                     pass_fds=launch.pass_fds, processes=MOST_PROCESSES,
                 )
             )  # fmt: skip
@@ -322,9 +325,9 @@ class GuestTarget(ABC):
                 stop=self.stop,
             ).listen({name: ours for name, (ours, _) in pairs.items()})
             if status is None:
-                said.seek(0)
-                words = printable(said.read(2000).decode(errors="replace").strip())
-                raise ended_without_status(console, runner_said=words)
+                errors.seek(0)
+                words = printable(errors.read(2000).decode(errors="replace").strip())
+                raise ended_without_status(console, runner_output=words)
             return status
 
 

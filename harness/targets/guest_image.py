@@ -1,7 +1,8 @@
-"""Images that boot to the whole harness: a kernel of ours, Debian's Python, and
-pandas, scipy, psutil, python-ptrace and pytest from their wheels for that machine.
+"""Makes guest images, which boot a kernel with the whole harness in its root.
 
-An image is a folder: kernel, root.cpio (an initramfs) and image.json.
+A guest image has a kernel of ours, Debian's Python, and the packages that the harness
+needs (pandas, scipy, psutil, pytest and others) from their wheels for that machine.
+It is a folder with three files: kernel, root.cpio (an initramfs) and image.json.
 """
 
 import importlib.metadata
@@ -33,22 +34,22 @@ from harness.targets.rootfs import (
     guest_root,
 )
 
-# The packages of an image lie in memory twice while it boots.
+# While a guest image boots, its packages are in memory twice.
 IMAGE_MIB = 3072
-# What the image installs to run the project and to test it.
+# Installed in the image, to run the project and to test it.
 _PACKAGES_FOLDER = "usr/lib/python3/dist-packages"
 _NEEDED = (
     "numpy", "pandas", "psutil", "pyarrow", "python-ptrace", "rich", "scipy",
     "statsmodels",
 )  # fmt: skip
 _FOR_TESTS = ("pytest", "pytest-timeout", "hypothesis")
-# Of a wheel: tests, headers and static libraries, which nobody runs in there.
+# Not copied from wheels: tests, headers and static libraries, which nobody uses there.
 _LEFT_OUT = re.compile(
     r".*\.(h|hpp|pxd|pyx|pyi|a|cmake|pc)|pyarrow/(include|src|tests)/.*|"
     r"(pandas|numpy|scipy|statsmodels|patsy)/(.*/)?(tests|datasets)/.*|.*\.dist-info/(licenses|sboms)/.*"
 )
 _DEADLINE_S = 600
-# pyarrow has 150 million.
+# The largest wheel, pyarrow, has 150 million bytes.
 _MOST_WHEEL_BYTES = 1 << 30
 _ANONVMA = b"""#!/usr/bin/python3
 import sys
@@ -59,7 +60,7 @@ sys.exit(main())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """An image on disk."""
+    """A guest image on disk."""
 
     kernel: Path
     root: Path
@@ -67,15 +68,15 @@ class Image:
 
 
 def read_image(folder: Path) -> Image:
-    """An image that ``make_image`` made; UsageError for anything else."""
+    """A guest image that ``make_image`` made. Raises UsageError for anything else."""
     try:
         facts = json.loads(read_small(folder / "image.json"))
         arch = arch_named(str(facts["arch"]))
         if not arch.qemu_package:
-            raise ValueError("QEMU runs images, User-Mode Linux does not")
+            raise ValueError("a guest image runs under QEMU, not User-Mode Linux")
     except (OSError, ValueError, KeyError, TypeError, RecursionError, UsageError):
         raise UsageError(
-            f"{folder} is not an image; anonvma image --out {folder} makes one"
+            f"{folder} is not a guest image; to make one: anonvma image --out {folder}"
         ) from None
     return Image(kernel=folder / "kernel", root=folder / "root.cpio", arch=arch)
 
@@ -88,10 +89,10 @@ def make_image(
     wheels: Path | None,
     on_step: Callable[[str], None],
 ) -> Image:
-    """Make an image in a folder, whole or not at all.
+    """Make a guest image in a folder; if it fails, nothing is left there.
 
-    ``wheels`` is a folder to take Python's packages from instead of the index.
-    Raises EnvironmentFault when something cannot be had.
+    ``wheels`` is a folder with the Python packages, used instead of the package index.
+    Raises EnvironmentFault if a package cannot be fetched or the root cannot be made.
     """
     on_step("making the root with Debian's Python")
     root = guest_root(arch, WHEEL_PACKAGES)
@@ -111,7 +112,7 @@ def make_image(
         facts = {"arch": arch.name, "packages": pins}
         (folder / "image.json").write_text(json.dumps(facts, indent=1) + "\n")
         if out.exists():
-            # Ours, or nothing that may be replaced.
+            # Only a guest image may be replaced: anything else raises UsageError.
             read_image(out)
             shutil.rmtree(out)
         folder.rename(out)
@@ -119,7 +120,11 @@ def make_image(
 
 
 def pinned_packages() -> list[str]:
-    """``name==version`` of what the image needs, in the versions installed here."""
+    """``name==version`` of each package that a guest image needs.
+
+    The versions are those that are installed here. Raises EnvironmentFault if a
+    package is not installed.
+    """
     found: dict[str, str] = {}
     needed = (*_NEEDED, *(_FOR_TESTS if _in_checkout() else ()))
     waiting = list(needed)
@@ -133,10 +138,10 @@ def pinned_packages() -> list[str]:
         except importlib.metadata.PackageNotFoundError:
             if name in needed:
                 raise EnvironmentFault(
-                    f"the package {name} is not installed here, so which version an "
-                    f"image should have is not known; pip install {name}"
+                    f"the package {name} is not installed here, so its version for "
+                    f"the guest image is unknown; to install it: pip install {name}"
                 ) from None
-            # A dependency of other systems only.
+            # A dependency on other systems only.
             continue
         found[key] = distribution.version
         for requirement in distribution.requires or ():
@@ -155,8 +160,8 @@ def _fetch_wheels(
     pins: Sequence[str], arch: Arch, folder: Path, source: Path | None
 ) -> list[Path]:
     minor = sys.version_info.minor
-    place = [] if source is None else ["--no-index", f"--find-links={source.resolve()}"]
-    common = ["--no-deps", "--quiet", "--disable-pip-version-check", *place]
+    index = [] if source is None else ["--no-index", f"--find-links={source.resolve()}"]
+    common = ["--no-deps", "--quiet", "--disable-pip-version-check", *index]
     platforms = [
         f"--platform=manylinux_2_{glibc}_{arch.name}" for glibc in (36, 34, 28, 27, 17)
     ] + [f"--platform=manylinux2014_{arch.name}"]
@@ -166,14 +171,15 @@ def _fetch_wheels(
     ]  # fmt: skip
     folder.mkdir()
     for pin in pins:
-        said = _pip(
+        error = _pip(
             folder.parent, "download", *common, *foreign, f"--dest={folder}", pin
         )
-        if said:
-            # Published as source only: pure Python is the same on any machine.
-            said = _pip(folder.parent, "wheel", *common, f"--wheel-dir={folder}", pin)
-        if said:
-            raise EnvironmentFault(f"{pin} cannot be had for {arch.name}:\n{said}")
+        if error:
+            # It may be published as source only: pure Python is the same on any
+            # machine.
+            error = _pip(folder.parent, "wheel", *common, f"--wheel-dir={folder}", pin)
+        if error:
+            raise EnvironmentFault(f"{pin} cannot be fetched for {arch.name}:\n{error}")
     return sorted(folder.glob("*.whl"))
 
 
@@ -190,11 +196,11 @@ def _pip(scratch: Path, *arguments: str) -> str:
 
 
 def wheel_entries(wheels: Sequence[Path], arch: Arch) -> Iterator[CpioEntry]:
-    """What of wheels goes into a guest image.
+    """The files of wheels that go into a guest image.
 
-    Nothing is unpacked, so no link of theirs is followed. Raises EnvironmentFault
-    for a wheel of another machine, one that is not whole, holds too much, or has a
-    name outside of where packages are.
+    The wheels are not unpacked, so no link in them is followed. Raises
+    EnvironmentFault for a wheel that is for another machine, damaged or too large, or
+    has a path outside the folder of packages.
     """
     made: set[str] = set()
     for wheel in wheels:
@@ -204,12 +210,12 @@ def wheel_entries(wheels: Sequence[Path], arch: Arch) -> Iterator[CpioEntry]:
             with zipfile.ZipFile(wheel) as archive:
                 yield from _entries_of(archive, made)
         except (
-            # A sum that is wrong, a method that is none, a password, an odd header.
+            # A wrong checksum, an unknown compression, a password, a bad header.
             zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError,
             ValueError, LookupError, zlib.error, lzma.LZMAError, struct.error,
         ) as error:  # fmt: skip
             raise EnvironmentFault(
-                f"{wheel.name} is not the whole wheel that it should be: {error!r:.200}"
+                f"{wheel.name} is not a complete wheel: {error!r:.200}"
             ) from None
 
 
@@ -217,8 +223,8 @@ def _entries_of(archive: zipfile.ZipFile, made: set[str]) -> Iterator[CpioEntry]
     size = sum(info.file_size for info in archive.infolist())
     if size > _MOST_WHEEL_BYTES:
         raise EnvironmentFault(
-            f"{archive.filename} says that it holds {size} bytes; no wheel that an "
-            f"image needs has more than {_MOST_WHEEL_BYTES}"
+            f"{archive.filename} would unpack to {size} bytes; the most that a wheel "
+            f"for a guest image may have is {_MOST_WHEEL_BYTES}"
         )
     for info in archive.infolist():
         name = re.sub(r"^[^/]+\.data/(purelib|platlib)/", "", info.filename)
@@ -249,15 +255,15 @@ def _project_entries() -> Iterator[CpioEntry]:
         (package_dir(), f"{PROJECT}/harness"),
         (kernels_dir(), f"{PROJECT}/kernels"),
     ]
-    # A checkout has tests; an installed package has not.
+    # A checkout has tests; an installed package does not.
     if _in_checkout():
         sources.append((checkout / "tests", f"{PROJECT}/tests"))
         content = (checkout / "pyproject.toml").read_bytes()
         yield from _with_folders(f"{PROJECT}/pyproject.toml", content, made)
-    for source, place in sources:
+    for source, folder in sources:
         for path in sorted(source.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
-                name = f"{place}/{path.relative_to(source)}"
+                name = f"{folder}/{path.relative_to(source)}"
                 yield from _with_folders(name, path.read_bytes(), made)
     yield folder_entry(f"{PROJECT}/bin")
     yield file_entry(f"{PROJECT}/bin/anonvma", _ANONVMA, mode=0o755)

@@ -1,4 +1,4 @@
-"""The running kernel: a worker as a child of ours, on this machine's clock."""
+"""Runs workers on the running kernel, as child processes, on this machine's clock."""
 
 import contextlib
 import os
@@ -18,16 +18,16 @@ from harness.targets.channel import OUTPUT, RECORDS, Deadlines, Listener
 from harness.worker.measure import Conditions, Job, Record, render_job
 from harness.worker.measure.facts import KernelFacts, parse_facts
 
-# Facts take a second, or a few under emulation.
+# Reading the facts takes a second, or a few under emulation.
 _FACTS_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostTarget:
-    """Runs workers on the kernel that runs us.
+    """Runs workers on the kernel that runs this process.
 
-    ``conditions`` are those of the kernel's facts: time on silicon, instructions
-    in a guest that counts them.
+    ``conditions`` come from the kernel's facts: time on silicon, or instructions in a
+    guest that counts them.
     """
 
     conditions: Conditions
@@ -37,10 +37,10 @@ class HostTarget:
     def run_job(
         self, job: Job, on_record: Callable[[Record], None], console: Path
     ) -> None:
-        """Run a worker's job; every record goes to ``on_record`` as it comes.
+        """Run a worker's job; ``on_record`` gets each record when it arrives.
 
-        What the worker says is kept in ``console``. Raises GuestHung, BadRecord,
-        and JobFailed when the worker's status is not 0.
+        The worker's other output is written to ``console``. Raises GuestHung,
+        BadRecord, and JobFailed if the worker's status is not 0.
         """
         with scratch_folder() as scratch:
             path = scratch / "job.json"
@@ -61,7 +61,7 @@ class HostTarget:
     def run_executor(
         self, job: bytes, on_output: Callable[[bytes], None], console: Path
     ) -> int:
-        """Play traces: what the player writes goes to ``on_output``. Its status.
+        """Play traces and return the executor's status; ``on_output`` gets its output.
 
         Raises GuestHung.
         """
@@ -87,15 +87,15 @@ class HostTarget:
         on_output: Callable[[bytes], None],
     ) -> int:
         with contextlib.ExitStack() as stack:
-            # A pipe, as small kernels have no sockets.
+            # A pipe, because small kernels have no sockets.
             reading, writing = os.pipe()
             ours = stack.enter_context(open(reading, "rb", buffering=0))
             theirs = stack.enter_context(open(writing, "wb", buffering=0))
-            said = stack.enter_context(open(console, "wb"))
+            log = stack.enter_context(open(console, "wb"))
             process = stack.enter_context(
                 leashed(
                     [*_python(module), str(job), str(theirs.fileno())],
-                    stdout=said.fileno(), stderr=said.fileno(),
+                    stdout=log.fileno(), stderr=log.fileno(),
                     pass_fds=(theirs.fileno(),), env=_environment(job.parent),
                     processes=MOST_PROCESSES,
                 )
@@ -112,9 +112,9 @@ class HostTarget:
 
 
 def host_facts() -> KernelFacts:
-    """What the running kernel is, asked by a process of its own.
+    """The facts of the running kernel, which a process of its own reads.
 
-    Raises GuestHung past its deadline, GuestLost where it says nothing that is known.
+    Raises GuestHung if it misses its deadline, GuestLost if its output is not facts.
     """
     code = None
     with tempfile.TemporaryFile() as out:
@@ -130,8 +130,8 @@ def host_facts() -> KernelFacts:
         line = out.read()
     if code is None:
         raise GuestHung(
-            f"this kernel did not say what it is within {_FACTS_S:g} s: the process "
-            "that asked it was killed",
+            f"the process that reads this kernel's facts did not finish within "
+            f"{_FACTS_S:g} s and was killed",
             printable(line.decode(errors="replace")),
         )
     try:
@@ -139,12 +139,12 @@ def host_facts() -> KernelFacts:
     except RecordError:
         words = printable(line.decode(errors="replace"))
         raise GuestLost(
-            f"this kernel could not be asked what it is: status {code}", words
+            f"the process that reads this kernel's facts failed: status {code}", words
         ) from None
 
 
 def _python(module: str) -> list[str]:
-    # Without site: what an environment adds to a start is not measured.
+    # -S: start without site, so that what an environment adds is not measured.
     return [
         os.path.realpath(sys.executable), "-S", "-m", f"harness.{module}",
     ]  # fmt: skip
@@ -152,7 +152,8 @@ def _python(module: str) -> list[str]:
 
 def _environment(scratch: Path | None = None) -> dict[str, str]:
     return {
-        # What is killed leaves its files where they go with the job's.
+        # A killed process leaves its temporary files in the job's folder, which is
+        # removed later.
         **({} if scratch is None else {"TMPDIR": str(scratch)}),
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(package_dir().parent),

@@ -1,4 +1,4 @@
-"""Kernel images of others: what they are, seen in their first bytes.
+"""Detects the architecture of a user's kernel image from its first bytes.
 
 Sources: Documentation/arch/arm64/booting.rst, Documentation/arch/x86/boot.rst,
 elf(5).
@@ -11,16 +11,17 @@ from harness.errors import UsageError
 
 _ARM64_MAGIC, _ARM64_AT = b"ARM\x64", 0x38
 _X86_MAGIC, _X86_AT = b"HdrS", 0x202
-# A 64-bit little-endian ELF file for x86-64: a UML binary, not a vmlinux.
+# A 64-bit little-endian ELF file for x86-64. A vmlinux is one too, but does not contain
+# the words that a UML binary contains.
 _ELF, _X86_64_MACHINE, _MACHINE_AT = b"\x7fELF\x02\x01", b"\x3e\x00", 18
 _UML_WORD = b"User Mode Linux"
 _PIECE = 1 << 20
 
 
 def arch_of_image(path: Path) -> str:
-    """The name in harness.arch.ARCHES of what a kernel image is for.
+    """The name, in harness.arch.ARCHES, of a kernel image's architecture.
 
-    Raises UsageError for a file that is none of the three kinds, or none at all.
+    Raises UsageError for a file that cannot be read or is none of the three kinds.
     """
     try:
         with open(path, "rb") as file:
@@ -35,13 +36,13 @@ def arch_of_image(path: Path) -> str:
     if head[_X86_AT:].startswith(_X86_MAGIC):
         return "x86_64"
     raise UsageError(
-        f"{path} is not a kernel that can be booted here; expected an arm64 Image, an "
-        "x86-64 bzImage or a binary of User-Mode Linux (make ARCH=um)"
+        f"{path} is not a kernel that can boot here; expected an arm64 Image, an "
+        "x86-64 bzImage or a User-Mode Linux binary (make ARCH=um)"
     )
 
 
 def _says_uml(head: bytes, rest: BinaryIO) -> bool:
-    # A piece at a time: a file may be larger than memory.
+    # Read piece by piece: a file may be larger than memory.
     kept = head
     while True:
         if _UML_WORD in kept:

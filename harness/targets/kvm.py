@@ -1,4 +1,7 @@
-"""Whether KVM works here, asked by booting: a /dev/kvm that opens proves nothing."""
+"""Finds out whether KVM works here, by booting a guest.
+
+That /dev/kvm can be opened does not prove that it works.
+"""
 
 import os
 import platform
@@ -16,9 +19,9 @@ _WORKS, _DOES_NOT = b"works\n", b"does not boot a guest\n"
 
 
 def best_accelerator(target: QemuTarget) -> Accelerator:
-    """KVM where a guest of this target boots under it in time, else icount.
+    """KVM if a guest of this target boots under it in time, otherwise icount.
 
-    Asked once for each machine and start of this one: the answer is kept.
+    The answer is cached for each architecture, until this machine reboots.
     """
     if target.arch.name != platform.machine() or not os.access("/dev/kvm", os.W_OK):
         return Accelerator.ICOUNT
@@ -34,7 +37,7 @@ def best_accelerator(target: QemuTarget) -> Accelerator:
 
 
 def _answer_in(kept: Path) -> bytes | None:
-    """The answer that was kept; None of a file that has none, or is not there."""
+    # The cached answer; None if there is none or the file is damaged.
     try:
         text = kept.read_bytes()
     except FileNotFoundError:
@@ -44,7 +47,7 @@ def _answer_in(kept: Path) -> bytes | None:
 
 def _keep(answer: bytes, kept: Path) -> None:
     kept.parent.mkdir(parents=True, exist_ok=True)
-    # On a full disk half an answer would be kept until the next start.
+    # Written whole: on a full disk, half an answer would stay until the next reboot.
     with scratch_folder(kept.parent) as scratch:
         (scratch / kept.name).write_bytes(answer)
         (scratch / kept.name).replace(kept)
@@ -52,10 +55,10 @@ def _keep(answer: bytes, kept: Path) -> None:
 
 def _boots_under_kvm(target: QemuTarget) -> bool:
     limits = Deadlines(boot_s=_DEADLINE_S, silence_s=_DEADLINE_S, total_s=_DEADLINE_S)
-    probe = replace(target, accelerator=Accelerator.KVM, deadlines=limits)
+    under_kvm = replace(target, accelerator=Accelerator.KVM, deadlines=limits)
     with scratch_folder() as scratch:
         console = scratch / "console.txt"
         try:
-            return probe.run_command(["true"], lambda _: None, console) == 0
+            return under_kvm.run_command(["true"], lambda _: None, console) == 0
         except HarnessError:
             return False

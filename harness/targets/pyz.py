@@ -14,12 +14,13 @@ if sys.version_info < (3, 10):
 from harness.worker.measure.one_file import main
 sys.exit(main())
 """
-# The first time that a zip file can say: the same sources make the same file.
+# The earliest time that a zip file can store. It is fixed, so that the same sources
+# make the same file.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_pyz(out: Path) -> None:
-    """Write the file, whole or not at all; it is run with ``python3 FILE``."""
+    """Write the whole file, or nothing; run it with ``python3 FILE``."""
     packed = io.BytesIO()
     packed.write(b"#!/usr/bin/env python3\n")
     with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:

@@ -1,8 +1,8 @@
-"""Guests under QEMU: counting instructions, or on silicon where KVM works.
+"""Guests under QEMU, which counts instructions, or runs on silicon if KVM works.
 
-``-icount shift=0,sleep=off`` makes one instruction one nanosecond of the
-guest's clock and skips idle time, so what is measured is the same on a busy
-host. It takes one processor, without KVM.
+With ``-icount shift=0,sleep=off``, one instruction takes one nanosecond of the
+guest's clock, and idle time is skipped. So the results do not depend on the load of
+the host. It works with one processor only, and without KVM.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from harness.targets.guest import (
     INIT_ENV,
     JOB,
     GuestTarget,
-    InitWords,
+    InitSettings,
     Launch,
     workers_bundle,
 )
@@ -39,7 +39,7 @@ from harness.worker.measure.conditions import EMULATED, ICOUNT, SILICON_GUEST
 
 
 class Accelerator(Enum):
-    """What runs a guest's code, and so what its clock counts."""
+    """What runs a guest's code; it determines what the guest's clock counts."""
 
     ICOUNT = "icount"
     KVM = "kvm"
@@ -58,12 +58,12 @@ _ACCEL_OPTIONS = {
     Accelerator.TCG: ("-accel", "tcg"),
 }
 
-# An idle guest gathers no entropy; Python wants some before its first line.
+# An idle guest collects no entropy, but Python needs some to start.
 _APPEND = (
     "rdinit=/job/init panic=-1 quiet random.trust_bootloader=on random.trust_cpu=on"
 )
 
-_WORDS = InitWords(
+_INIT_SETTINGS = InitSettings(
     ports="virtio",
     end="reboot",
     env={
@@ -89,9 +89,9 @@ def qemu_argv(
 ) -> list[str]:
     """QEMU's command line.
 
-    ``console`` is the chardev that the guest's console goes to, without its id;
-    ``ports`` gives each port's socket as a file descriptor; the one of the
-    monitor is QEMU's own (QMP), the others are the guest's.
+    ``console`` is the chardev option for the guest's console, without its id.
+    ``ports`` has the file descriptor of each port's socket. The monitor's port is
+    QEMU's own (QMP); the others are the guest's.
     """
     argv = [
         f"qemu-system-{arch.name}", *arch.qemu_options,
@@ -100,11 +100,11 @@ def qemu_argv(
         "-smp", "1",
         "-m", f"{mib}M",
         "-nodefaults", "-display", "none", "-monitor", "none",
-        # Of the host's kernel QEMU needs little: it starts no programs, becomes
-        # nobody else, and sets nobody's limits.
+        # Forbid system calls that QEMU does not need: it starts no programs, does not
+        # change its user and does not set resource limits.
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
         "resourcecontrol=deny",
-        # With panic=-1 this makes a panic an exit, not a hang.
+        # Together with panic=-1, QEMU exits on a panic instead of hanging.
         "-no-reboot",
         "-chardev", f"{console},id=console",
         "-serial", "chardev:console",
@@ -125,14 +125,14 @@ def qemu_argv(
 
 
 class _Dumped(Exception):
-    """Nothing more of the guest is of interest."""
+    """The guest's memory is dumped, so the guest can end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QemuTarget(GuestTarget):
-    """Guests of a machine under QEMU, with Debian's Python as their root.
+    """Guests under QEMU, whose root has Debian's Python.
 
-    ``root`` is another initramfs, with the whole project in it (an image).
+    ``root`` is the initramfs of a guest image to use instead; it has the whole project.
     """
 
     arch: Arch
@@ -141,46 +141,46 @@ class QemuTarget(GuestTarget):
 
     @property
     def conditions(self) -> Conditions:
-        """Instructions or nanoseconds, by the accelerator."""
+        """Instructions or nanoseconds, depending on the accelerator."""
         return _CONDITIONS[self.accelerator]
 
     @property
-    def _words(self) -> InitWords:
+    def _init_settings(self) -> InitSettings:
         if self.root is None:
-            return _WORDS
-        place = f"/{PROJECT}"
+            return _INIT_SETTINGS
+        project = f"/{PROJECT}"
         env = {
-            **_WORDS.env,
-            "PATH": f"{place}/bin:{_WORDS.env['PATH']}",
-            "PYTHONPATH": place,
+            **_INIT_SETTINGS.env,
+            "PATH": f"{project}/bin:{_INIT_SETTINGS.env['PATH']}",
+            "PYTHONPATH": project,
         }
-        return replace(_WORDS, env=env, cwd=place)
+        return replace(_INIT_SETTINGS, env=env, cwd=project)
 
-    def dump_when_held(
+    def dump_when_ready(
         self,
         argv: Sequence[str],
-        is_held: Callable[[bytes], bool],
+        is_ready: Callable[[bytes], bool],
         dump: Path,
         console: Path,
         *,
         mib: int,
         files: Mapping[str, bytes],
     ) -> None:
-        """Run a command until it holds still; write the guest's memory to ``dump``.
+        """Run a command until ``is_ready``, then write the guest's memory to ``dump``.
 
-        ``is_held`` gets the output as it comes and says when it does; the guest is
-        stopped then and, with its memory dumped, ended. ``files`` are as for
-        ``run_command``. Raises JobFailed for a command that ended before,
-        EnvironmentFault where the dump cannot be written, GuestError's other
-        subclasses for a guest that did not live to the end of its dump.
+        ``is_ready`` gets each piece of output and returns whether the guest is ready.
+        Then the guest is stopped, its memory is dumped, and the guest is ended.
+        ``files`` are as for ``run_command``. Raises JobFailed if the command ends
+        before it is ready, EnvironmentFault if the dump cannot be written, and
+        GuestError's other subclasses if the guest ends before the dump is complete.
         """
-        # Not in an image, which has no QEMU.
+        # Imported here because a guest image contains no QEMU.
         from harness.targets.qmp import dump_memory
 
         monitors: list[socket.socket] = []
 
         def on_output(chunk: bytes) -> None:
-            if is_held(chunk):
+            if is_ready(chunk):
                 dump_memory(monitors[0], dump, console)
                 raise _Dumped
 
@@ -193,7 +193,8 @@ class QemuTarget(GuestTarget):
         except _Dumped:
             return
         raise JobFailed(
-            f"a command that was to be held ended with status {status.code}",
+            "the command ended before the guest's memory was dumped: status "
+            f"{status.code}",
             tail_of(console),
         )
 
@@ -207,11 +208,9 @@ class QemuTarget(GuestTarget):
         console: Path,
         interactive: bool,
     ) -> Iterator[Launch]:
-        kept = _escaped(console)
-        shown = (
-            f"stdio,signal=off,logfile={kept}" if interactive else f"file,path={kept}"
-        )
-        # No name on disk that could stay.
+        log = _escaped(console)
+        shown = f"stdio,signal=off,logfile={log}" if interactive else f"file,path={log}"
+        # A file without a name, so that it cannot be left behind.
         with tempfile.TemporaryFile() as initrd:
             if self.root is None:
                 if JOB in files:
@@ -236,5 +235,5 @@ class QemuTarget(GuestTarget):
 
 
 def _escaped(path: Path) -> str:
-    # In an option of QEMU's a comma ends a value, and two are one.
+    # In an option of QEMU, a comma ends a value; two commas mean one comma.
     return str(path).replace(",", ",,")

@@ -1,4 +1,4 @@
-"""What QEMU's monitor is asked while a guest runs: to stop it, and for its memory."""
+"""Stops a guest and dumps its memory, through QEMU's monitor (QMP)."""
 
 import asyncio
 import socket
@@ -14,11 +14,11 @@ _LONGEST_S = 300
 
 
 def dump_memory(monitor: socket.socket, path: Path, console: Path) -> None:
-    """Stop a guest for good and write its physical memory to a file, as ELF.
+    """Stop a guest and write its physical memory to a file, as ELF.
 
-    ``monitor`` is our end of QEMU's monitor. Raises EnvironmentFault where QEMU
-    cannot write the file, GuestHung when it takes too long, and what
-    ``ended_without_status`` makes of the console when QEMU goes away.
+    ``monitor`` is our end of QEMU's monitor. Raises EnvironmentFault if QEMU cannot
+    write the file, GuestHung if it takes too long, and the error that
+    ``ended_without_status`` returns if QEMU ends.
     """
     try:
         asyncio.run(asyncio.wait_for(_dump(monitor, path), _LONGEST_S))
@@ -27,8 +27,8 @@ def dump_memory(monitor: socket.socket, path: Path, console: Path) -> None:
             f"the guest's memory cannot be written to {path}: QEMU says "
             f"{printable(str(error))[:1000]}"
         ) from None
-    # An assertion of the client fails where QEMU goes away as it greets, and what its
-    # reader made of what is no message is raised as it is.
+    # If QEMU ends during the greeting, an assertion in the client fails. If a message
+    # cannot be parsed, the client raises the parser's own exceptions.
     except (
         QMPError, AssertionError, OSError, EOFError, LookupError, ValueError,
         TypeError, AttributeError, RecursionError,
@@ -39,7 +39,7 @@ def dump_memory(monitor: socket.socket, path: Path, console: Path) -> None:
                 tail_of(console),
             ) from None
         raise ended_without_status(
-            console, runner_said="it went away while its memory was written"
+            console, runner_output="QEMU ended while it wrote the guest's memory"
         ) from None
 
 

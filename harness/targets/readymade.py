@@ -1,9 +1,9 @@
-"""Classes as dataclasses and typing would make them, made beforehand as plain code.
+"""Replaces dataclasses and named tuples by plain classes, on the host.
 
-To import ``dataclasses`` (with inspect, ast, dis and tokenize) and ``typing``, and to
-have each class generated, takes a worker more than all else that it does before its
-first record. Here the source of a module is a tree, in which a class that says
-``@dataclass(frozen=True, slots=True)`` or ``(NamedTuple)`` is written out:
+A worker would need more time to import ``dataclasses`` (with inspect, ast, dis and
+tokenize) and ``typing`` and to generate each class than for everything else before
+its first record. So this module rewrites the syntax tree of a module. A class with
+``@dataclass(frozen=True, slots=True)`` or the base ``NamedTuple`` is written out:
 
     @dataclass(frozen=True, slots=True)      class Cell(Value):
     class Cell:                                  __slots__ = ("store", "vmas")
@@ -11,16 +11,16 @@ first record. Here the source of a module is a tree, in which a class that says
         vmas: int = 1                            def __init__(self, store, vmas=1):
                                                      ...
 
-What all of them do alike (repr, comparison, hash, refusing to be changed) is in
-``harness.lean.values``. A class of another kind stays as it is. Annotations and
-docstrings go: nothing that runs next to a kernel looks at them.
+The methods that are the same in all of them (repr, comparison, hash, refusing
+changes) are in ``harness.lean.values``. Classes of other kinds stay as they are.
+Annotations and docstrings are removed: nothing that runs next to a kernel reads them.
 """
 
 import ast
 from collections.abc import Iterator
 
 _VALUES = "harness.lean.values"
-# What of dataclasses is written out, or has a twin in harness.lean.values.
+# Functions of dataclasses that harness.lean.values also has.
 _TWINS = frozenset({"asdict", "replace"})
 _SLOTTED = {"frozen": True, "slots": True}
 
@@ -86,7 +86,8 @@ class _Maker(ast.NodeTransformer):
         elif _is_named_tuple(node):
             made = _named_values(node)
         elif _is_dataclass(node):
-            # Of a kind that nobody has yet: its own annotations are its fields.
+            # Another kind of dataclass (no worker has one): its annotations must stay,
+            # because they are its fields.
             return node
         else:
             made = node
@@ -102,17 +103,17 @@ def _is_dataclass(node: ast.ClassDef) -> bool:
 def _is_value(node: ast.ClassDef) -> bool:
     if len(node.decorator_list) != 1 or node.bases or node.keywords:
         return False
-    (said,) = node.decorator_list
+    (decorator,) = node.decorator_list
     if not (
-        isinstance(said, ast.Call)
-        and isinstance(said.func, ast.Name)
-        and said.func.id == "dataclass"
-        and not said.args
+        isinstance(decorator, ast.Call)
+        and isinstance(decorator.func, ast.Name)
+        and decorator.func.id == "dataclass"
+        and not decorator.args
     ):
         return False
     options = {
         each.arg: isinstance(each.value, ast.Constant) and each.value.value
-        for each in said.keywords
+        for each in decorator.keywords
     }
     options.pop("kw_only", None)
     plain = all(
@@ -139,9 +140,9 @@ def _names(fields: list[ast.AnnAssign]) -> Iterator[str]:
 
 
 def _value(node: ast.ClassDef) -> ast.ClassDef:
-    (said,) = node.decorator_list
-    assert isinstance(said, ast.Call)
-    keywords_only = any(each.arg == "kw_only" for each in said.keywords)
+    (decorator,) = node.decorator_list
+    assert isinstance(decorator, ast.Call)
+    keywords_only = any(each.arg == "kw_only" for each in decorator.keywords)
     fields = _fields_of(node)
     names = list(_names(fields))
     has_more = any(
@@ -165,7 +166,8 @@ def _value(node: ast.ClassDef) -> ast.ClassDef:
 def _give_parameters(
     init: ast.FunctionDef, fields: list[ast.AnnAssign], *, keywords_only: bool
 ) -> None:
-    """The fields as parameters before the one that is there, which is no caller's."""
+    # Add the fields as parameters. The parameter that is already there (_set) becomes
+    # a keyword at the end: callers never pass it.
     (hidden,), (its_default,) = init.args.args[1:], init.args.defaults
     init.args.args = init.args.args[:1]
     init.args.defaults = []

@@ -1,4 +1,4 @@
-"""What a campaign measures: kernels, each with the target that runs it."""
+"""The kernels that a campaign measures, each with the target that runs it."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -29,29 +29,29 @@ from harness.workload import Store
 HOST, UML, QEMU = "host", "uml", "qemu"
 TARGETS = (HOST, UML, QEMU)
 
-# The variants that kernels are recorded as which we did not build.
+# The name of the variant in records of a kernel that the user gave.
 OWN = "own"
 
 
 class Target(Protocol):
-    """Where jobs run."""
+    """Runs jobs on one kernel."""
 
     @property
     def conditions(self) -> Conditions:
-        """How it measures."""
+        """The conditions under which it measures."""
 
     def run_job(
         self, job: Job, on_record: Callable[[Record], None], console: Path
     ) -> None:
-        """Run a worker's job; every record goes to ``on_record`` as it comes."""
+        """Run a worker's job; ``on_record`` gets each record when it arrives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetChoice:
-    """A target as it is asked for.
+    """The target that the user chose.
 
-    ``arch`` is that of a QEMU guest; ``accelerator`` is None for the best that
-    works; ``kernel`` is an image of the user's instead of a variant of ours.
+    ``arch`` is the architecture of a QEMU guest. ``accelerator`` is None for the best
+    one that works. ``kernel`` is the user's kernel image, used instead of a variant.
     """
 
     kind: str
@@ -62,22 +62,22 @@ class TargetChoice:
 
     @property
     def foreign(self) -> bool:
-        """Whether its kernel is none that is built here."""
+        """Whether its kernel was not built by this project."""
         return self.kind == HOST or self.kernel is not None
 
     @property
     def machine(self) -> Arch:
-        """What its guests are: User-Mode Linux, or one of QEMU's machines."""
+        """The architecture of its guests: User-Mode Linux or a machine of QEMU."""
         return UM if self.kind == UML else arch_named(self.arch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """One kernel of a campaign: how it is recorded, and how it is run.
+    """One kernel of a campaign: what its records contain, and how to run it.
 
-    ``title`` is what to call it, ``built`` whether it is a variant of ours;
-    ``stores`` are those it can keep names in. Its records must say the
-    ``config_sha256`` and a release that ends in ``release_end``.
+    ``title`` is its name in messages. ``built`` is True for a variant of ours.
+    ``stores`` are the ways in which it can store names. Its records must have this
+    ``config_sha256``, and a release that ends in ``release_end``.
     """
 
     name: str
@@ -91,18 +91,18 @@ class Subject:
 
     @property
     def conditions(self) -> Conditions:
-        """How its target measures."""
+        """The conditions under which its target measures."""
         return self.target(threading.Event()).conditions
 
     def is_kernel_of(self, run: Run) -> bool:
-        """Whether a run's kernel says that it is this one."""
+        """Whether a run was recorded on this kernel."""
         return (
             run.kernel_release.endswith(self.release_end)
             and run.config_sha256 == self.config_sha256
         )
 
     def has_run(self, run: Run) -> bool:
-        """Whether a run is one of this kernel's, taken as its target takes them."""
+        """Whether a run is of this kernel, under the conditions of its target."""
         conditions = self.conditions
         return (
             (run.variant, run.base) == (self.name, self.base)
@@ -115,7 +115,7 @@ class Subject:
 def guest_target(
     choice: TargetChoice, kernel: Path, *, on_step: Callable[[str], None]
 ) -> GuestTarget:
-    """The target that boots a kernel as the choice says."""
+    """The target that boots a kernel, as chosen."""
     if choice.kind == UML:
         return UmlTarget(kernel=kernel, deadlines=choice.deadlines)
     arch = arch_named(choice.arch)
@@ -132,7 +132,7 @@ def guest_target(
 def variant_target(
     choice: TargetChoice, variant: str, base: str, *, on_step: Callable[[str], None]
 ) -> tuple[GuestTarget, str]:
-    """The target of a variant of ours, built if need be, and its config's hash."""
+    """The target of a variant, and its configuration's hash; builds it if needed."""
     kernel = build_kernel(variant_named(variant), base, choice.machine, on_step=on_step)
     return guest_target(choice, kernel.image, on_step=on_step), kernel.config_sha256
 
@@ -140,9 +140,9 @@ def variant_target(
 def chosen_target(
     choice: TargetChoice, variant: str, base: str, *, on_step: Callable[[str], None]
 ) -> GuestTarget:
-    """The target of the user's kernel, or where there is none, of a variant of ours.
+    """The target of the user's kernel or, without one, of a variant.
 
-    Raises UsageError where a kernel and a target do not fit.
+    Raises UsageError if the kernel does not fit the target.
     """
     if choice.kernel is None:
         return variant_target(choice, variant, base, on_step=on_step)[0]
@@ -157,13 +157,14 @@ def subjects_of(
     *,
     on_step: Callable[[str], None],
 ) -> list[Subject]:
-    """The kernels that a target runs, made ready: built, booted once, or asked.
+    """The kernels that a target runs.
 
-    Raises UsageError where a kernel and a target do not fit, UnsupportedError
-    for a running kernel whose probe is faulty.
+    Variants are built. The user's kernel is booted once to read its facts; the facts
+    of the running kernel are read directly. Raises UsageError if the kernel does not
+    fit the target, UnsupportedError if the probe found the kernel faulty.
     """
     if choice.kind == HOST:
-        on_step("asking the running kernel what it is")
+        on_step("reading the facts of the running kernel")
         facts = host_facts()
 
         def on_host(stop: threading.Event) -> Target:
@@ -172,14 +173,14 @@ def subjects_of(
                 conditions=conditions, deadlines=choice.deadlines, stop=stop
             )
 
-        return [_asked_subject(HOST, facts, on_host)]
+        return [_subject_from_facts(HOST, facts, on_host)]
     if choice.kernel is not None:
         kernel = choice.kernel
         own = guest_target(fitted_choice(choice, kernel), kernel, on_step=on_step)
-        on_step(f"asking {kernel} what it is")
+        on_step(f"booting {kernel} to read its facts")
         with scratch_folder() as scratch:
             facts = own.ask_facts(scratch / "console.txt")
-        return [_asked_subject(OWN, facts, lambda stop: replace(own, stop=stop))]
+        return [_subject_from_facts(OWN, facts, lambda stop: replace(own, stop=stop))]
     subjects = []
     for name in variants:
         target, digest = variant_target(choice, name, base, on_step=on_step)
@@ -192,14 +193,17 @@ def subjects_of(
                 stores=variant_named(name).stores,
                 config_sha256=digest,
                 release_end=f"-{name}",
-                target=_restopped(target),
+                target=_with_stop(target),
             )
         )
     return subjects
 
 
 def fitted_choice(choice: TargetChoice, kernel: Path) -> TargetChoice:
-    """The choice with the machine of a kernel's image; UsageError if it can't be."""
+    """The choice, with the architecture of a kernel image.
+
+    Raises UsageError if the image does not fit the chosen target.
+    """
     arch = arch_of_image(kernel)
     kind = UML if arch == UM.name else QEMU
     if kind != choice.kind:
@@ -207,11 +211,11 @@ def fitted_choice(choice: TargetChoice, kernel: Path) -> TargetChoice:
     return choice if kind == UML else replace(choice, arch=arch)
 
 
-def _restopped(target: GuestTarget) -> Callable[[threading.Event], Target]:
+def _with_stop(target: GuestTarget) -> Callable[[threading.Event], Target]:
     return lambda stop: replace(target, stop=stop)
 
 
-def _asked_subject(
+def _subject_from_facts(
     name: str, facts: KernelFacts, target: Callable[[threading.Event], Target]
 ) -> Subject:
     if facts.support == "faulty":

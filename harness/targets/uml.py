@@ -1,9 +1,9 @@
-"""User-Mode Linux: the kernel as a process, at the speed of this machine.
+"""Guests of User-Mode Linux: the kernel is a process, at the speed of this machine.
 
-Its root is the host's own file system through hostfs, so the Python and the
-packages of this environment are there. The mount that hostfs sees is read-only
-outside the guest (bubblewrap): what root in the guest remounts is its own flag,
-and the host's answer stays EROFS.
+The guest's root is the host's file system, through hostfs, so it has the Python and
+the packages of this environment. Outside the guest, bubblewrap mounts the file system
+read-only. So if root in the guest remounts it writable, this changes only a flag in
+the guest: the host still refuses writes with EROFS.
 """
 
 import contextlib
@@ -20,14 +20,15 @@ from harness.host.paths import package_dir
 from harness.host.scratch import scratch_folder
 from harness.linux import read_sysctl
 from harness.targets.bytecode import compile_in_place
-from harness.targets.guest import INIT_ENV, GuestTarget, InitWords, Launch
+from harness.targets.guest import INIT_ENV, GuestTarget, InitSettings, Launch
 from harness.targets.rootfs import guest_modules
 from harness.targets.seats import one_cpu
 from harness.worker.measure import Conditions, Job
 from harness.worker.measure.conditions import SILICON_GUEST
 from harness.worker.measure.settings import MAX_MAP_COUNT
 
-# Where the guest finds its job: outside, a folder of its own in a private /dev.
+# The folder in which the guest finds its job. On the host it is mounted in a private
+# /dev.
 _JOB = "/dev/shm/job"
 
 _CONDITIONS = replace(SILICON_GUEST, target="uml", accelerator="native")
@@ -38,22 +39,23 @@ _LINES = {"records": "ssl0", "output": "ssl1"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UmlTarget(GuestTarget):
-    """Guests that are processes of this machine; x86-64 only, as UML is.
+    """Guests of User-Mode Linux; on x86-64 only.
 
-    ``share`` are folders that the guest may write to; nothing else of the host.
+    ``share`` has the folders of the host that the guest may write to. It can write to
+    no others.
     """
 
     share: tuple[Path, ...] = ()
 
     @property
     def conditions(self) -> Conditions:
-        """Nanoseconds of this machine."""
+        """Nanoseconds on this machine."""
         return _CONDITIONS
 
     @property
-    def _words(self) -> InitWords:
+    def _init_settings(self) -> InitSettings:
         python = os.path.realpath(sys.executable)
-        return InitWords(
+        return InitSettings(
             ports="serial",
             end="poweroff",
             env={
@@ -62,25 +64,25 @@ class UmlTarget(GuestTarget):
                 "PYTHONPATH": str(package_dir().parent),
             },
             cwd=str(Path.cwd()),
-            # Without site: what an environment adds to a start is not measured.
+            # -S: start without site, so that what an environment adds is not measured.
             python=(python, "-S"),
             job="/run/job",
             share=tuple(str(path.resolve()) for path in self.share),
         )
 
     def check_job(self, job: Job) -> None:
-        """Raise EnvironmentFault where the host allows too few mappings.
+        """Raise EnvironmentFault if the host allows too few mappings.
 
-        Each written page of a guest is a mapping of the host's.
+        Each written page of a guest is a mapping on the host.
         """
         pages = max(c.cell.layout.vmas * c.cell.layout.written_pages for c in job.cells)
         limit = int(read_sysctl(MAX_MAP_COUNT))
         if pages + 5_000 > limit:
             raise EnvironmentFault(
                 f"a guest of User-Mode Linux that writes {pages} pages needs as many "
-                f"mappings of this machine, whose {MAX_MAP_COUNT} is {limit}; as root: "
+                f"mappings on this machine, but {MAX_MAP_COUNT} is {limit}; as root: "
                 f"sysctl {MAX_MAP_COUNT}={pages + 5_000}; or measure written pages "
-                "with --target qemu, as those of User-Mode Linux are not "
+                "with --target qemu, because in User-Mode Linux they are not "
                 "representative"
             )
 
@@ -124,17 +126,18 @@ class UmlTarget(GuestTarget):
         return [
             "bwrap", "--unshare-all", "--die-with-parent",
             "--ro-bind", "/", "/",
-            # Of root's files in /proc, sysctls among them, some heed only the
-            # owner: those too must be out of reach.
+            # Some files of root in /proc, such as sysctls, check only the owner. So
+            # make /proc read-only.
             "--proc", "/proc", "--remount-ro", "/proc",
             "--dev", "/dev",
-            # The guest's memory is a file in here.
+            # The guest's memory is a file in this folder.
             "--tmpfs", "/dev/shm",
             "--ro-bind", str(job), _JOB,
             *writable,
             "--setenv", "TMPDIR", "/dev/shm",
             "--chdir", "/",
-            # A kernel that panics aborts; its core would be the guest's memory.
+            # A kernel that panics aborts. Without core=0 it would dump the guest's
+            # memory.
             "--", "prlimit", "--core=0", "taskset", "--cpu-list", str(cpu),
         ]  # fmt: skip
 
@@ -163,5 +166,5 @@ def _check_host() -> None:
     ):
         if shutil.which(program) is None:
             raise EnvironmentFault(
-                f"there is no {program}; as root: apt-get install {package}"
+                f"{program} is missing; as root: apt-get install {package}"
             )

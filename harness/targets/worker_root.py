@@ -1,8 +1,8 @@
-"""Of the guest's root what a worker's guest reads: a third of it.
+"""Makes a smaller root for a worker's guest, with the third that it reads.
 
 An emulated guest takes as long to unpack the whole root as to start Python and the
-worker. What is left out is found, not listed: the modules of the standard library that
-what is started imports, and theirs, by their sources in the root.
+worker. The modules to keep are not listed by hand: the imports are followed through
+the sources of the standard library in the root.
 """
 
 import ast
@@ -11,16 +11,16 @@ from collections.abc import Iterable, Iterator
 
 from harness.targets.cpio import raw_members
 
-# Bumped when another part would be made for the same modules.
+# Raised when the same modules would give another part of the root.
 PART_FORMAT = 1
 
-# What an interpreter needs before its first line, and what shows its errors.
+# The modules that an interpreter needs to start, and to show its errors.
 _INTERPRETERS_OWN = (
     "codecs", "encodings", "encodings.aliases", "encodings.ascii",
     "encodings.latin_1", "encodings.utf_8", "io", "os", "site", "traceback",
     "zipimport",
 )  # fmt: skip
-# What python3 and _ctypes are linked with.
+# The libraries that python3 and _ctypes are linked with.
 _LIBRARY = re.compile(r".*/(ld-linux|lib(c|m|z|dl|pthread|util|expat|ffi)[-.])[^/]*")
 _PYTHON = re.compile(r"usr/bin/python3[.\d]*")
 _STANDARD = re.compile(r"usr/lib/python3\.\d+/(?P<inside>.*)")
@@ -30,9 +30,9 @@ _EXTENSION = re.compile(r"lib-dynload/(?P<name>[^.]+)\.[^/]*\.so")
 
 
 def part_for(modules: Iterable[str], root: bytes) -> bytes:
-    """The root as an archive of what these modules of its Python need.
+    """The part of a root (an archive) that these modules of its Python need.
 
-    All of it where it has no standard library that can be read so.
+    Returns the whole root if no source of the standard library is found in it.
     """
     members = list(raw_members(root))
     sources: dict[str, bytes] = {}
@@ -76,7 +76,7 @@ def _needed(modules: Iterable[str], sources: dict[str, bytes]) -> set[str]:
 
 
 def _imported(source: bytes, name: str) -> Iterator[str]:
-    """What a module imports as it is imported itself, so not in its functions."""
+    # The modules that a module imports at its own import, so not inside its functions.
     package = name.rpartition(".")[0] or name
     waiting: list[ast.AST] = [ast.parse(source)]
     while waiting:

@@ -105,9 +105,9 @@ def in_guest(
         arch, python = arch_named("aarch64"), ["/usr/bin/python3"]
     output = bytearray()
     console = setting.scratch / "console.txt"
-    told = replace(request, program=target.place_of("arena"))
+    told = replace(request, program=target.path_in_guest("arena"))
     status = target.run_command(
-        [*python, target.place_of(_SCRIPT.name), json.dumps(asdict(told))],
+        [*python, target.path_in_guest(_SCRIPT.name), json.dumps(asdict(told))],
         output.extend,
         console,
         mib=mib,

@@ -63,7 +63,7 @@ def test_a_dump_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     )
 
     with pytest.raises(EnvironmentFault, match="memory cannot be written to"):
-        target_of(kernel).dump_when_held(
+        target_of(kernel).dump_when_ready(
             ["/bin/busybox", "echo", "held"], lambda _: True, tmp_path / "no" / "dump",
             tmp_path / "console.txt", mib=256, files={},
         )  # fmt: skip

@@ -102,7 +102,7 @@ def test_its_third_case_names_no_mapping_at_all(
     """
     target = uml_target("refcount")
     program = build_selftest("6.12", UM, on_step=lambda step: None).program
-    place = target.place_of(SELFTEST)
+    place = target.path_in_guest(SELFTEST)
     output = bytearray()
 
     status = target.run_command(

@@ -71,12 +71,12 @@ def held_zoo(
     program = Path(zoo.__file__).read_text().partition("\n\nif __name__")[0] + HOLD
     output = bytearray()
 
-    def is_held(chunk: bytes) -> bool:
+    def is_ready(chunk: bytes) -> bool:
         output.extend(chunk)
         return output.endswith(b"}\n")
 
-    QemuTarget(arch=machine, kernel=kernel.image).dump_when_held(
-        ["python3", "-c", program], is_held, folder / "dump", folder / "console.txt",
+    QemuTarget(arch=machine, kernel=kernel.image).dump_when_ready(
+        ["python3", "-c", program], is_ready, folder / "dump", folder / "console.txt",
         mib=512, files={},
     )  # fmt: skip
     told = json.loads(output.splitlines()[-1])

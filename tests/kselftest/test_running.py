@@ -33,7 +33,7 @@ class FakeTarget:
         self.end = end
         self.given: tuple[Sequence[str], Mapping[str, bytes]] | None = None
 
-    def place_of(self, name: str) -> str:
+    def path_in_guest(self, name: str) -> str:
         return f"/there/{name}"
 
     def run_command(

@@ -184,13 +184,13 @@ def test_a_guest_that_never_speaks_is_hung_after_the_time_for_a_boot(
         guest.listen(Deadlines(boot_s=7.5, silence_s=100), console=tmp_path / "console")
 
     assert raised.value.what == (
-        "the guest said nothing within 7.5 s of its start and was killed"
+        "the guest wrote nothing within 7.5 s of its start and was killed"
     )
     assert raised.value.console == "starting"
 
 
 def test_a_guest_that_boots_is_not_silent_yet(guest: Guest) -> None:
-    with pytest.raises(GuestHung, match=r"said nothing within 20 s of its start"):
+    with pytest.raises(GuestHung, match=r"wrote nothing within 20 s of its start"):
         guest.listen(Deadlines(boot_s=20, silence_s=5))
 
 
@@ -198,14 +198,14 @@ def test_a_guest_that_boots_is_not_silent_yet(guest: Guest) -> None:
 def test_a_guest_that_falls_silent_is_hung(guest: Guest, name: str) -> None:
     guest.say(name, render_record(Status(code=0)))
 
-    with pytest.raises(GuestHung, match=r"the guest fell silent for 5 s and was kil"):
+    with pytest.raises(GuestHung, match=r"the guest wrote nothing for 5 s and was kil"):
         guest.listen(Deadlines(boot_s=1000, silence_s=5))
 
 
 def test_a_guest_that_speaks_on_and_on_is_hung_in_the_end(guest: Guest) -> None:
     guest.say(OUTPUT, b".")
 
-    with pytest.raises(GuestHung, match=r"was not done within 30 s and was killed"):
+    with pytest.raises(GuestHung, match=r"did not finish within 30 s and was killed"):
         guest.listen(
             Deadlines(boot_s=10, silence_s=10, total_s=30),
             on_output=lambda chunk: guest.say(OUTPUT, b"."),
@@ -263,7 +263,7 @@ def write(path: Path, text: str) -> Path:
 def test_a_panic_is_told_with_the_kernel_s_words(tmp_path: Path, words: str) -> None:
     console = write(tmp_path / "c", f"before\n[    1.23] {words}\r\n" + "trace\n" * 30)
 
-    error = ended_without_status(console, runner_said="qemu: warning")
+    error = ended_without_status(console, runner_output="qemu: warning")
 
     assert isinstance(error, GuestPanicked)
     assert error.what.startswith(f"the guest panicked: {words}")
@@ -271,24 +271,24 @@ def test_a_panic_is_told_with_the_kernel_s_words(tmp_path: Path, words: str) -> 
 
 
 def test_without_a_word_from_the_guest_what_ran_it_tells_why(tmp_path: Path) -> None:
-    error = ended_without_status(tmp_path / "c", runner_said="qemu: no such machine")
+    error = ended_without_status(tmp_path / "c", runner_output="qemu: no such machine")
 
     assert isinstance(error, EnvironmentFault)
-    assert str(error) == "the guest was not started: qemu: no such machine"
+    assert str(error) == "the guest did not start: qemu: no such machine"
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"), [("", ""), ("killed", " (what ran it said: killed)")]
+    ("said", "shown"), [("", ""), ("killed", " (its runner wrote: killed)")]
 )
 def test_a_guest_that_was_up_and_is_gone_is_lost(
     tmp_path: Path, said: str, shown: str
 ) -> None:
     console = write(tmp_path / "c", "up\n")
 
-    error = ended_without_status(console, runner_said=said)
+    error = ended_without_status(console, runner_output=said)
 
     assert isinstance(error, GuestLost)
-    assert error.what == f"the guest went away without a status{shown}"
+    assert error.what == f"the guest ended without a status{shown}"
     assert error.console == "up"
 
 

@@ -144,7 +144,7 @@ def test_files_of_a_command_come_with_its_job_and_can_be_run(
     target = target_of(folder, KEEP_JOB)
 
     target.run_command(
-        [target.place_of("program")], lambda chunk: None, console,
+        [target.path_in_guest("program")], lambda chunk: None, console,
         files={"program": b"\x7fELF"},
     )  # fmt: skip
 
@@ -272,7 +272,7 @@ def test_a_bwrap_that_refuses_is_told_with_its_words(
     target = target_of(folder, "sys.exit('bwrap: no \\x1b[31mnamespace')")
 
     with pytest.raises(
-        EnvironmentFault, match=r"not started: bwrap: no \\x1b\[31mnamespace$"
+        EnvironmentFault, match=r"not start: bwrap: no \\x1b\[31mnamespace$"
     ):
         run_true(target, console)
 
@@ -310,7 +310,7 @@ def test_a_program_that_is_missing_is_named_with_its_package(
         run_true(target, console)
 
     assert str(raised.value) == (
-        f"there is no {missing}; as root: apt-get install {package}"
+        f"{missing} is missing; as root: apt-get install {package}"
     )
     assert not (folder / "argv.json").exists()
 

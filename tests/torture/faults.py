@@ -222,7 +222,7 @@ def guest_stands_still(place: Place, rng: random.Random) -> None:
         answer = end_of(process, said)
         check_gone(guests)
         if answer[0]:
-            _expect(answer, _ENVIRONMENT, "fell silent", "said nothing")
+            _expect(answer, _ENVIRONMENT, "wrote nothing for", "wrote nothing within")
     _goes_on(_SMALL, place, before)
 
 
