@@ -151,7 +151,7 @@ def read_preset(name: str) -> dict[str, object]:
     """
     if name not in preset_names():
         known = ", ".join(preset_names())
-        raise UsageError(f"there is no preset {name!r}; known: {known}")
+        raise UsageError(f"no preset is called {name!r}; known: {known}")
     return read_plan(_PRESETS / f"{name}.toml")
 
 

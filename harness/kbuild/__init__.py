@@ -1,4 +1,4 @@
-"""Builds the kernels that are compared, from the data in kernels/, and their test."""
+"""Builds the kernels to compare, from the data in kernels/, and their selftest."""
 
 from harness.kbuild.build import BuiltKernel, build_kernel
 from harness.kbuild.selftest import SELFTEST, BuiltSelftest, build_selftest

@@ -1,9 +1,9 @@
-"""Builds a variant's image, or finds it built before.
+"""Builds a variant's image, or finds the image in the cache.
 
-An image is known by what went into it: the source's version, the options asked
-for, the patches, the compiler. The same of all is the same kernel, whoever
-built it and whatever their environment says; anything else is built, in the
-tree kept for its base.
+The key of an image is a hash of the source's version, the requested options, the
+patches and the compiler. Two builds with the same key give the same kernel, whoever
+builds it and in whatever environment. If no image has the key, it is built in the
+tree of its base.
 """
 
 import hashlib
@@ -36,25 +36,26 @@ from harness.linux import config_digest
 
 _CONFIG_DEADLINE_S = 600
 _MAKE_DEADLINE_S = 7200
-# In the tree of objects, while make is at work in there.
+# This file is in the tree of objects while make works there.
 _MARK = ".anonvma-building"
-# The least exit status that says: ended by a signal.
+# An exit status of at least this means that a signal ended the program.
 _SIGNALLED = 128
-# What of our environment a build gets. Anything else could make another kernel of
-# the same recipe (KCFLAGS, LLVM, CPATH), or is of a make that we run under: its
-# flags, and the descriptors of its job server, which are closed here.
+# The environment variables that a build gets. Others could change the kernel (KCFLAGS,
+# LLVM, CPATH), or belong to a make that runs this process: its flags, and descriptors
+# of its job server that are closed here.
 _PASSED_ON = (
     "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES",
-    # Where ccache, which PATH may put before the compiler, has what it keeps.
+    # The folders of ccache, which may come before the compiler in PATH.
     "CCACHE_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltKernel:
-    """An image and what it is; ``config_sha256`` is that of its running kernel.
+    """An image, and what it was built from.
 
-    ``vmlinux``, with its debug information, is kept of readable variants only.
+    ``config_sha256`` is the same hash that the running kernel reports. Only readable
+    variants keep ``vmlinux``, which has the debug information.
     """
 
     image: Path
@@ -66,7 +67,7 @@ class BuiltKernel:
 
     @property
     def vmlinux(self) -> Path:
-        """The image as ELF, with debug information."""
+        """The kernel as ELF, with debug information."""
         assert self.variant.readable
         return self.image.with_name("vmlinux")
 
@@ -98,28 +99,29 @@ class _Recipe:
 def build_kernel(
     variant: Variant, base: str, arch: Arch, *, on_step: Callable[[str], None]
 ) -> BuiltKernel:
-    """The variant's image on a base, for a machine; built if it was not yet.
+    """The image of a variant on a base, for a machine; built if it is not cached.
 
-    ``on_step`` is told what is being done. Raises EnvironmentFault when a tool
-    or the source is missing, BuildFailed when make or Kconfig does not do what
-    was asked. Another build of the same base is waited for.
+    ``on_step`` gets each step. Waits for another build of the same base. Raises
+    EnvironmentFault if a tool or the source is missing, BuildFailed if make fails or
+    Kconfig does not keep an option.
     """
     recipe = _recipe(variant, base, arch)
     kernels = cache_dir() / "kernels"
-    place = kernels / f"{recipe.name}-{recipe.key}"
-    if not place.exists():
+    folder = kernels / f"{recipe.name}-{recipe.key}"
+    if not folder.exists():
         kernels.mkdir(parents=True, exist_ok=True)
-        # What is readable is compiled otherwise: all of it, each time it took turns.
+        # Readable kernels get a tree of their own. In a shared tree, every change from
+        # one kind to the other would compile all files again.
         kind = "-readable" if variant.readable else ""
         room = cache_dir() / "build" / f"linux-{base}-{arch.kernel_arch}{kind}"
         room.mkdir(parents=True, exist_ok=True)
         waiting = f"waiting for another build of linux {base} for {arch.name}"
         with exclusive(room / "lock", on_wait=lambda: on_step(waiting)):
-            if not place.exists():
-                _build(recipe, room, place, on_step)
-    facts = json.loads((place / "kernel.json").read_text())
+            if not folder.exists():
+                _build(recipe, room, folder, on_step)
+    facts = json.loads((folder / "kernel.json").read_text())
     return BuiltKernel(
-        image=place / "image",
+        image=folder / "image",
         variant=variant,
         base=base,
         arch=arch,
@@ -149,23 +151,24 @@ def _compiler(arch: Arch) -> str:
     for tool in ("make", "flex", "bison", "bc", "patch"):
         if shutil.which(tool) is None:
             raise EnvironmentFault(
-                f"there is no {tool}; as root: apt-get install {tool}"
+                f"{tool} is missing; as root: apt-get install {tool}"
             )
     return version
 
 
 def _build(
-    recipe: _Recipe, room: Path, place: Path, on_step: Callable[[str], None]
+    recipe: _Recipe, room: Path, folder: Path, on_step: Callable[[str], None]
 ) -> None:
     log = room / f"{recipe.variant.name}.log"
     log.unlink(missing_ok=True)
     trees = room / recipe.package.version
-    # Other versions' trees, and what a killed build left half made.
+    # Remove the trees of other versions, and what a killed build left.
     for old in [*room.iterdir(), *trees.glob("making-*")]:
         if old.is_dir() and old != trees:
             shutil.rmtree(old)
     trees.mkdir(exist_ok=True)
-    # Not "source": versions up to 0.3.2 wrote patches into that, through its links.
+    # Not named "source": versions up to 0.3.2 wrote patches into that folder, through
+    # its links.
     source, output = trees / "linked", trees / "output"
     output.mkdir(exist_ok=True)
     unpack_source(recipe.package, source, log, on_step=on_step)
@@ -187,20 +190,20 @@ def _build(
             "config_sha256": config_digest(config),
             "source": recipe.package.version,
             "compiler": recipe.compiler,
-            "patches": [_told(path) for path in recipe.patches],
+            "patches": [_shown(path) for path in recipe.patches],
         }
         (made / "kernel.json").write_text(json.dumps(facts, indent=1) + "\n")
-        made.rename(place)
+        made.rename(folder)
 
 
-def _told(patch: Path) -> str:
+def _shown(patch: Path) -> str:
     ours = patch.is_relative_to(kernels_dir())
     return str(patch.relative_to(kernels_dir())) if ours else patch.name
 
 
 def _remove_interrupted_objects(output: Path) -> None:
-    # An object that was being written when its make was killed looks finished
-    # to the next one.
+    # If make was killed while it wrote an object, the next make would take that object
+    # for finished.
     mark = output / _MARK
     if mark.exists():
         since = mark.stat().st_mtime
@@ -229,8 +232,8 @@ def _run_make(
     env: Mapping[str, str],
     on_line: Callable[[str], None] | None = None,
 ) -> int | None:
-    # As run_logged. The mark stays behind where make did not end by itself: it was
-    # killed or took too long, and so were the compilers under it.
+    # Like run_logged. The mark stays if make did not end by itself, because it was
+    # killed or took too long. Then its compilers were killed too.
     mark = output / _MARK
     mark.touch()
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
@@ -244,13 +247,14 @@ def _run_make(
 
 def _configure(recipe: _Recipe, source: Path, output: Path, log: Path) -> str:
     with scratch_folder() as scratch:
-        asked, made = scratch / "asked", scratch / "made"
-        asked.write_text(render_options(recipe.options))
-        # allnoconfig with a file: olddefconfig, but new options default to off.
+        requested, made = scratch / "requested", scratch / "made"
+        requested.write_text(render_options(recipe.options))
+        # allnoconfig with a file is like olddefconfig, except that all other options
+        # are off.
         status = _run_make(
             _make_argv(recipe, source, output, "allnoconfig"), output, log,
             deadline_s=_CONFIG_DEADLINE_S,
-            env={"KCONFIG_ALLCONFIG": str(asked), "KCONFIG_CONFIG": str(made)},
+            env={"KCONFIG_ALLCONFIG": str(requested), "KCONFIG_CONFIG": str(made)},
         )  # fmt: skip
         if status != 0:
             raise _failed("configuring", recipe, status, log)
@@ -280,7 +284,7 @@ def _make_image(
             on_step(f"building {recipe.name}: {compiled} objects, {what.strip()}")
 
     jobs = len(os.sched_getaffinity(0)) + 1
-    # Compilers that are killed leave their files.
+    # Killed compilers leave their temporary files, so they get a scratch folder.
     with scratch_folder() as scratch:
         status = _run_make(
             _make_argv(

@@ -1,4 +1,4 @@
-"""Kernel configurations: fragments in, and whether what came out is what was asked."""
+"""Merges fragments of kernel configurations, and checks that Kconfig kept them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ _UNSET = re.compile(r"# (CONFIG_\w+) is not set")
 
 
 def parse_config(text: str, *, where: str) -> dict[str, str]:
-    """Options and their values, ``n`` for one that is not set.
+    """Options and their values; ``n`` for an option that is not set.
 
     Raises UsageError for a line that is neither an option nor a comment.
     """
@@ -29,7 +29,10 @@ def parse_config(text: str, *, where: str) -> dict[str, str]:
 
 
 def merge_fragments(paths: Sequence[Path]) -> dict[str, str]:
-    """All options of some fragments; UsageError where two of them disagree."""
+    """All options of some fragments.
+
+    Raises UsageError if a fragment cannot be read or two fragments disagree.
+    """
     merged: dict[str, str] = {}
     source: dict[str, Path] = {}
     for path in paths:
@@ -42,33 +45,33 @@ def merge_fragments(paths: Sequence[Path]) -> dict[str, str]:
         for option, value in parse_config(text, where=str(path)).items():
             if merged.setdefault(option, value) != value:
                 raise UsageError(
-                    f"{source[option]} asks for {option}={merged[option]}, "
-                    f"{path} for {option}={value}"
+                    f"{source[option]} has {option}={merged[option]}, but {path} has "
+                    f"{option}={value}"
                 )
             source.setdefault(option, path)
     return merged
 
 
 def render_options(options: Mapping[str, str]) -> str:
-    """The options as Kconfig reads them."""
+    """The options in the format that Kconfig reads."""
     return "".join(
         f"# {option} is not set\n" if value == "n" else f"{option}={value}\n"
         for option, value in options.items()
     )
 
 
-def check_survived(asked: Mapping[str, str], made: Mapping[str, str]) -> None:
-    """Assert that Kconfig kept every option; absent and ``n`` are the same.
+def check_survived(requested: Mapping[str, str], made: Mapping[str, str]) -> None:
+    """Check that Kconfig kept every option; absent and ``n`` are the same.
 
     Raises BuildFailed, which names each option that it did not keep.
     """
     lost = [
         f"{option}={value} (it became {made.get(option, 'n')})"
-        for option, value in asked.items()
+        for option, value in requested.items()
         if made.get(option, "n") != value
     ]
     if lost:
         raise BuildFailed(
-            "the kernel's configuration did not take, probably for a dependency that "
-            f"is not met or a name that this version lacks: {', '.join(lost)}"
+            "Kconfig did not keep some options, probably because a dependency is "
+            f"missing or this version has no such option: {', '.join(lost)}"
         )

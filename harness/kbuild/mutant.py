@@ -1,11 +1,11 @@
-"""Mutants: kernels with one bug in naming each, from kernels/mutants/*.patch.
+"""Mutants: kernels that each have one bug in naming, from kernels/mutants/*.patch.
 
-A file's existence is the registration. Before the patch it has three lines:
-``What:`` the bug does, ``Where:`` it is, and the operations that it is
-``Seen at:``, in the words of ``harness.workload.ops``; or ``probe`` where it makes
-a kernel look like another base's; or ``audit`` where no call and no maps shows it,
-only what the kernel holds. All are patches of ``BASE``, on top of the variant that
-shares names.
+To add a mutant, add a file. Three lines come before the patch: ``What:`` says what
+the bug does, ``Where:`` in which function it is, and ``Seen at:`` lists the operations
+that show it, as ``harness.workload.ops`` calls them. ``Seen at: probe`` means that the
+bug makes the kernel look like one of another base. ``Seen at: audit`` means that only
+the kernel's memory shows the bug, and no call and no maps file. All patches are for
+``BASE``, on top of the variant that shares names.
 """
 
 import re
@@ -27,7 +27,7 @@ _HEADER = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """A bug: what it does, where it is, at which operations it shows."""
+    """A bug: what it does, where it is, and which operations show it."""
 
     name: str
     what: str
@@ -37,12 +37,12 @@ class Mutant:
 
 
 def mutant_names() -> list[str]:
-    """Every mutant there is a file for, sorted."""
+    """The names of all mutants, sorted."""
     return sorted(path.stem for path in (kernels_dir() / "mutants").glob("*.patch"))
 
 
 def mutant_named(name: str) -> Mutant:
-    """The mutant of that name; UsageError lists the known ones."""
+    """The mutant of that name. Raises UsageError, which lists the known ones."""
     if name not in mutant_names():
         known = ", ".join(mutant_names())
         raise UsageError(f"no mutant is called {name!r}; known: {known}")
@@ -50,22 +50,22 @@ def mutant_named(name: str) -> Mutant:
 
 
 def read_mutant(path: Path) -> Mutant:
-    """A mutant's file as a value; UsageError says what is wrong with it."""
+    """Read a mutant's file. Raises UsageError, which says what is wrong with it."""
     try:
         header = _HEADER.match(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error!s:.200}") from None
     if header is None:
         raise UsageError(
-            f"{path}: it should begin with lines What:, Where: and Seen at:, an empty "
-            "one, and the patch"
+            f"{path}: expected the lines What:, Where: and Seen at:, an empty line, "
+            "and then the patch"
         )
     words = tuple(header["seen_at"].split(", "))
     known = [*WORDS.values(), "probe", AUDIT]
     if unknown := [word for word in words if word not in known]:
         raise UsageError(
-            f"{path}: seen at {', '.join(unknown)[:200]}; "
-            f"operations are {', '.join(known)}"
+            f"{path}: unknown operation in Seen at: {', '.join(unknown)[:200]}; "
+            f"known: {', '.join(known)}"
         )
     return Mutant(
         name=path.stem,
@@ -77,7 +77,7 @@ def read_mutant(path: Path) -> Mutant:
 
 
 def mutant_variant(mutant: Mutant) -> Variant:
-    """The variant that shares names, with the bug; to be built on ``BASE``."""
+    """The variant that shares names, with the bug; build it on ``BASE``."""
     return replace(
         variant_named("refcount"),
         name=f"mutant-{mutant.name}",

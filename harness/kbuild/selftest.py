@@ -1,11 +1,11 @@
-"""The kernel's own test of names, built from the sources of the kernel.
+"""Builds the kernel's own selftest of names from the kernel's sources.
 
-tools/testing/selftests/prctl/set-anon-vma-name-test.c came with Linux 6.4, whose
-Makefile builds it on x86 alone; nothing in it is of that machine, so it is built
-for every one of ours. It is linked statically: guests need no C library for it.
+tools/testing/selftests/prctl/set-anon-vma-name-test.c is in Linux since 6.4. The
+kernel's Makefile builds it on x86 only, but it does not depend on x86, so it is built
+here for every machine. It is linked statically, so that guests need no C library.
 
-Three files are taken from Debian's package, or from what was unpacked of it: not
-from a tree that kernels are built in, which another build may be changing.
+Three files are taken from Debian's package, or from its unpacked copy. They are not
+taken from a tree in which kernels are built, because another build may be changing it.
 """
 
 import hashlib
@@ -35,14 +35,14 @@ _FILES = (
 )
 # The first version that has the test.
 _SINCE = (6, 4)
-# As tools/testing/selftests/lib.mk has them, where they matter to this test.
+# The flags of tools/testing/selftests/lib.mk that this test needs.
 _FLAGS = ("-D_GNU_SOURCE=", "-static")
 _DEADLINE_S = 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltSelftest:
-    """The test as a program for a machine, and which Linux its source is of."""
+    """The test as a program for a machine, and the version of its source."""
 
     program: Path
     base: str
@@ -52,11 +52,11 @@ class BuiltSelftest:
 def build_selftest(
     base: str, arch: Arch, *, on_step: Callable[[str], None]
 ) -> BuiltSelftest:
-    """The test of a base, or of the newest where the base has none; built once.
+    """The test of a base, or of the newest base if this one has no test; cached.
 
-    ``on_step`` is told what is being done. Raises EnvironmentFault when the
-    source, the compiler or a static C library is missing, BuildFailed when the
-    sources do not hold the test or it does not compile.
+    ``on_step`` gets each step. Raises EnvironmentFault if the source, the compiler or
+    the static C library is missing, BuildFailed if the sources lack the test or it
+    does not compile.
     """
     base = _base_with_test(base)
     package = find_source(base)
@@ -93,7 +93,7 @@ def _build(
         status = run_logged(
             [
                 compiler_of(arch), *_FLAGS,
-                # What it prints should not depend on where it was built.
+                # Its output must not depend on the folder in which it was built.
                 f"-fmacro-prefix-map={source}/=",
                 f"{source}/{_FILES[0]}", "-o", str(made),
             ],
@@ -102,8 +102,8 @@ def _build(
         )  # fmt: skip
         if status != 0:
             raise BuildFailed(
-                f"{SELFTEST} was not built for {arch.name}; the whole log is {log}, "
-                f"its end:\n{tail_of(log)}"
+                f"{SELFTEST} could not be built for {arch.name}; the whole log is "
+                f"{log}, its end:\n{tail_of(log)}"
             )
         made.rename(program)
 

@@ -1,9 +1,10 @@
-"""Source trees: of Debian's package, patched in place, kept.
+"""Finds Debian's kernel sources, and patches the tree in which kernels are built.
 
-All variants of a base are built in one tree. Going from one to another writes
-only the files whose patched content differs, so make compiles only what those
-reach. What a file was before any patch is kept beside the tree, with a list of
-files that only patches have: a variant leaves none of those to the next.
+All variants of a base are built in one tree. A change of the variant writes only the
+files whose patched content differs, so make compiles only what depends on them. A
+folder beside the tree keeps each patched file as it was before any patch, and a list
+names the files that only patches create. With both, a variant leaves nothing to the
+next one.
 """
 
 import os
@@ -19,7 +20,8 @@ from harness.errors import BuildFailed, EnvironmentFault, NoSuchSource
 from harness.host.scratch import scratch_folder
 
 _APT_DEADLINE_S = 60
-# Of a patch: what it says of a file, with a hunk that makes one; and what git says.
+# In a patch: the two lines before the hunks of a file, with the first hunk if it
+# creates the file; and git's header of a file.
 _CHANGE = re.compile(
     r"^--- (?P<old>\S+)(?:\t.*)?\n\+\+\+ (?P<new>\S+)(?:\t.*)?\n(?P<none>@@ -0,0 )?",
     re.MULTILINE,
@@ -29,13 +31,13 @@ _GIT = re.compile(
     re.MULTILINE,
 )
 _MAKES = re.compile(r"^(?:new file|rename to|copy to) ", re.MULTILINE)
-# A name without its first part, as patch --strip=1 has it; not /dev/null.
+# A path without its first part, like patch --strip=1; does not match /dev/null.
 _STRIPPED = re.compile(r"[^/]+/(?P<path>.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class SourcePackage:
-    """Debian's source of a kernel: its tarball and the package's version."""
+    """Debian's source package of a kernel: its tarball and its version."""
 
     tarball: Path
     version: str
@@ -44,8 +46,8 @@ class SourcePackage:
 def find_source(base: str) -> SourcePackage:
     """The installed linux-source package of a base.
 
-    Raises EnvironmentFault, which says how to install it; NoSuchSource where this
-    Debian has none to install.
+    Raises EnvironmentFault, which says how to install it, or NoSuchSource if this
+    Debian has no such package.
     """
     package = f"linux-source-{base}"
     try:
@@ -63,8 +65,8 @@ def find_source(base: str) -> SourcePackage:
         if _is_lacking(package):
             raise NoSuchSource(
                 f"linux {base} cannot be built here: {_debian()} has no package "
-                f"{package}; what can: another --base, or a suite with it in apt's "
-                "sources"
+                f"{package}; use another --base, or add a suite that has the package "
+                "to apt's sources"
             )
         raise EnvironmentFault(
             f"Debian's package {package} is not installed; "
@@ -74,10 +76,10 @@ def find_source(base: str) -> SourcePackage:
 
 
 def candidates(policy: str) -> dict[str, str]:
-    """What ``apt-cache policy`` would install: a version for each package's name.
+    """The version that apt would install of each package in ``apt-cache policy``.
 
-    Names must be looked up in here, whole: apt takes one that it does not know for a
-    pattern, and tells of linux-source-6.12 when asked for linux-source-6.1.
+    Look up the package's whole name in the result. apt treats an unknown name as a
+    pattern: if there is no linux-source-6.1, it shows linux-source-6.12.
     """
     found, name = {}, ""
     for line in policy.splitlines():
@@ -90,11 +92,11 @@ def candidates(policy: str) -> dict[str, str]:
 
 def _is_lacking(package: str) -> bool:
     try:
-        told, lists = _policy(package), _policy()
+        policy, lists = _policy(package), _policy()
     except (OSError, subprocess.SubprocessError):
         return False
-    # Only who has lists of packages can tell that one is not in them.
-    return package not in candidates(told) and " Packages\n" in lists
+    # Without package lists, apt does not know whether the package exists.
+    return package not in candidates(policy) and " Packages\n" in lists
 
 
 def _policy(*packages: str) -> str:
@@ -113,11 +115,11 @@ def _debian() -> str:
 
 
 def apply_patches(tree: Path, pristine: Path, patches: Sequence[Path]) -> list[str]:
-    """Bring a tree to exactly its source plus these patches; the files that changed.
+    """Make a tree exactly its source plus these patches; return the changed files.
 
-    ``pristine`` keeps each file as it was before it was first patched; a list beside
-    it has those that the source lacks, and some patch made. Raises BuildFailed when
-    a patch does not apply; the tree is then as it was.
+    ``pristine`` keeps each file as it was before its first patch. A list beside it
+    has the files that the source lacks and a patch created. Raises BuildFailed if a
+    patch does not apply; then the tree does not change.
     """
     pristine.mkdir(exist_ok=True)
     foreign = _keep_pristine(tree, pristine, [patch.read_text() for patch in patches])
@@ -128,22 +130,22 @@ def apply_patches(tree: Path, pristine: Path, patches: Sequence[Path]) -> list[s
             _apply(patch, patched)
         there = {str(p.relative_to(patched)) for p in _files(patched)}
         known = {str(p.relative_to(pristine)) for p in _files(pristine)} | foreign
-        # First, as one variant's file may be another's folder.
-        gone = [path for path in sorted(known - there) if (tree / path).is_file()]
-        for path in gone:
+        # Remove files first: a file of one variant may be a folder of another.
+        removed = [path for path in sorted(known - there) if (tree / path).is_file()]
+        for path in removed:
             _remove(tree, path)
         new = pristine.with_name(pristine.name + ".new")
         written = [path for path in sorted(there) if _write(tree, patched, path, new)]
-    return sorted(gone + written)
+    return sorted(removed + written)
 
 
 def touched_files(patch: str) -> list[str]:
-    """The files that a patch changes, adds or deletes, each once, in its order."""
+    """The files that a patch changes, adds or deletes: each once, in its order."""
     return [path for path, _ in _touched(patch)]
 
 
 def _touched(patch: str) -> list[tuple[str, bool]]:
-    """Each file that a patch touches, and whether the patch itself makes it."""
+    # Each file that a patch touches, and whether the patch itself creates it.
     found: dict[str, bool] = {}
     for match in _CHANGE.finditer(patch):
         old, new = (_STRIPPED.fullmatch(match[name]) for name in ("old", "new"))
@@ -161,13 +163,14 @@ def _touched(patch: str) -> list[tuple[str, bool]]:
 
 
 def _keep_pristine(tree: Path, pristine: Path, patches: Sequence[str]) -> set[str]:
-    """Keep what patches touch as it is in the source; the files that it lacks."""
+    # Copy the files that patches touch to ``pristine``, before they are patched. Return
+    # the files that the source lacks.
     listed = pristine.with_name(pristine.name + ".lacks")
     before = {*listed.read_text().splitlines()} if listed.exists() else set()
     foreign = set(before)
     for path, made in (each for patch in patches for each in _touched(patch)):
         if ".." in path.split("/"):
-            raise BuildFailed(f"a patch touches {path}, which is outside of its tree")
+            raise BuildFailed(f"a patch touches {path}, which is outside its tree")
         kept = pristine / path
         if path in foreign or kept.exists():
             continue
@@ -177,13 +180,14 @@ def _keep_pristine(tree: Path, pristine: Path, patches: Sequence[str]) -> set[st
             foreign.add(path)
             continue
         kept.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the folder: one that stays half made is no file of the tree.
+        # Written beside the folder, so that an incomplete copy is not in it.
         new = pristine.with_name(pristine.name + ".new")
         shutil.copyfile(tree / path, new)
         shutil.copymode(tree / path, new)
         new.rename(kept)
     if foreign != before:
-        # Before any of them is in the tree, whole or not at all.
+        # Write the list before any of these files is in the tree. The rename makes it
+        # complete at once.
         new = pristine.with_name(pristine.name + ".new")
         new.write_text("".join(f"{path}\n" for path in sorted(foreign)))
         new.rename(listed)
@@ -195,7 +199,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _remove(tree: Path, path: str) -> None:
-    """Remove a file, and the folders that it leaves empty."""
+    # Remove a file, and the folders that are empty then.
     (tree / path).unlink()
     for folder in (tree / path).parents:
         if folder == tree or any(folder.iterdir()):
@@ -204,17 +208,15 @@ def _remove(tree: Path, path: str) -> None:
 
 
 def _write(tree: Path, patched: Path, path: str, new: Path) -> bool:
-    """Make a file of the tree what it is in ``patched``; whether it was another.
-
-    It is put in the other's place, made at ``new``: that may be a link to a file
-    that other trees have too.
-    """
+    # Replace a file in the tree by the one in ``patched``; return whether they
+    # differed. The new file is written at ``new`` and renamed, never written in place:
+    # the old one may be a hard link that other trees share.
     content, mode = (patched / path).read_bytes(), (patched / path).stat().st_mode
     to = tree / path
     if to.exists() and (to.read_bytes(), to.stat().st_mode) == (content, mode):
         return False
     to.parent.mkdir(parents=True, exist_ok=True)
-    # A new time, whichever way the change goes: make must see it.
+    # The file gets a new modification time, so that make sees the change.
     new.write_bytes(content)
     new.chmod(mode)
     new.rename(to)

@@ -1,4 +1,4 @@
-"""TOML that people write: a table, or one message of what is wrong with it."""
+"""Reads TOML files that people write; an error is one message."""
 
 import tomllib
 from pathlib import Path
@@ -9,11 +9,11 @@ from harness.host.files import read_small
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """What a TOML file says. Raises UsageError for one that cannot be read."""
+    """The table in a TOML file. Raises UsageError if it cannot be read or parsed."""
     try:
         return tomllib.loads(read_small(path))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    # Digits without end and brackets without end are no TOMLDecodeError.
+    # A very long number raises a plain ValueError, very deep brackets a RecursionError.
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not TOML: {error!s:.300}") from None

@@ -1,4 +1,4 @@
-"""The compilers of this machine: its own, and those for others."""
+"""The compilers on this machine: the native one, and those for other machines."""
 
 import subprocess
 from pathlib import Path
@@ -8,41 +8,41 @@ from harness.errors import EnvironmentFault
 
 
 def compiler_of(arch: Arch) -> str:
-    """The program that compiles for a machine here."""
+    """The name of the compiler for a machine."""
     return f"{arch.cross_compile}gcc"
 
 
 def compiler_version(arch: Arch) -> str:
-    """What that compiler says it is; EnvironmentFault where there is none."""
-    return _ask(arch, "--version").splitlines()[0]
+    """The compiler's version line. Raises EnvironmentFault if there is no compiler."""
+    return _output(arch, "--version").splitlines()[0]
 
 
 def header_path(name: str) -> Path:
-    """Where a header of this machine's is, or would be."""
+    """The path of a header on this machine; it may not exist."""
     return Path("/usr/include") / name
 
 
 def check_headers(arch: Arch) -> None:
-    """Raise EnvironmentFault where the kernel's own tools could not be compiled."""
+    """Raise EnvironmentFault if a header is missing that the kernel's tools need."""
     for name, package in arch.headers:
         if not header_path(name).exists():
             raise EnvironmentFault(
-                f"there is no {header_path(name)}, which a kernel for {arch.name} is "
-                f"built with; as root: apt-get install {package}"
+                f"{header_path(name)} is missing, but building a kernel for "
+                f"{arch.name} needs it; as root: apt-get install {package}"
             )
 
 
 def check_static_libc(arch: Arch) -> None:
-    """Raise EnvironmentFault where programs cannot be linked with all they need."""
-    # The whole path of a file that it finds, and otherwise the name alone.
-    if "/" not in _ask(arch, "-print-file-name=libc.a"):
+    """Raise EnvironmentFault if programs cannot be linked statically."""
+    # gcc prints the whole path if it finds the file, and otherwise only the name.
+    if "/" not in _output(arch, "-print-file-name=libc.a"):
         raise EnvironmentFault(
             f"{compiler_of(arch)} has no static C library; "
             f"as root: apt-get install {arch.libc_package}"
         )
 
 
-def _ask(arch: Arch, option: str) -> str:
+def _output(arch: Arch, option: str) -> str:
     program = compiler_of(arch)
     try:
         return subprocess.run(
@@ -50,5 +50,5 @@ def _ask(arch: Arch, option: str) -> str:
         ).stdout
     except FileNotFoundError:
         raise EnvironmentFault(
-            f"there is no {program}; as root: apt-get install {arch.build_package}"
+            f"{program} is missing; as root: apt-get install {arch.build_package}"
         ) from None

@@ -1,9 +1,9 @@
-"""Debian's sources unpacked: once for each version, however many trees there are.
+"""Unpacks Debian's sources once per version, for all trees.
 
-Every machine has a tree of its own to build in, and so have kernels that can be
-read. Unpacked one by one they would take a minute and 1.7 GiB each. Their files
-are links to those that were unpacked once: make writes beside the sources, never
-into them, and who patches a file puts another in its place.
+Every machine has its own tree, and readable kernels have another one. To unpack each
+of them would take a minute and 1.7 GiB. Instead, the files of a tree are hard links to
+one unpacked copy. This is safe because make writes beside the sources and never into
+them, and a patched file replaces its link by a new file.
 """
 
 import os
@@ -25,30 +25,30 @@ _DEADLINE_S = 900
 def unpack_source(
     package: SourcePackage, tree: Path, log: Path, *, on_step: Callable[[str], None]
 ) -> None:
-    """Make ``tree`` a tree of a source package, whole or not at all; once.
+    """Make ``tree`` a complete tree of a source package, if it does not exist.
 
-    Raises BuildFailed with the end of the log.
+    Raises BuildFailed with the end of the log; then there is no ``tree``.
     """
     if tree.exists():
         return
     with _unpacked(package, log, on_step) as whole, _making(tree) as made:
-        # Where files cannot have two names, they are copied.
+        # If the file system has no hard links, the files are copied.
         for how in ("--link", "--reflink=auto"):
             argv = ["cp", "--archive", how, f"{whole}/.", str(made)]
             if run_logged(argv, log, deadline_s=_DEADLINE_S) == 0:
                 return
-        raise BuildFailed(f"{whole} was not copied to {tree}:\n{tail_of(log)}")
+        raise BuildFailed(f"{whole} could not be copied to {tree}:\n{tail_of(log)}")
 
 
 def take_files(
     package: SourcePackage, names: Sequence[str], folder: Path, log: Path
 ) -> None:
-    """Put some files of a package into ``folder``, as they are in its tree.
+    """Put some files of a package into ``folder``, under their paths in the tree.
 
-    They are taken of what was unpacked before, if it was: it never changes. Raises
+    They come from the unpacked copy, which never changes, or from the tarball. Raises
     BuildFailed with the end of the log.
     """
-    whole = _place(package)
+    whole = _copy_path(package)
     if whole.exists():
         try:
             for name in names:
@@ -56,7 +56,8 @@ def take_files(
                 shutil.copy(whole / name, folder / name)
             return
         except FileNotFoundError:
-            # It is gone by now, or has no such file: the package tells which.
+            # The copy was removed meanwhile, or lacks the file. tar will report it if
+            # the package lacks it too.
             pass
     _extract(package, folder, log, names)
 
@@ -65,13 +66,14 @@ def take_files(
 def _unpacked(
     package: SourcePackage, log: Path, on_step: Callable[[str], None]
 ) -> Iterator[Path]:
-    """All of a package, unpacked if need be, and there while the block lasts."""
-    whole = _place(package)
+    # The unpacked copy of a package, unpacked now if needed. The lock keeps it in place
+    # until the block ends.
+    whole = _copy_path(package)
     room = whole.parent
     room.mkdir(parents=True, exist_ok=True)
     waiting = f"waiting for linux {package.version} to be unpacked"
     with exclusive(room / "lock", on_wait=lambda: on_step(waiting)):
-        # Other versions, and what was killed over one.
+        # Remove other versions, and what a killed unpacking left.
         for old in [*room.glob(f"{_name(package)}_*"), *room.glob("making-*")]:
             if old != whole:
                 shutil.rmtree(old)
@@ -83,13 +85,13 @@ def _unpacked(
 
 
 @contextmanager
-def _making(place: Path) -> Iterator[Path]:
-    """A folder that is at ``place`` after the block, unless that raises."""
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix="making-") as scratch:
+def _making(folder: Path) -> Iterator[Path]:
+    # A scratch folder, renamed to ``folder`` after the block unless that raises.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="making-") as scratch:
         made = Path(scratch) / "whole"
         made.mkdir()
         yield made
-        made.rename(place)
+        made.rename(folder)
 
 
 def _extract(
@@ -104,13 +106,15 @@ def _extract(
         ],
         log,
         deadline_s=_DEADLINE_S,
-        # Debian packs in blocks: each processor can have one.
+        # Debian compresses in blocks, so all CPUs can decompress in parallel.
         env={**os.environ, "XZ_DEFAULTS": "--threads=0"},
     )  # fmt: skip
     if status != 0:
-        failed = f"gave no {Path(names[0]).name}" if names else "was not unpacked"
+        what = (
+            f"{Path(names[0]).name} in {package.tarball}" if names else package.tarball
+        )
         raise BuildFailed(
-            f"{package.tarball} {failed}; the whole log is {log}, its end:\n"
+            f"{what} could not be unpacked; the whole log is {log}, its end:\n"
             f"{tail_of(log)}"
         )
 
@@ -119,5 +123,5 @@ def _name(package: SourcePackage) -> str:
     return package.tarball.name.partition(".tar")[0]
 
 
-def _place(package: SourcePackage) -> Path:
+def _copy_path(package: SourcePackage) -> Path:
     return cache_dir() / "sources" / f"{_name(package)}_{package.version}"

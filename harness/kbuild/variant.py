@@ -1,8 +1,8 @@
-"""Variants: which kernels there are, read from kernels/variants/*.toml.
+"""Variants: the kernels that can be built, from kernels/variants/*.toml.
 
-A file's existence is the registration. Its keys: ``description``; ``config``,
-fragments kernels/config/NAME.config to which the machine's own is added;
-``patches``, files of kernels/patches/BASE/; ``stores``, how it can keep names.
+To add a variant, add a file. Its keys are ``description``; ``config``, the fragments
+kernels/config/NAME.config, to which the machine's fragment is added; ``patches``, the
+files in kernels/patches/BASE/; and ``stores``, the ways in which it can store names.
 """
 
 import re
@@ -17,16 +17,16 @@ from harness.workload import Store
 
 # kernels/config/audit.config
 _AUDIT = "audit"
-# No slash, and neither "." nor "..": nothing else than a file of its folder.
+# No slash, and neither "." nor "..", so that the file is in its folder.
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One kernel that can be built, on any base that has its patches.
+    """A kernel that can be built on any base that has its patches.
 
-    ``more_patches`` are files of their own, applied last. With ``readable`` its
-    memory and its calls can be read, and its vmlinux is kept.
+    ``more_patches`` are paths of further patches, applied last. If ``readable``, its
+    memory can be read and its calls are counted, and its vmlinux is kept.
     """
 
     name: str
@@ -39,25 +39,25 @@ class Variant:
 
 
 def variant_names() -> list[str]:
-    """Every variant there is a file for, sorted."""
+    """The names of all variants, sorted."""
     return sorted(path.stem for path in (kernels_dir() / "variants").glob("*.toml"))
 
 
 def base_names() -> list[str]:
-    """Every base there are patches for, oldest first."""
+    """All bases that have patches, oldest first."""
     bases = [path.name for path in (kernels_dir() / "patches").glob("[0-9]*.[0-9]*")]
     return sorted(bases, key=lambda base: [int(part) for part in base.split(".")])
 
 
 def check_base(name: str) -> None:
-    """Assert that there is a base of that name; UsageError lists the known ones."""
+    """Raise UsageError, which lists the known bases, if there is no base ``name``."""
     if name not in base_names():
         known = ", ".join(base_names())
         raise UsageError(f"no base is called {name[:100]!r}; known: {known}")
 
 
 def variant_named(name: str) -> Variant:
-    """The variant of that name; UsageError lists the known ones."""
+    """The variant of that name. Raises UsageError, which lists the known ones."""
     if name not in variant_names():
         known = ", ".join(variant_names())
         raise UsageError(f"no variant is called {name!r}; known: {known}")
@@ -65,7 +65,7 @@ def variant_named(name: str) -> Variant:
 
 
 def readable(variant: Variant) -> Variant:
-    """The variant with debug information and counted calls; never to be timed."""
+    """The variant with debug information and counted calls. Do not time it."""
     return replace(
         variant,
         name=f"{variant.name}-{_AUDIT}",
@@ -76,15 +76,15 @@ def readable(variant: Variant) -> Variant:
 
 
 def read_variant(path: Path) -> Variant:
-    """A variant's file as a value; UsageError says what is wrong with it.
+    """Read a variant's file. Raises UsageError, which says what is wrong with it.
 
-    What it names are files of kernels/, and of no other place.
+    It can name only files in kernels/.
     """
     table = read_table(path)
     wanted = {"description", "config", "patches", "stores"}
     if set(table) != wanted:
         raise UsageError(
-            f"{path}: the keys should be {sorted(wanted)}, they are "
+            f"{path}: the keys should be {sorted(wanted)}, but are "
             f"{sorted(table)!r:.300}"
         )
     if not isinstance(table["description"], str):
@@ -98,14 +98,14 @@ def read_variant(path: Path) -> Variant:
         for word in table[key]:
             if not _FILE_NAME.fullmatch(word):
                 raise UsageError(
-                    f"{path}: {key} has {word[:100]!r}, which is not the plain name "
-                    "of a file"
+                    f"{path}: {key} contains {word[:100]!r}, which is not a plain "
+                    "file name"
                 )
     try:
         stores = tuple(Store(word) for word in table["stores"])
     except ValueError as error:
         known = ", ".join(store.value for store in Store)
-        raise UsageError(f"{path}: {error!s:.200}; stores are {known}") from None
+        raise UsageError(f"{path}: {error!s:.200}; known stores: {known}") from None
     return Variant(
         name=path.stem,
         description=table["description"],
@@ -116,14 +116,16 @@ def read_variant(path: Path) -> Variant:
 
 
 def patch_paths(variant: Variant, base: str, arch: Arch) -> list[Path]:
-    """A machine's patches for a base, and the variant's own.
+    """The machine's patches for a base, then the variant's.
 
-    Raises UsageError for an unknown base, or one that lacks a patch.
+    Raises UsageError if the base is unknown or lacks a patch.
     """
     check_base(base)
     names = (*arch.patches, *variant.patches)
     paths = [kernels_dir() / "patches" / base / name for name in names]
     for path in paths:
         if not path.exists():
-            raise UsageError(f"{variant.name} cannot be built on {base}: no {path}")
+            raise UsageError(
+                f"{variant.name} cannot be built on {base}: there is no {path}"
+            )
     return [*paths, *variant.more_patches]

@@ -334,7 +334,7 @@ def test_a_plan_file_may_ask_for_all_kernels(tmp_path: Path, sources: set[str]) 
         ("agree --ops 0", "expected a whole number from 1, not '0'"),
         ("agree --theme odd", "'odd' is not a valid Theme; themes are names, kinds"),
         ("agree --target uml,qemu", "agree is of one kernel: one --target"),
-        ("replay no/such.jsonl", "no traces can be read from no/such.jsonl"),
+        ("replay no/such.jsonl", "no/such.jsonl cannot be read"),
         ("mutants --name odd", "no mutant is called 'odd'; known: advice-clears"),
         ("run --name a/b", "'a/b' cannot be the name of a campaign"),
         ("show no/such", "no campaign is called no/such, nor is there such a path"),

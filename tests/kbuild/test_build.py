@@ -356,7 +356,7 @@ def test_a_tool_that_is_missing_is_named_with_its_package(
         bench.build()
 
     assert str(raised.value) == (
-        f"there is no {tool}; as root: apt-get install {package}"
+        f"{tool} is missing; as root: apt-get install {package}"
     )
 
 

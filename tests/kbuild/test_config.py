@@ -85,7 +85,7 @@ def test_a_disagreement_names_both_files_and_what_each_asks_for(
         merge_fragments([one, two, three])
 
     assert str(raised.value) == (
-        f"{one} asks for CONFIG_B=4, {three} for CONFIG_B={value}"
+        f"{one} has CONFIG_B=4, but {three} has CONFIG_B={value}"
     )
 
 

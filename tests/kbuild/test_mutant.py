@@ -52,10 +52,10 @@ def test_a_mutant_is_a_variant_with_one_more_patch() -> None:
 @pytest.mark.parametrize(
     ("spoilt", "words"),
     [
-        (GOOD.replace("What: ", ""), "should begin with lines"),
-        (GOOD.replace("Seen at", "Seen"), "should begin with lines"),
-        (GOOD.replace("\n\n---", "\n---"), "should begin with lines"),
-        (GOOD.replace("fork", "spoon"), "seen at spoon; operations are set_name"),
+        (GOOD.replace("What: ", ""), "expected the lines What"),
+        (GOOD.replace("Seen at", "Seen"), "expected the lines What"),
+        (GOOD.replace("\n\n---", "\n---"), "expected the lines What"),
+        (GOOD.replace("fork", "spoon"), "in Seen at: spoon; known: set_name"),
     ],
 )
 def test_a_file_that_does_not_say_it_is_refused(

@@ -94,7 +94,9 @@ def test_what_is_patched_in_one_tree_stays_as_it_is_in_all_others(
 def test_a_package_that_is_broken_leaves_no_tree(cache: Cache) -> None:
     cache.package.tarball.write_text("no archive")
 
-    with pytest.raises(BuildFailed, match=r"1\.tar was not unpacked; .*\n.*\ntar: "):
+    with pytest.raises(
+        BuildFailed, match=r"1\.tar could not be unpacked; .*\n.*\ntar: "
+    ):
         cache.tree("one")
 
     assert list((cache.folder / "one").iterdir()) == []

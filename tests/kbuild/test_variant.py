@@ -60,12 +60,12 @@ def test_a_file_that_lacks_a_key_is_refused(tmp_path: Path, key: str) -> None:
         read_variant(write(tmp_path, lacking))
 
     assert str(raised.value).endswith(
-        f"the keys should be {sorted(GOOD)}, they are {sorted(lacking)}"
+        f"the keys should be {sorted(GOOD)}, but are {sorted(lacking)}"
     )
 
 
 def test_a_key_that_is_not_known_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"they are .*'patch'"):
+    with pytest.raises(UsageError, match=r"but are .*'patch'"):
         read_variant(write(tmp_path, {**GOOD, "patch": "[]"}))
 
 
@@ -87,7 +87,7 @@ def test_a_store_that_there_is_not_is_refused_with_those_there_are(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(
-        UsageError, match=r"'hashed'.*; stores are refcounted, strdup, absent"
+        UsageError, match=r"'hashed'.*; known stores: refcounted, strdup, absent"
     ):
         read_variant(write(tmp_path, {**GOOD, "stores": '["hashed"]'}))
 
@@ -109,7 +109,9 @@ def test_a_base_that_there_is_not_is_refused_with_those_there_are() -> None:
 def test_a_base_that_lacks_a_patch_of_the_variant_is_refused(tmp_path: Path) -> None:
     mine = read_variant(write(tmp_path, GOOD))
 
-    with pytest.raises(UsageError, match=r"mine .* on 6\.1: no .*/6\.1/a\.patch$"):
+    with pytest.raises(
+        UsageError, match=r"mine .* on 6\.1: there is no .*/6\.1/a\.patch$"
+    ):
         patch_paths(mine, "6.1", arch_named("aarch64"))
 
 
@@ -179,5 +181,5 @@ def test_a_readable_kernel_is_its_variant_with_debug_information() -> None:
 def test_a_name_that_leads_out_of_kernels_is_refused(
     tmp_path: Path, key: str, name: str
 ) -> None:
-    with pytest.raises(UsageError, match=f"{key} has .* not the plain name of a file"):
+    with pytest.raises(UsageError, match=f"{key} contains .* not a plain file name"):
         read_variant(write(tmp_path, {**GOOD, key: f'["{name}"]'}))
