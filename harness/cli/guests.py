@@ -22,7 +22,7 @@ from harness.cli.paths import check_given_folder
 from harness.cli.progress import Progress
 from harness.errors import UsageError
 from harness.host.scratch import scratch_folder
-from harness.kselftest.ktap import Verdict, render_opening, render_result
+from harness.kselftest.ktap import Outcome, render_opening, render_result
 from harness.kselftest.running import guests_of, run_selftest
 from harness.targets import (
     COMMAND_MIB,
@@ -201,7 +201,7 @@ def kselftest(request: KselftestRequest) -> int:
             progress.step(f"testing: {number} of {len(guests)}, {guest.title}")
             result = run_selftest(guest, number, scratch / "console.txt")
             progress.result(render_result(result))
-            passed &= result.verdict is Verdict.PASS
+            passed &= result.outcome is Outcome.PASS
     return 0 if passed else 1
 
 

@@ -80,16 +80,16 @@ def doctor(request: DoctorRequest) -> int:
     findings = examine(request.arch)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
     for finding in findings:
-        sign = "ok" if finding.well else "MISSING" if finding.needed else "note"
+        sign = "ok" if finding.ok else "MISSING" if finding.needed else "note"
         table.add_row(sign, finding.subject, finding.found)
     console = stdout_console()
     console.print(table)
-    amiss = [f for f in findings if not f.well]
-    for finding in amiss:
+    failed = [f for f in findings if not f.ok]
+    for finding in failed:
         console.print(f"{finding.subject}: {finding.mend}")
     for leftover in _left():
         print(f"left behind: {printable(leftover.found)}{_remedy(leftover)}")
-    if any(f.needed for f in amiss):
+    if any(f.needed for f in failed):
         console.print("to install all that is missing, as root: make setup")
         return _ENVIRONMENT
     console.print("guests can be built and run here: anonvma run")

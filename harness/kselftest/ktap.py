@@ -1,9 +1,9 @@
-"""KTAP, the kernel's protocol of test results: read without trust, and written.
+"""Reads and writes KTAP, the kernel's format of test results.
 
-Source: Documentation/dev-tools/ktap.rst (KTAP version 1). Whoever writes what is
-read here may mean harm: nothing of it steers a terminal, and what is not as the
-protocol says is a fault of its report. The protocol allows a report without a
-plan; this reader does not, as one that ends early could not be told from a whole.
+Source: Documentation/dev-tools/ktap.rst (KTAP version 1). The input is not trusted:
+control characters are escaped, and a violation of the format is a fault of the
+report. The format allows a report without a plan, but this reader does not: without
+a plan, a report that ends early looks like a complete one.
 """
 
 import re
@@ -21,7 +21,7 @@ _BAIL_OUT = "Bail out!"
 
 
 class Directive(Enum):
-    """What a result line says besides ok and not ok."""
+    """The directive after the hash sign of a result line."""
 
     SKIP = "SKIP"
     TODO = "TODO"
@@ -30,8 +30,8 @@ class Directive(Enum):
     ERROR = "ERROR"
 
 
-class Verdict(Enum):
-    """What a result comes to; ``NEITHER`` was skipped, or known to fail."""
+class Outcome(Enum):
+    """The outcome of a test; ``NEITHER`` if it was skipped or is known to fail."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -39,20 +39,22 @@ class Verdict(Enum):
 
 
 _DIRECTIVES = {directive.value: directive for directive in Directive}
-_VERDICTS = {
-    Directive.SKIP: Verdict.NEITHER,
-    Directive.TODO: Verdict.NEITHER,
-    Directive.XFAIL: Verdict.NEITHER,
-    Directive.TIMEOUT: Verdict.FAIL,
-    Directive.ERROR: Verdict.FAIL,
+_OUTCOMES = {
+    Directive.SKIP: Outcome.NEITHER,
+    Directive.TODO: Outcome.NEITHER,
+    Directive.XFAIL: Outcome.NEITHER,
+    Directive.TIMEOUT: Outcome.FAIL,
+    Directive.ERROR: Outcome.FAIL,
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One test: ``notes`` came before its line, ``subtests`` is what it consists of.
+    """The result of one test.
 
-    ``remark`` is what follows the directive, or the hash sign.
+    ``notes`` are the lines before the result line; ``subtests`` is the report of its
+    subtests. ``remark`` is the text after the directive or, without one, after the
+    hash sign.
     """
 
     ok: bool
@@ -64,21 +66,21 @@ class Result:
     subtests: "Report | None" = None
 
     @property
-    def verdict(self) -> Verdict:
-        """Never a pass where a subtest fails."""
-        if self.subtests is not None and self.subtests.verdict is Verdict.FAIL:
-            return Verdict.FAIL
+    def outcome(self) -> Outcome:
+        """The outcome; a test whose subtests fail has failed."""
+        if self.subtests is not None and self.subtests.outcome is Outcome.FAIL:
+            return Outcome.FAIL
         if self.directive is not None:
-            return _VERDICTS[self.directive]
-        return Verdict.PASS if self.ok else Verdict.FAIL
+            return _OUTCOMES[self.directive]
+        return Outcome.PASS if self.ok else Outcome.FAIL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Results in their order; ``notes`` came after the last.
+    """The results in order; ``notes`` are the lines after the last one.
 
-    ``plan`` is how many were promised, ``skipped`` why none were; ``faults`` is
-    what is not as the protocol says.
+    ``plan`` is the announced number of results; ``skipped`` is the reason if it is 0.
+    ``faults`` lists the violations of the format.
     """
 
     plan: int | None
@@ -88,19 +90,19 @@ class Report:
     faults: tuple[str, ...] = ()
 
     @property
-    def verdict(self) -> Verdict:
-        """A pass needs a test that passed, and nothing that failed."""
-        verdicts = {result.verdict for result in self.results}
-        if self.faults or Verdict.FAIL in verdicts:
-            return Verdict.FAIL
-        return Verdict.PASS if Verdict.PASS in verdicts else Verdict.NEITHER
+    def outcome(self) -> Outcome:
+        """The outcome; a pass needs a test that passed, and no fault or failed test."""
+        outcomes = {result.outcome for result in self.results}
+        if self.faults or Outcome.FAIL in outcomes:
+            return Outcome.FAIL
+        return Outcome.PASS if Outcome.PASS in outcomes else Outcome.NEITHER
 
 
 def parse_ktap(output: bytes) -> Report:
-    """What a program printed, as a report; its faults say what is wrong with it.
+    """Parse the output of a program. Never raises: errors are faults of the report.
 
-    Lines that are none of KTAP's are kept as notes, as are diagnostics; control
-    characters in either are shown as their escapes. Takes anything, raises nothing.
+    Diagnostics and lines that are not KTAP are kept as notes, with control characters
+    escaped.
     """
     reader = _Reader()
     for line in output.decode(errors="backslashreplace").split("\n"):
@@ -109,29 +111,29 @@ def parse_ktap(output: bytes) -> Report:
 
 
 def render_ktap(report: Report) -> str:
-    """The report as KTAP; faults are told as notes.
+    """The report as KTAP; faults become notes.
 
-    Of a report without faults, ``parse_ktap`` makes the same again.
+    If the report has no faults, ``parse_ktap`` returns an equal report.
     """
     return "".join(f"{line}\n" for line in _report_lines(report, 0))
 
 
 def render_opening(plan: int) -> str:
-    """The first lines of a report whose results are rendered one by one."""
+    """The first lines of a report whose results follow one by one."""
     return f"KTAP version 1\n1..{plan}\n"
 
 
 def render_result(result: Result) -> str:
-    """A result of the outermost report, with its notes and subtests."""
+    """One result of the outermost report, with its notes and subtests."""
     return "".join(f"{line}\n" for line in _result_lines(result, 0))
 
 
 def _report_lines(report: Report, depth: int) -> list[str]:
     lines = ["KTAP version 1"]
     if report.plan is not None:
-        # A plan of no tests is well only where it says so.
-        whole = report.plan > 0 or report.faults
-        skip = "" if whole else f" # SKIP {report.skipped}".rstrip()
+        # A plan of 0 tests needs SKIP; without it, it is a fault.
+        no_skip = report.plan > 0 or report.faults
+        skip = "" if no_skip else f" # SKIP {report.skipped}".rstrip()
         lines.append(f"1..{report.plan}{skip}")
     lines = [_INDENT * depth + line for line in lines]
     for result in report.results:
@@ -154,7 +156,7 @@ def _result_lines(result: Result, depth: int) -> list[str]:
 
 
 class _Open:
-    # A report that is being read; notes and subtests wait for their result.
+    # A report that is being read. Notes and subtests are kept until their result comes.
 
     def __init__(self) -> None:
         self.versions = 0
@@ -163,7 +165,7 @@ class _Open:
         self.results: list[Result] = []
         self.notes: list[str] = []
         self.subtests: Report | None = None
-        # In their order, each once.
+        # A dictionary as an ordered set.
         self.faults: dict[str, None] = {}
 
     def fault(self, what: str) -> None:
@@ -183,9 +185,9 @@ class _Open:
         self.skipped = match[2]
 
     def take_result(self, match: re.Match[str]) -> None:
-        due = len(self.results) + 1
-        if int(match[2]) != due:
-            self.fault(f"a result numbered {match[2]}, where {due} is due")
+        expected = len(self.results) + 1
+        if int(match[2]) != expected:
+            self.fault(f"a result has number {match[2]}, expected {expected}")
         if not self.versions:
             self.fault("a result before the version line")
         remark = (match[4] or "").strip()
@@ -216,11 +218,11 @@ class _Open:
             self.fault("no plan")
         elif self.plan != len(self.results):
             count = len(self.results)
-            self.fault(f"the plan is 1..{self.plan}, but the results are {count}")
+            self.fault(f"the plan is 1..{self.plan}, but got {count} results")
         elif self.plan == 0 and self.skipped is None:
-            self.fault("a plan of no tests, without SKIP")
+            self.fault("a plan of 0 tests without SKIP")
         if self.subtests is not None:
-            self.fault("subtests without a result that they belong to")
+            self.fault("subtests without a result after them")
         return Report(
             plan=self.plan,
             results=tuple(self.results),
@@ -231,15 +233,15 @@ class _Open:
 
 
 class _Reader:
-    # The reports that are open lie in one another, the outermost first.
+    # The open reports are nested; the outermost is the first.
 
     def __init__(self) -> None:
         self._open = [_Open()]
 
     def take(self, line: str) -> None:
         body = line.lstrip(" ")
-        depth, odd = divmod(len(line) - len(body), len(_INDENT))
-        if not odd and self._take_at(depth, body):
+        depth, rest = divmod(len(line) - len(body), len(_INDENT))
+        if not rest and self._take_at(depth, body):
             return
         innermost = self._open[-1]
         if _VERSION.fullmatch(body) or _RESULT.fullmatch(body):
@@ -254,7 +256,7 @@ class _Reader:
         self._close_to(0)
         return self._open[0].closed()
 
-    # Whether the line is one of the report at that depth.
+    # Returns whether the line belongs to the report at that depth.
     def _take_at(self, depth: int, body: str) -> bool:
         if _VERSION.fullmatch(body):
             return self._take_version(depth)

@@ -1,8 +1,8 @@
-"""The kernel's own test of names in guests, and what came of each, as KTAP.
+"""Runs the kernel's own selftest of names in guests; the results are KTAP.
 
-The test maps its standard input and expects that to fail: a guest's command has
-/dev/null there, which cannot be mapped. What it prints comes from the guest, and
-is taken for a pass only where plan, results and exit status agree.
+The test maps its standard input and expects that this fails. In our guests, the
+standard input of a command is /dev/null, which cannot be mapped. The output comes from
+a guest and is not trusted: a pass needs a plan, results and an exit status that agree.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from harness.arch import UM
 from harness.errors import GuestError, GuestHung, JobFailed
 from harness.host.programs import printable
 from harness.kbuild import SELFTEST, BuiltSelftest, base_names, build_selftest
-from harness.kselftest.ktap import Directive, Report, Result, Verdict, parse_ktap
+from harness.kselftest.ktap import Directive, Outcome, Report, Result, parse_ktap
 from harness.targets.subjects import (
     TargetChoice,
     fitted_choice,
@@ -22,17 +22,17 @@ from harness.targets.subjects import (
     variant_target,
 )
 
-# What the test prints is a thousand times less.
+# A thousand times what the test prints.
 _MOST_BYTES = 1 << 20
 # KSFT_PASS and KSFT_SKIP of tools/testing/selftests/kselftest.h.
-_STATUS = {Verdict.PASS: (0,), Verdict.NEITHER: (0, 4)}
+_STATUS = {Outcome.PASS: (0,), Outcome.NEITHER: (0, 4)}
 
 
 class CommandTarget(Protocol):
-    """Where a program can be brought and run."""
+    """A target that can run a program of ours."""
 
     def path_in_guest(self, name: str) -> str:
-        """Where a file that ``run_command`` brings will be."""
+        """The path in the guest of a file that is given to ``run_command``."""
 
     def run_command(
         self,
@@ -42,12 +42,12 @@ class CommandTarget(Protocol):
         *,
         files: Mapping[str, bytes],
     ) -> int:
-        """Run one command; its output goes to ``on_output``. Its exit status."""
+        """Run one command and return its exit status; ``on_output`` gets its output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guest:
-    """One guest that the test is run in, and what is to be said of it."""
+    """A guest for the test; ``title`` and ``note`` are printed with its result."""
 
     title: str
     note: str
@@ -62,10 +62,10 @@ def guests_of(
     *,
     on_step: Callable[[str], None],
 ) -> list[Guest]:
-    """Every kernel on every target, built, with the test built for it.
+    """Build each kernel for each target, and the test for it.
 
-    A kernel of the user's own stands for all variants and bases. Raises what
-    ``build_kernel``, ``build_selftest`` and ``fitted_choice`` raise.
+    If a choice has the user's kernel, it is used instead of all variants and bases.
+    Raises what ``build_kernel``, ``build_selftest`` and ``fitted_choice`` raise.
     """
     return [
         guest
@@ -79,10 +79,10 @@ def guests_of(
 
 
 def run_selftest(guest: Guest, number: int, console: Path) -> Result:
-    """Boot a guest with the test in it: a result with the test's own as subtests.
+    """Boot a guest and run the test in it; the test's own results are the subtests.
 
-    A guest that panics, hangs or is lost is a result that failed. The guest's
-    console is kept in ``console``. Raises EnvironmentFault where it cannot start.
+    A guest that panics, hangs or is lost is a failed result. The guest's console is
+    written to ``console``. Raises EnvironmentFault if the guest cannot start.
     """
     output = bytearray()
 
@@ -100,7 +100,7 @@ def run_selftest(guest: Guest, number: int, console: Path) -> Result:
     except GuestError as error:
         result = failed_guest(error, bytes(output[:_MOST_BYTES]))
     else:
-        result = judged(bytes(output), status)
+        result = result_of(bytes(output), status)
     return replace(
         result,
         number=number,
@@ -109,23 +109,23 @@ def run_selftest(guest: Guest, number: int, console: Path) -> Result:
     )
 
 
-def judged(output: bytes, status: int) -> Result:
-    """What the test's output and its exit status come to.
+def result_of(output: bytes, status: int) -> Result:
+    """The result of the test, from its output and its exit status.
 
-    A pass needs both: a report without a fault in which something passed and
-    nothing failed, and the status that goes with it.
+    A pass needs a report without faults and failures in which something passed, and
+    the matching exit status.
     """
     if not output.strip():
-        return _error(f"it printed nothing, and its exit status is {status}")
+        return _error(f"the test printed nothing, and its exit status is {status}")
     report = parse_ktap(output)
-    verdict = report.verdict
+    outcome = report.outcome
     if report.faults:
         return _error("; ".join(report.faults), report)
-    if verdict is Verdict.FAIL:
+    if outcome is Outcome.FAIL:
         return Result(ok=False, number=1, subtests=report)
-    if status not in _STATUS[verdict]:
-        return _error(f"nothing in it failed, but its exit status is {status}", report)
-    if verdict is Verdict.NEITHER:
+    if status not in _STATUS[outcome]:
+        return _error(f"nothing failed, but the exit status is {status}", report)
+    if outcome is Outcome.NEITHER:
         why = report.skipped or "nothing was tested"
         return Result(
             ok=True, number=1, directive=Directive.SKIP, remark=why, subtests=report
@@ -134,7 +134,7 @@ def judged(output: bytes, status: int) -> Result:
 
 
 def failed_guest(error: GuestError, output: bytes) -> Result:
-    """The result of a guest that did not get to its end, with its last words."""
+    """The result of a guest that failed, with the end of its console."""
     hung = isinstance(error, GuestHung)
     return Result(
         ok=False,
@@ -162,10 +162,10 @@ def _built_guests(
         for variant in variants:
             target, _ = variant_target(choice, variant, base, on_step=on_step)
             selftest = build_selftest(base, choice.machine, on_step=on_step)
-            lacks = "" if selftest.base == base else f", as linux {base} has none"
+            why = "" if selftest.base == base else f", as linux {base} has none"
             yield Guest(
-                title=f"{_place(choice)} {base} {variant}",
-                note=f"the test of linux {selftest.source_version}{lacks}",
+                title=f"{_machine_title(choice)} {base} {variant}",
+                note=f"the test of linux {selftest.source_version}{why}",
                 target=target,
                 selftest=selftest,
             )
@@ -178,13 +178,13 @@ def _own_guest(
     target = guest_target(choice, kernel, on_step=on_step)
     selftest = build_selftest(base_names()[-1], choice.machine, on_step=on_step)
     return Guest(
-        title=f"{_place(choice)} own",
+        title=f"{_machine_title(choice)} own",
         note=f"the test of linux {selftest.source_version}",
         target=target,
         selftest=selftest,
     )
 
 
-def _place(choice: TargetChoice) -> str:
+def _machine_title(choice: TargetChoice) -> str:
     uml = choice.machine is UM
     return choice.kind if uml else f"{choice.kind} {choice.machine.name}"

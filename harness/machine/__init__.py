@@ -1,1 +1,1 @@
-"""What this machine can run, what disturbs it, and what a killed run left."""
+"""Checks and tunes this machine, and cleans up after killed runs."""

@@ -1,4 +1,4 @@
-"""What this machine can run, what is missing, and the command that mends it."""
+"""Checks what this machine can run, and finds the commands that install the rest."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ from harness.kbuild import base_names, check_static_libc, find_source
 from harness.kbuild.toolchain import header_path
 from harness.linux import probe_anon_name, read_sysctl
 
-# A source tree, its objects, a root and the kernels.
+# Enough for a source tree, its objects, a root and the kernels.
 _DISK_GIB = 6
 _MEMORY_GIB = 2
 
@@ -36,20 +36,20 @@ _PROGRAMS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing looked at; ``mend`` is a command, empty where nothing is amiss.
+    """The result of one check. ``mend`` is a command or advice; empty if all is well.
 
-    ``needed`` tells whether guests can't be built and run without it.
+    If ``needed``, guests cannot be built and run without it.
     """
 
     subject: str
     found: str
-    well: bool = True
+    ok: bool = True
     needed: bool = False
     mend: str = ""
 
 
 def examine(arch: Arch) -> list[Finding]:
-    """Everything that building and running guests of a machine depends on."""
+    """Check everything that is needed to build and run guests of a machine."""
     return [*_machine(), *_this_kernel(), *_tools(arch), *_sources()]
 
 
@@ -66,17 +66,17 @@ def _machine() -> Iterator[Finding]:
     yield Finding(
         subject="memory",
         found=f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free",
-        well=memory.available >= _MEMORY_GIB * 2**30,
+        ok=memory.available >= _MEMORY_GIB * 2**30,
         mend=f"free {_MEMORY_GIB} GiB",
     )
-    place = cache_dir()
-    while not place.exists():
-        place = place.parent
-    free = psutil.disk_usage(str(place)).free
+    folder = cache_dir()
+    while not folder.exists():
+        folder = folder.parent
+    free = psutil.disk_usage(str(folder)).free
     yield Finding(
         subject="disk",
         found=f"{free / 2**30:.1f} GiB free for {cache_dir()}",
-        well=free >= _DISK_GIB * 2**30,
+        ok=free >= _DISK_GIB * 2**30,
         mend=f"free {_DISK_GIB} GiB there, or set XDG_CACHE_HOME elsewhere",
     )
     kernels = sorted(p.name for p in (cache_dir() / "kernels").glob("*-*-*-*"))
@@ -88,11 +88,11 @@ def _this_kernel() -> Iterator[Finding]:
     yield Finding(
         subject="names here",
         found=f"linux {platform.release()}: {probe.support.value} ({probe.reason}); "
-        "guests bring their own kernel; anonvma run --target uml is the fastest",
+        "guests have their own kernel; anonvma run --target uml is the fastest",
     )
     yield Finding(
         subject="vm.max_map_count",
-        found=f"{read_sysctl('vm.max_map_count')} here; guests raise their own",
+        found=f"{read_sysctl('vm.max_map_count')} here; guests set their own",
     )
 
 
@@ -107,7 +107,7 @@ def _tools(arch: Arch) -> Iterator[Finding]:
         yield Finding(
             subject=program,
             found=path or "missing",
-            well=path is not None,
+            ok=path is not None,
             needed=True,
             mend="" if path else f"apt-get install {package}",
         )
@@ -116,26 +116,26 @@ def _tools(arch: Arch) -> Iterator[Finding]:
         yield Finding(
             subject=str(header),
             found="present" if header.exists() else "missing",
-            well=header.exists(),
+            ok=header.exists(),
             needed=True,
             mend="" if header.exists() else f"apt-get install {package}",
         )
     try:
         check_static_libc(arch)
     except EnvironmentFault:
-        well = False
+        present = False
     else:
-        well = True
+        present = True
     yield Finding(
         subject=f"static C library for {arch.name}",
-        found="present" if well else "missing: anonvma kselftest needs it",
-        well=well,
-        mend="" if well else f"apt-get install {arch.libc_package}",
+        found="present" if present else "missing: anonvma kselftest needs it",
+        ok=present,
+        mend="" if present else f"apt-get install {arch.libc_package}",
     )
 
 
 def _sources() -> Iterator[Finding]:
-    # Of the newest everything is built, unless it is told otherwise.
+    # The newest base is the default.
     *_, newest = base_names()
     for base in base_names():
         try:
@@ -144,16 +144,16 @@ def _sources() -> Iterator[Finding]:
             yield Finding(
                 subject=f"linux {base} source",
                 found=f"this Debian has no linux-source-{base}",
-                well=False,
+                ok=False,
                 needed=base == newest,
-                mend=f"what needs Linux {base} is left out; a suite that has "
-                f"linux-source-{base} may be added to apt's sources",
+                mend=f"use another base than {base}, or add a suite that has "
+                f"linux-source-{base} to apt's sources",
             )
         except EnvironmentFault:
             yield Finding(
                 subject=f"linux {base} source",
                 found="missing",
-                well=False,
+                ok=False,
                 needed=True,
                 mend=f"apt-get install linux-source-{base}",
             )

@@ -1,7 +1,7 @@
-"""What a killed harness left, found and put right: never what is in use.
+"""Finds what killed runs left on this machine, and removes or restores it.
 
-Whoever makes something that can stay behind holds a lock meanwhile; what is taken
-away here is taken with that lock in hand.
+A process holds a lock while it has something that a kill would leave behind. This
+module takes that lock first, so it never touches anything in use.
 """
 
 import os
@@ -22,11 +22,11 @@ from harness.machine.abandoned_settings import left_settings, put_back_left
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
-    """One thing that was left; ``mend`` puts it right, and says so, line by line.
+    """Something that a run left.
 
-    Without ``mend`` it is as somebody wished it, or for a person to decide, and
-    ``found`` says how to end that.
-    ``mend`` raises EnvironmentFault, or OSError, where it may not.
+    ``mend`` removes or restores it, and yields a line for each thing it does. It
+    raises EnvironmentFault or OSError if that is not allowed. ``mend`` is None if the
+    user wanted this state or has to decide; then ``found`` says what to do.
     """
 
     found: str
@@ -34,7 +34,7 @@ class Leftover:
 
 
 def find_leftovers(places: tuple[Path, ...] = ()) -> Iterator[Leftover]:
-    """All that is left on this machine; ``places`` are folders to look in as well."""
+    """Everything that is left on this machine; ``places`` are further folders."""
     yield from _settings()
     yield from _tuned()
     temporary = Path(tempfile.gettempdir())
@@ -43,14 +43,14 @@ def find_leftovers(places: tuple[Path, ...] = ()) -> Iterator[Leftover]:
     ):
         for folder in abandoned_folders(place):
             yield Leftover(
-                found=f"{folder}: a scratch folder whose owner is gone",
+                found=f"{folder}: a scratch folder whose process has ended",
                 mend=_removing(folder, remove_abandoned),
             )
     yield from _half_made()
     yield from _old_answers()
     if lock_is_left():
         yield Leftover(
-            found=f"{lock_file()}: a lock whose holder is gone",
+            found=f"{lock_file()}: a lock whose process has ended",
             mend=_removing(lock_file(), lambda _: remove_free_lock()),
         )
 
@@ -60,10 +60,10 @@ def _settings() -> Iterator[Leftover]:
 
         def mend(path: Path = path) -> Iterator[str]:
             for name, value in put_back_left(path).items():
-                yield f"{name}: back to {value}"
+                yield f"{name}: restored to {value}"
             yield f"removed {path}"
 
-        yield Leftover(found=f"{path}: settings that were not put back", mend=mend)
+        yield Leftover(found=f"{path}: settings that were not restored", mend=mend)
 
 
 def _tuned() -> Iterator[Leftover]:
@@ -78,14 +78,15 @@ def _tuned() -> Iterator[Leftover]:
         return
     if done:
         yield Leftover(
-            found="this machine is tuned: anonvma tune --undo ends that", mend=None
+            found="this machine is tuned; to undo it: anonvma tune --undo", mend=None
         )
     elif done is not None or stale:
-        what = "settings of a tuning that was not done"
-        yield Leftover(
-            found=f"{tune.state_file()}: {'of another start' if stale else what}",
-            mend=_untune,
+        what = (
+            "settings from before this machine was restarted"
+            if stale
+            else "settings of a tuning that was interrupted"
         )
+        yield Leftover(found=f"{tune.state_file()}: {what}", mend=_untune)
 
 
 def _untune() -> Iterator[str]:
@@ -93,12 +94,12 @@ def _untune() -> Iterator[str]:
         if not is_free:
             return
         for path, value in tune.undo_locked():
-            yield f"{path}: back to {value}"
+            yield f"{path}: restored to {value}"
     yield f"removed {tune.state_file()}"
 
 
 def _half_made() -> Iterator[Leftover]:
-    """What builds were killed over, in rooms that no build is in now."""
+    # What killed builds left, in folders in which no build runs now.
     cache = cache_dir()
     rooms = [
         *(cache / "build").glob("*"),
@@ -117,7 +118,10 @@ def _half_made() -> Iterator[Leftover]:
                         path.unlink(missing_ok=True)
                     return is_free
 
-            yield Leftover(found=f"{path}: half made", mend=_removing(path, remove))
+            yield Leftover(
+                found=f"{path}: left by an interrupted build",
+                mend=_removing(path, remove),
+            )
 
 
 def _half_made_in(room: Path) -> list[Path]:
@@ -135,7 +139,7 @@ def _old_answers() -> Iterator[Leftover]:
                 return True
 
             yield Leftover(
-                found=f"{path}: whether KVM worked at an earlier start",
+                found=f"{path}: whether KVM worked before this machine was restarted",
                 mend=_removing(path, remove),
             )
 
@@ -145,12 +149,12 @@ def _removing(
 ) -> Callable[[], Iterator[str]]:
     def mend() -> Iterator[str]:
         try:
-            gone = remove(path)
+            removed = remove(path)
         except OSError as error:
             raise EnvironmentFault(
                 f"{path} cannot be removed: {os.strerror(error.errno or 0)}"
             ) from None
-        if gone:
+        if removed:
             yield f"removed {path}"
 
     return mend

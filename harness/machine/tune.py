@@ -1,8 +1,8 @@
-"""What on this machine disturbs measurements, changed and put back on request.
+"""Changes the settings of this machine that disturb measurements, and restores them.
 
-What a setting was is on disk before it is changed, so that it can be put back
-after a crash too, once or twice over; and whether all that was to be changed has
-been. A restart of the machine has put all of it back already.
+The old value of a setting is written to disk before the setting is changed. So it can
+be restored after a crash too, and restoring twice does no harm. The file also records
+whether all changes were made. A restart of the machine restores all settings.
 """
 
 import contextlib
@@ -25,15 +25,15 @@ from harness.host.scratch import scratch_folder
 _CPUS = "sys/devices/system/cpu"
 _BOOT_ID = "proc/sys/kernel/random/boot_id"
 
-# A million VMAs, and a process around them.
+# A million VMAs, and the other VMAs of a process.
 _MAP_COUNT = "1100000"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knob:
-    """A file of the kernel's that disturbs unless it holds ``wanted``.
+    """A setting of the kernel that disturbs measurements unless it is ``wanted``.
 
-    ``paths`` is a pattern below the root of the file system.
+    ``paths`` is a pattern of its files, below the root of the file system.
     """
 
     subject: str
@@ -65,35 +65,35 @@ KNOBS = (
         subject="SMT siblings",
         paths=f"{_CPUS}/smt/control",
         wanted="off",
-        why="a sibling takes half of a core when it likes",
+        why="a sibling can take half of a core at any time",
     ),
     Knob(
         subject="ASLR",
         paths="proc/sys/kernel/randomize_va_space",
         wanted="0",
-        why="each process has another layout, and other cache conflicts",
+        why="each process has another layout, so other cache conflicts",
     ),
     Knob(
         subject="THP",
         paths="sys/kernel/mm/transparent_hugepage/enabled",
         wanted="never",
-        why="whether memory is huge pages depends on what was free",
+        why="whether memory gets huge pages depends on what was free",
     ),
     Knob(
         subject="vm.max_map_count",
         paths="proc/sys/vm/max_map_count",
         wanted=_MAP_COUNT,
-        why="more VMAs than that cannot be measured on this kernel",
+        why="a process on this kernel cannot have more VMAs than this",
     ),
 )
 
-# What smt/control says where there is nothing to choose.
+# The values of smt/control on a machine where it cannot be changed.
 _NO_CHOICE = ("notsupported", "notimplemented", "forceoff")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One file: what it holds, and whether that disturbs."""
+    """The file of a setting, and its value."""
 
     knob: Knob
     path: Path
@@ -101,7 +101,7 @@ class Setting:
 
     @property
     def disturbs(self) -> bool:
-        """Whether it should hold something else."""
+        """Whether the value disturbs measurements."""
         if self.knob.subject == "vm.max_map_count":
             return int(self.value) < int(self.knob.wanted)
         return self.value != self.knob.wanted and self.value not in _NO_CHOICE
@@ -117,12 +117,12 @@ def settings_here(root: Path = Path("/")) -> list[Setting]:
 
 
 def remarks(root: Path = Path("/")) -> Iterator[tuple[str, str]]:
-    """What disturbs and is no setting: (subject, what was found)."""
+    """What else can disturb measurements: (subject, what was found)."""
     isolated = root / _CPUS / "isolated"
     cpus = _value(isolated) if isolated.exists() else ""
     yield (
         "isolated CPUs",
-        cpus or "none (isolcpus= on the kernel's command line sets some apart)",
+        cpus or "none (isolcpus= on the kernel's command line isolates some)",
     )
     yield "load", f"{psutil.getloadavg()[0]:.1f} on {psutil.cpu_count()} CPUs"
     siblings = {
@@ -134,10 +134,10 @@ def remarks(root: Path = Path("/")) -> Iterator[tuple[str, str]]:
 
 
 def apply(root: Path = Path("/")) -> Iterator[Setting]:
-    """Change what disturbs; yields each setting just before it is changed.
+    """Change the settings that disturb; yield each one just before it is changed.
 
-    Raises EnvironmentFault where one may not be changed; those before it stay
-    changed, and ``undo`` puts them back.
+    Raises EnvironmentFault if one cannot be changed. The changes before it are kept;
+    ``undo`` restores them.
     """
     with _locked():
         for setting in settings_here(root):
@@ -150,50 +150,50 @@ def apply(root: Path = Path("/")) -> Iterator[Setting]:
 
 
 def left_changed(root: Path = Path("/")) -> bool | None:
-    """Whether ``apply`` changed all it was to: None where nothing is changed.
+    """Whether ``apply`` made all its changes; None if nothing is changed.
 
-    False is also what one looks like that is not done yet; see ``not_in_use``.
+    While an ``apply`` runs, this is False too; see ``not_in_use``.
     """
     document = _document(root)
     if not document.get("before"):
         return None
-    # Written before there was the word: told done, as most are.
+    # Older files have no "done". Most of them were complete.
     return bool(document.get("done", True))
 
 
 @contextlib.contextmanager
 def not_in_use() -> Iterator[bool]:
-    """Keep others from changing settings for the block; whether none is at it."""
+    """Lock the settings within the context; False if another process has the lock."""
     with free_to_change(cache_dir() / "tune.lock") as is_free:
         yield is_free
 
 
 def undo(root: Path = Path("/")) -> Iterator[tuple[Path, str]]:
-    """Put back what ``apply`` changed; yields each path with its value of before.
+    """Restore what ``apply`` changed; yield each path with its old value.
 
-    Raises EnvironmentFault where one may not be changed; it is kept in mind.
+    Raises EnvironmentFault if one cannot be restored; its old value is kept on disk.
     """
     with _locked():
         yield from undo_locked(root)
 
 
 def undo_locked(root: Path = Path("/")) -> Iterator[tuple[Path, str]]:
-    """The same, for who is in ``not_in_use`` already."""
+    """The same, for a caller that is in ``not_in_use`` already."""
     if before := _remembered(root):
-        # The last change first: what was reachable when it was made is again.
+        # The last change first. Then each file exists as it did when it was changed.
         for name, value in reversed(list(before.items())):
             yield Path(name), value
             _write(Path(name), value)
             del before[name]
             _store(before, root)
     elif state_file().exists():
-        # Of another start of the machine.
+        # The file is from before a restart of the machine.
         state_file().unlink()
 
 
 def _value(path: Path) -> str:
     text = path.read_text().strip()
-    # A choice is shown as all there are, the one in force in brackets.
+    # Some files list all choices and put the current one in brackets.
     chosen = re.search(r"\[(\w+)\]", text)
     return chosen[1] if chosen else text
 
@@ -209,7 +209,7 @@ def _write(path: Path, value: str) -> None:
 
 
 def state_file() -> Path:
-    """Where what was before is kept; with nothing to put back there is no file."""
+    """The file with the old values. It does not exist if nothing is changed."""
     return cache_dir() / "tune.json"
 
 
@@ -222,7 +222,7 @@ def _locked() -> Iterator[None]:
 
 def _remember(setting: Setting, root: Path) -> None:
     before = _remembered(root)
-    # What it was before the first change: a second apply changes nothing of it.
+    # Keep the value from before the first change: a second apply does not replace it.
     before.setdefault(str(setting.path), setting.value)
     _store(before, root)
 
@@ -238,25 +238,28 @@ def _document(root: Path) -> dict[str, Any]:
         return {}
     except (ValueError, TypeError, RecursionError):
         raise EnvironmentFault(
-            f"{state_file()} is damaged: what settings were before anonvma tune "
-            "--apply is not known. A restart of this machine puts them back; then "
+            f"{state_file()} is damaged, so the settings from before anonvma tune "
+            "--apply are unknown. Restart this machine to restore them, then "
             f"rm {state_file()}"
         ) from None
     return state if state["boot_id"] == _value(root / _BOOT_ID) else {}
 
 
 def parse_state(text: str) -> dict[str, Any]:
-    """What was kept: boot_id, before, done. ValueError or such for anything else."""
-    # Any: what JSON holds is unknown until it is checked here.
+    """Parse the file: boot_id, before, done.
+
+    Raises ValueError, TypeError or RecursionError for anything else.
+    """
+    # Any: the content of JSON is unknown until it is checked here.
     state: Any = json.loads(text)
     if not isinstance(state, dict):
-        raise TypeError("no object")
+        raise TypeError("not an object")
     before = state.get("before")
     if not isinstance(before, dict) or not isinstance(state.get("boot_id"), str):
-        raise TypeError("it does not say of when it is, or what was before")
+        raise TypeError("boot_id or before is missing")
     for path, value in before.items():
         if not isinstance(value, str) or not path.startswith("/") or "\0" in path:
-            raise ValueError("a setting is no file, or its value no text")
+            raise ValueError("the path or the value of a setting is invalid")
     return state
 
 

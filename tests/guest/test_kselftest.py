@@ -8,23 +8,23 @@ import pytest
 from harness.arch import UM
 from harness.cli import main
 from harness.kbuild import SELFTEST, build_selftest
-from harness.kselftest.ktap import Verdict, parse_ktap
-from harness.kselftest.running import Guest, judged, run_selftest
+from harness.kselftest.ktap import Outcome, parse_ktap
+from harness.kselftest.running import Guest, result_of, run_selftest
 from harness.targets import GuestTarget, QemuTarget, UmlTarget
 
 pytestmark = pytest.mark.guest
 
 
 def tried(target: GuestTarget, console: Path, base: str = "6.12") -> tuple[str, str]:
-    """Its verdict in a guest, and all that it printed."""
+    """Its outcome in a guest, and all that it printed."""
     arch = target.arch if isinstance(target, QemuTarget) else UM
     selftest = build_selftest(base, arch, on_step=lambda step: None)
     guest = Guest(title="it", note="", target=target, selftest=selftest)
     result = run_selftest(guest, 1, console)
     assert result.subtests is not None, result
     (renaming,) = result.subtests.results
-    assert (renaming.name, renaming.verdict) == ("vma.renaming", result.verdict)
-    return result.verdict.value, "\n".join(renaming.notes)
+    assert (renaming.name, renaming.outcome) == ("vma.renaming", result.outcome)
+    return result.outcome.value, "\n".join(renaming.notes)
 
 
 @pytest.mark.parametrize("base", ["6.12", "6.1"])
@@ -32,9 +32,9 @@ def tried(target: GuestTarget, console: Path, base: str = "6.12") -> tuple[str, 
 def test_it_passes_on_user_mode_linux(
     uml_target: Callable[..., UmlTarget], console: Path, variant: str, base: str
 ) -> None:
-    verdict, printed = tried(uml_target(variant, base), console, base)
+    outcome, printed = tried(uml_target(variant, base), console, base)
 
-    assert verdict == "pass"
+    assert outcome == "pass"
     assert "Expected" not in printed
 
 
@@ -42,9 +42,9 @@ def test_it_passes_on_user_mode_linux(
 def test_it_passes_under_qemu(
     boot_target: Callable[..., QemuTarget], console: Path, arch: str
 ) -> None:
-    verdict, _ = tried(boot_target("refcount", arch=arch), console)
+    outcome, _ = tried(boot_target("refcount", arch=arch), console)
 
-    assert verdict == "pass"
+    assert outcome == "pass"
 
 
 def test_it_fails_on_a_kernel_without_names(
@@ -54,9 +54,9 @@ def test_it_fails_on_a_kernel_without_names(
 ) -> None:
     """By its first case alone: refused is what the other two ask for."""
     for target in (uml_target("none"), boot_target("none")):
-        verdict, printed = tried(target, console)
+        outcome, printed = tried(target, console)
 
-        assert verdict == "fail"
+        assert outcome == "fail"
         assert [
             line.partition("Expected ")[2]
             for line in printed.splitlines()
@@ -110,7 +110,7 @@ def test_its_third_case_names_no_mapping_at_all(
         files={SELFTEST: program.read_bytes()},
     )  # fmt: skip
 
-    assert judged(bytes(output), status).verdict is Verdict.FAIL
+    assert result_of(bytes(output), status).outcome is Outcome.FAIL
     assert "GOOD_NAME) (-9) == -EINVAL (-22)" in output.decode()
 
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from harness.kselftest.ktap import (
     Directive,
+    Outcome,
     Report,
     Result,
-    Verdict,
     parse_ktap,
     render_ktap,
     render_opening,
@@ -45,7 +45,7 @@ def test_what_a_selftest_prints_is_a_report_with_its_notes_in_place() -> None:
         ),
         notes=("PASSED: 1 / 1 tests passed.",),
     )  # fmt: skip
-    assert report.verdict is Verdict.PASS
+    assert report.outcome is Outcome.PASS
 
 
 def test_subtests_lie_in_their_result_at_any_depth() -> None:
@@ -84,42 +84,42 @@ def test_subtests_lie_in_their_result_at_any_depth() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "verdict"),
+    ("line", "outcome"),
     [
-        ("ok 1", Verdict.PASS),
-        ("ok 1 - named", Verdict.PASS),
-        ("ok 1 check return code # rcode=0", Verdict.PASS),
-        ("ok 1 odd # NOSUCH directive", Verdict.PASS),
-        ("not ok 1 plain", Verdict.FAIL),
-        ("not ok 1 odd # NOSUCH directive", Verdict.FAIL),
-        ("ok 1 late # TIMEOUT 30 seconds", Verdict.FAIL),
-        ("ok 1 broken # ERROR", Verdict.FAIL),
-        ("ok 1 # SKIP", Verdict.NEITHER),
-        ("not ok 1 a # skip why", Verdict.NEITHER),
-        ("not ok 1 a # TODO", Verdict.NEITHER),
-        ("ok 1 a # XFAIL known", Verdict.NEITHER),
+        ("ok 1", Outcome.PASS),
+        ("ok 1 - named", Outcome.PASS),
+        ("ok 1 check return code # rcode=0", Outcome.PASS),
+        ("ok 1 odd # NOSUCH directive", Outcome.PASS),
+        ("not ok 1 plain", Outcome.FAIL),
+        ("not ok 1 odd # NOSUCH directive", Outcome.FAIL),
+        ("ok 1 late # TIMEOUT 30 seconds", Outcome.FAIL),
+        ("ok 1 broken # ERROR", Outcome.FAIL),
+        ("ok 1 # SKIP", Outcome.NEITHER),
+        ("not ok 1 a # skip why", Outcome.NEITHER),
+        ("not ok 1 a # TODO", Outcome.NEITHER),
+        ("ok 1 a # XFAIL known", Outcome.NEITHER),
     ],
 )
 def test_a_result_is_what_its_directive_makes_of_it(
-    line: str, verdict: Verdict
+    line: str, outcome: Outcome
 ) -> None:
     report = parse("KTAP version 1", "1..1", line)
 
     assert report.faults == ()
-    assert [result.verdict for result in report.results] == [verdict]
-    assert report.verdict is verdict
+    assert [result.outcome for result in report.results] == [outcome]
+    assert report.outcome is outcome
 
 
 def test_a_report_passes_only_where_something_did() -> None:
     some = ("KTAP version 1", "1..2", "ok 1 a # SKIP", "ok 2 b")
 
-    assert parse(*some).verdict is Verdict.PASS
-    assert parse(*some[:3], "ok 2 b # SKIP").verdict is Verdict.NEITHER
-    assert parse(*some[:3], "not ok 2 b").verdict is Verdict.FAIL
+    assert parse(*some).outcome is Outcome.PASS
+    assert parse(*some[:3], "ok 2 b # SKIP").outcome is Outcome.NEITHER
+    assert parse(*some[:3], "not ok 2 b").outcome is Outcome.FAIL
     assert parse("TAP version 13", "1..0 # SKIP no prctl") == Report(
         plan=0, skipped="no prctl"
     )
-    assert parse("TAP version 13", "1..0 # SKIP").verdict is Verdict.NEITHER
+    assert parse("TAP version 13", "1..0 # SKIP").outcome is Outcome.NEITHER
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_result_fails_with_its_subtests_whatever_it_says(
     report = parse("KTAP version 1", "1..1", *lines, "ok 1 all is well")
 
     assert report.results[0].ok
-    assert report.verdict is Verdict.FAIL
+    assert report.outcome is Outcome.FAIL
 
 
 VERSION = "KTAP version 1"
@@ -147,22 +147,22 @@ VERSION = "KTAP version 1"
         ((VERSION,), "no plan"),
         (("1..1", "ok 1 a"), "no version line"),
         ((VERSION, "ok 1 a"), "no plan"),
-        ((VERSION, "1..2", "ok 1 a"), "the plan is 1..2, but the results are 1"),
-        ((VERSION, "1..0", "ok 1 a"), "the plan is 1..0, but the results are 1"),
-        ((VERSION, "1..0"), "a plan of no tests, without SKIP"),
+        ((VERSION, "1..2", "ok 1 a"), "the plan is 1..2, but got 1 results"),
+        ((VERSION, "1..0", "ok 1 a"), "the plan is 1..0, but got 1 results"),
+        ((VERSION, "1..0"), "a plan of 0 tests without SKIP"),
         ((VERSION, "ok 1 a", "1..1"), "the plan does not follow the version line"),
         ((VERSION, "1..1", "1..1", "ok 1 a"), "a second plan"),
         ((VERSION, "1..1", "ok 1 a", VERSION), "a second version line"),
         (("ok 1 a", VERSION, "1..1"), "a result before the version line"),
-        ((VERSION, "1..1", "ok 2 a"), "a result numbered 2, where 1 is due"),
-        ((VERSION, "1..2", "ok 1 a", "ok 1 a"), "a result numbered 1, where 2 is due"),
+        ((VERSION, "1..1", "ok 2 a"), "a result has number 2, expected 1"),
+        ((VERSION, "1..2", "ok 1 a", "ok 1 a"), "a result has number 1, expected 2"),
         ((VERSION, "1..1", "ok 1 a", "Bail out! no mmap"), "Bail out! no mmap"),
         ((VERSION, "1..1", "  not ok 1 a", "ok 1 b"),
          "a line that belongs to no report: not ok 1 a"),
         ((VERSION, "1..1", "ok 1 a", f"    {VERSION}"),
          f"a line that belongs to no report: {VERSION}"),
         ((VERSION, "1..1", "ok 1 a", f"  {VERSION}", "  1..1", "  ok 1 b"),
-         "subtests without a result that they belong to"),
+         "subtests without a result after them"),
     ],
 )  # fmt: skip
 def test_what_the_protocol_does_not_allow_is_a_fault_and_fails(
@@ -171,7 +171,7 @@ def test_what_the_protocol_does_not_allow_is_a_fault_and_fails(
     report = parse(*lines)
 
     assert fault in report.faults
-    assert report.verdict is Verdict.FAIL
+    assert report.outcome is Outcome.FAIL
     assert f"# fault: {fault}\n" in render_ktap(report)
 
 
@@ -187,7 +187,7 @@ def test_lines_that_are_none_of_the_protocol_s_change_no_result() -> None:
         "ok 1 a",
     )
 
-    assert report.verdict is Verdict.PASS
+    assert report.outcome is Outcome.PASS
     assert report.results[0].notes == (
         "[    0.1] early words",
         "# /proc/self/maps file opening error",
@@ -217,7 +217,7 @@ def test_a_result_s_line_is_indented_no_further_than_it_may_be() -> None:
     """Reports that lie in one another without end are read as far as makes sense."""
     deep = [f"{'  ' * depth}{VERSION}" for depth in range(2000)]
 
-    assert parse(*deep).verdict is Verdict.FAIL
+    assert parse(*deep).outcome is Outcome.FAIL
 
 
 def test_three_levels_shaped_as_in_the_specification_are_read_as_it_says() -> None:
@@ -227,10 +227,10 @@ def test_three_levels_shaped_as_in_the_specification_are_read_as_it_says() -> No
 
     assert report.faults == ()
     (main,) = report.results
-    assert (main.name, main.verdict) == ("main_test", Verdict.FAIL)
+    assert (main.name, main.outcome) == ("main_test", Outcome.FAIL)
     assert main.subtests is not None
-    assert [(test.name, test.verdict) for test in main.subtests.results] == [
-        ("first", Verdict.PASS), ("second", Verdict.PASS), ("third", Verdict.FAIL),
+    assert [(test.name, test.outcome) for test in main.subtests.results] == [
+        ("first", Outcome.PASS), ("second", Outcome.PASS), ("third", Outcome.FAIL),
     ]  # fmt: skip
 
 
@@ -298,11 +298,11 @@ def test_whatever_was_printed_is_rendered_safely_inside_one_result(
 ) -> None:
     """A guest cannot write a result of the report that its own is put in."""
     inner = parse(*lines)
-    outer = Result(ok=inner.verdict is Verdict.PASS, number=1, subtests=inner)
+    outer = Result(ok=inner.outcome is Outcome.PASS, number=1, subtests=inner)
 
     shown = render_opening(1) + render_result(outer)
 
     assert shown.replace("\n", "").isprintable()
     outermost = [line for line in shown.splitlines() if not line.startswith("  ")]
     assert outermost == [VERSION, "1..1", f"{'' if outer.ok else 'not '}ok 1"]
-    assert parse_ktap(shown.encode()).verdict is outer.verdict
+    assert parse_ktap(shown.encode()).outcome is outer.outcome

@@ -11,8 +11,8 @@ from harness.cli import main
 from harness.errors import EnvironmentFault, GuestError, GuestHung, GuestPanicked
 from harness.kbuild import SELFTEST, BuiltSelftest
 from harness.kselftest import running
-from harness.kselftest.ktap import Directive, Report, Result, Verdict, parse_ktap
-from harness.kselftest.running import Guest, guests_of, judged, run_selftest
+from harness.kselftest.ktap import Directive, Outcome, Report, Result, parse_ktap
+from harness.kselftest.running import Guest, guests_of, result_of, run_selftest
 from harness.targets import UmlTarget
 from harness.targets.subjects import TargetChoice
 
@@ -69,44 +69,46 @@ def guest(tmp_path: Path) -> Callable[..., Guest]:
 
 
 def test_a_pass_is_a_report_that_passes_and_status_0() -> None:
-    assert judged(PASSES, 0) == Result(ok=True, number=1, subtests=parse_ktap(PASSES))
+    assert result_of(PASSES, 0) == Result(
+        ok=True, number=1, subtests=parse_ktap(PASSES)
+    )
 
 
 def test_a_failure_is_a_failure_whatever_the_status() -> None:
     failed = Result(ok=False, number=1, subtests=parse_ktap(FAILS))
 
-    assert judged(FAILS, 1) == failed
-    assert judged(FAILS, 0) == failed
+    assert result_of(FAILS, 1) == failed
+    assert result_of(FAILS, 0) == failed
 
 
 @pytest.mark.parametrize("status", [0, 4])
 def test_a_test_that_was_skipped_is_no_pass(status: int) -> None:
-    result = judged(SKIPS, status)
+    result = result_of(SKIPS, status)
 
     assert (result.directive, result.remark) == (Directive.SKIP, "no prctl")
-    assert result.verdict is Verdict.NEITHER
+    assert result.outcome is Outcome.NEITHER
 
 
 @pytest.mark.parametrize(
     ("output", "status", "remark"),
     [
-        (b"", 0, "it printed nothing, and its exit status is 0"),
-        (b" \n", 127, "it printed nothing, and its exit status is 127"),
+        (b"", 0, "the test printed nothing, and its exit status is 0"),
+        (b" \n", 127, "the test printed nothing, and its exit status is 127"),
         (b"Segmentation fault\n", 139, "no version line; no plan"),
-        (PASSES, 1, "nothing in it failed, but its exit status is 1"),
-        (PASSES, 4, "nothing in it failed, but its exit status is 4"),
-        (PASSES, 137, "nothing in it failed, but its exit status is 137"),
-        (SKIPS, 1, "nothing in it failed, but its exit status is 1"),
-        (PASSES.replace(b"..1", b"..2"), 0, "the plan is 1..2, but the results are 1"),
+        (PASSES, 1, "nothing failed, but the exit status is 1"),
+        (PASSES, 4, "nothing failed, but the exit status is 4"),
+        (PASSES, 137, "nothing failed, but the exit status is 137"),
+        (SKIPS, 1, "nothing failed, but the exit status is 1"),
+        (PASSES.replace(b"..1", b"..2"), 0, "the plan is 1..2, but got 1 results"),
         (PASSES + PASSES, 0, "a second version line; a second plan; the plan does not "
-         "follow the version line; a result numbered 1, where 2 is due; the plan is "
-         "1..1, but the results are 2"),
+         "follow the version line; a result has number 1, expected 2; the plan is "
+         "1..1, but got 2 results"),
     ],
 )  # fmt: skip
 def test_what_is_not_a_whole_report_is_an_error_with_its_reason(
     output: bytes, status: int, remark: str
 ) -> None:
-    result = judged(output, status)
+    result = result_of(output, status)
 
     assert (result.ok, result.directive) == (False, Directive.ERROR)
     assert result.remark == remark
@@ -149,7 +151,7 @@ def test_a_guest_that_is_lost_failed_with_its_last_words(
     assert result.remark == "it \\x1b panicked"
     assert result.notes[1:] == ("console: last", "console: words\\x1b")
     assert result.subtests == Report(
-        plan=1, faults=("the plan is 1..1, but the results are 0",)
+        plan=1, faults=("the plan is 1..1, but got 0 results",)
     )
 
 
@@ -219,7 +221,7 @@ def test_the_command_prints_one_report_and_is_0_only_where_all_passed(
     assert [result.subtests is not None for result in report.results] == [
         one != b"" for one in printed
     ]
-    assert (report.verdict is Verdict.PASS) == (status == 0 or SKIPS in printed)
+    assert (report.outcome is Outcome.PASS) == (status == 0 or SKIPS in printed)
     assert err.startswith(f"0:00 testing: 1 of {len(printed)}, uml 9\n")
 
 
@@ -236,5 +238,5 @@ def test_a_guest_that_cannot_start_ends_the_command_as_everywhere(
 
     out, err = capsys.readouterr()
     # Whoever reads the report alone sees that it is not whole.
-    assert parse_ktap(out.encode()).verdict is Verdict.FAIL
+    assert parse_ktap(out.encode()).outcome is Outcome.FAIL
     assert err.endswith("anonvma: no qemu\n")

@@ -36,7 +36,7 @@ def test_every_tool_that_is_missing_is_needed_and_has_its_command(tools: Path) -
 
     for tool in TOOLS:
         assert found[tool].found == "missing"
-        assert (found[tool].well, found[tool].needed) == (False, True)
+        assert (found[tool].ok, found[tool].needed) == (False, True)
         assert re.fullmatch(r"apt-get install [a-z0-9-]+", found[tool].mend)
     mends = {tool: found[tool].mend.split()[-1] for tool in TOOLS}
     assert mends["xz"] == "xz-utils"
@@ -53,7 +53,7 @@ def test_every_tool_that_is_there_is_well_and_shown_with_its_path(tools: Path) -
 
     for tool in TOOLS:
         assert found[tool] == Finding(
-            subject=tool, found=str(tools / tool), well=True, needed=True, mend=""
+            subject=tool, found=str(tools / tool), ok=True, needed=True, mend=""
         )
 
 
@@ -64,7 +64,7 @@ def test_a_static_libc_that_is_missing_has_its_command_but_is_no_need(
     assert findings()[subject] == Finding(
         subject=subject,
         found="missing: anonvma kselftest needs it",
-        well=False,
+        ok=False,
         mend="apt-get install libc6-dev-arm64-cross",
     )
 
@@ -100,7 +100,7 @@ def test_a_source_that_is_missing_has_its_command(
 
     for base in base_names():
         finding = found[f"linux {base} source"]
-        assert (finding.well, finding.needed) == (False, True)
+        assert (finding.ok, finding.needed) == (False, True)
         assert finding.mend == f"apt-get install linux-source-{base}"
 
 
@@ -118,9 +118,9 @@ def test_a_source_that_this_debian_has_not_is_no_need_and_has_no_command(
 
     for base in base_names():
         finding = found[f"linux {base} source"]
-        assert (finding.well, finding.needed) == (False, base == base_names()[-1])
+        assert (finding.ok, finding.needed) == (False, base == base_names()[-1])
         assert finding.found == f"this Debian has no linux-source-{base}"
-        assert finding.mend.startswith(f"what needs Linux {base} is left out")
+        assert finding.mend.startswith(f"use another base than {base}, or")
         assert "apt-get" not in finding.mend
 
 
@@ -144,14 +144,14 @@ def test_too_little_memory_and_disk_are_told_and_guests_may_still_run(
     assert found["memory"].found == "1.0 of 2.0 GiB free"
     assert found["disk"].found.startswith("3.0 GiB free for ")
     for subject in ("memory", "disk"):
-        assert (found[subject].well, found[subject].needed) == (False, False)
+        assert (found[subject].ok, found[subject].needed) == (False, False)
 
 
 def test_whatever_is_not_well_has_what_mends_it(poor: None) -> None:
-    amiss = [finding for finding in examine(ARM64) if not finding.well]
+    failed = [finding for finding in examine(ARM64) if not finding.ok]
 
-    assert len(amiss) >= len(TOOLS) + 2
-    assert all(finding.mend for finding in amiss)
+    assert len(failed) >= len(TOOLS) + 2
+    assert all(finding.mend for finding in failed)
 
 
 def test_kernels_that_were_built_are_shown(tools: Path, tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_a_tuning_that_was_killed_is_put_back(
     assert main(["doctor", "--mend"]) == 0
 
     assert (tunable / ASLR).read_text() == "2"
-    assert f"{tunable / ASLR}: back to 2\n" in capsys.readouterr().out
+    assert f"{tunable / ASLR}: restored to 2\n" in capsys.readouterr().out
     assert not tune.state_file().exists()
     assert list(find_leftovers()) == []
 
@@ -211,7 +211,7 @@ def test_a_tuning_that_is_done_is_the_user_s_wish(
 
     assert (tunable / ASLR).read_text() == "0"
     assert capsys.readouterr().out == (
-        "this machine is tuned: anonvma tune --undo ends that\n"
+        "this machine is tuned; to undo it: anonvma tune --undo\n"
     )
     assert tune.state_file().exists()
 

@@ -128,7 +128,7 @@ def _mutant(scratch: Path) -> Feed:
 
 def _ktap(_: Path) -> Feed:
     from harness.kselftest.ktap import parse_ktap, render_ktap, render_result
-    from harness.kselftest.running import judged
+    from harness.kselftest.running import result_of
 
     def feed(data: bytes) -> None:
         report = parse_ktap(data)
@@ -136,7 +136,7 @@ def _ktap(_: Path) -> Feed:
         check_shown(text)
         if _faultless(report):
             assert parse_ktap(text.encode()) == report
-        check_shown(render_result(judged(data, 0)))
+        check_shown(render_result(result_of(data, 0)))
 
     return feed
 
