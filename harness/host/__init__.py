@@ -1,1 +1,1 @@
-"""This machine: processes, locks, temporary folders, files and paths."""
+"""Processes, locks, scratch folders, files and paths on this machine."""

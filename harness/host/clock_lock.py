@@ -1,8 +1,8 @@
-"""The silicon clock of this machine: one at a time takes time on it.
+"""The lock of this machine's clock: only one process may measure time on silicon.
 
-Two that do disturb each other. The lock is one file of the machine's, for all
-users, whatever their environments say; the kernel lets it go however its holder
-ends.
+Two that measure at once would disturb each other. The lock is one file for all users
+of the machine, independent of their environments. The kernel releases it when its
+holder ends, in whatever way.
 """
 
 import contextlib
@@ -29,10 +29,10 @@ _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 @contextlib.contextmanager
 def silicon_clock_held(by: str) -> Iterator[None]:
-    """Hold the silicon clock for the block; ``by`` says for what (a campaign).
+    """Hold the clock's lock within the context; ``by`` is the campaign that needs it.
 
-    Raises EnvironmentFault, which says who holds it, where it is taken, and where
-    its lock is no file that can be locked.
+    Raises EnvironmentFault, which says who holds the lock, if it is taken; also if the
+    lock is not a file that can be locked.
     """
     path = lock_file()
     while True:
@@ -40,25 +40,28 @@ def silicon_clock_held(by: str) -> Iterator[None]:
         with os.fdopen(fd, "rb", buffering=0):
             if not try_lock(fd):
                 raise EnvironmentFault(
-                    f"another takes time on this machine's clock: {_holder(fd)}. Two "
-                    "at once would disturb each other: wait for its end, or stop it; "
-                    "instructions can be counted meanwhile (--target qemu)"
+                    f"another command measures time on this machine: {_holder(fd)}. "
+                    "Two at once would disturb each other: wait for its end, or stop "
+                    "it; meanwhile you can count instructions (--target qemu)"
                 )
-            # Who had it before may have removed it since it was opened.
+            # Its last holder may have removed the file since it was opened.
             if not _is_at(fd, path):
                 continue
-            _tell(fd, by)
+            _write_holder(fd, by)
             try:
                 yield
             finally:
-                # In a folder like /tmp it is for who made it to remove it.
+                # In a folder like /tmp, only the user that created it may remove it.
                 with contextlib.suppress(OSError):
                     path.unlink()
             return
 
 
 def lock_file() -> Path:
-    """Where the lock is: the same for every user, so not by what this one may."""
+    """The path of the lock.
+
+    It must be the same for every user, so it does not depend on this user's rights.
+    """
     for folder in (Path("/run/lock"), Path("/tmp")):
         with contextlib.suppress(OSError):
             mode = folder.stat().st_mode
@@ -69,13 +72,13 @@ def lock_file() -> Path:
 
 
 def lock_is_left() -> bool:
-    """Whether there is a file of the lock's that nobody holds."""
+    """Whether the lock's file exists, and nobody holds the lock."""
     with _free_lock() as is_free:
         return is_free
 
 
 def remove_free_lock() -> bool:
-    """Remove the lock's file, where a killed holder left it; whether it did."""
+    """Remove the lock's file if a killed holder left it; return whether it did."""
     with _free_lock() as is_free, contextlib.suppress(OSError):
         if is_free:
             lock_file().unlink()
@@ -91,14 +94,14 @@ def _free_lock() -> Iterator[bool]:
         yield False
         return
     with os.fdopen(fd, "rb", buffering=0):
-        # What is there may be another by now, and held.
+        # By now, another process may have created and locked a new file.
         yield try_lock(fd) and _is_at(fd, lock_file())
 
 
 def _opened(path: Path) -> int:
     for _ in range(100):
-        # Not with O_CREAT: what another made cannot be opened like that in /tmp
-        # (fs.protected_regular), not by root either.
+        # Not with O_CREAT: in /tmp, nobody, not even root, can open another user's
+        # file with O_CREAT (fs.protected_regular).
         with contextlib.suppress(FileNotFoundError):
             return _opened_there(path)
         try:
@@ -107,10 +110,10 @@ def _opened(path: Path) -> int:
             continue
         except OSError as error:
             raise _no_lock(path, os.strerror(error.errno or 0)) from None
-        # For every user, whatever this one's umask.
+        # Every user may lock it, whatever the umask is.
         os.fchmod(fd, 0o666)
         return fd
-    raise _no_lock(path, "it comes and goes")
+    raise _no_lock(path, "other processes keep creating and removing it")
 
 
 def _opened_there(path: Path) -> int:
@@ -120,7 +123,7 @@ def _opened_there(path: Path) -> int:
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EROFS):
                 raise
-            # Can be locked all the same; only who holds it is not told then.
+            # A read-only file can be locked too, but the holder cannot be written.
             fd = os.open(path, os.O_RDONLY | _FLAGS)
     except FileNotFoundError:
         raise
@@ -129,12 +132,12 @@ def _opened_there(path: Path) -> int:
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return fd
     os.close(fd)
-    raise _no_lock(path, "it is no file")
+    raise _no_lock(path, "it is not a regular file")
 
 
 def _no_lock(path: Path, why: str) -> EnvironmentFault:
     return EnvironmentFault(
-        f"the lock of this machine's clock, {path}, cannot be had ({why}); as root: "
+        f"the lock of this machine's clock, {path}, cannot be used ({why}); as root: "
         f"rm -r {path}"
     )
 
@@ -146,8 +149,8 @@ def _is_at(fd: int, path: Path) -> bool:
         return False
 
 
-def _tell(fd: int, by: str) -> None:
-    told = {
+def _write_holder(fd: int, by: str) -> None:
+    holder = {
         "pid": os.getpid(),
         "command": shlex.join(["anonvma", *sys.argv[1:]]),
         "for": by,
@@ -155,14 +158,16 @@ def _tell(fd: int, by: str) -> None:
     }
     with contextlib.suppress(OSError):
         os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(told).encode(), 0)
+        os.pwrite(fd, json.dumps(holder).encode(), 0)
 
 
 def _holder(fd: int) -> str:
     try:
-        # Any: what is in the file is unknown until it is printed.
-        told: dict[str, Any] = json.loads(os.pread(fd, _LONGEST, 0))
-        words = f"process {told['pid']} ({told['command']}) for {told['for']}, since "
-        return printable(words + str(told["since"]))
+        # Any: the content of the file is unknown until it is printed.
+        found: dict[str, Any] = json.loads(os.pread(fd, _LONGEST, 0))
+        words = (
+            f"process {found['pid']} ({found['command']}) for {found['for']}, since "
+        )
+        return printable(words + str(found["since"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return "a process that did not say who it is"
+        return "a process whose name is not in the lock"

@@ -1,27 +1,29 @@
-"""Files that may be anything: a pipe, or a device that never ends.
+"""Reads files that may be anything, such as a pipe or a device that never ends.
 
-Of a file of lines a piece is in memory, or the longest line; a small one is small.
+Memory is bounded: a file of lines is read in blocks, with the longest line limited,
+and a small file has a maximum size.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
 BLOCK = 4 << 20
-# What a person writes, or a command of ours about itself, has a few hundred.
+# Files that people write, or our state files, have a few hundred bytes.
 _SMALL = 1 << 20
 
 
 def chunks_of(
     path: Path, *, longest: int, block: int = BLOCK, unended: bool = False
 ) -> Iterator[bytes]:
-    """Chunks of whole lines with their newlines, ``block`` bytes or a line more.
+    """Yield chunks of whole lines with their newlines.
 
-    A last line without its newline, as a full disk leaves it, is left out, or with
-    ``unended`` given one. Where a line is longer than ``longest`` bytes a chunk with
-    more than that of it is the last: who reads it tells. Raises OSError.
+    A chunk has up to ``block`` bytes, plus the rest of its last line. A full disk can
+    leave a last line without a newline: it is left out or, if ``unended``, yielded
+    with a newline. If a line is longer than ``longest`` bytes, the last chunk has more
+    than ``longest`` bytes of it; the caller must report that. Raises OSError.
     """
     with open(path, "rb", buffering=0) as file:
-        # In pieces: a line of hundreds of blocks is put together once.
+        # Pieces, so that a line of hundreds of blocks is joined only once.
         begun: list[bytes] = []
         while more := file.read(block):
             cut = more.rfind(b"\n") + 1
@@ -43,9 +45,9 @@ def lines_of(path: Path, *, longest: int, unended: bool = False) -> Iterator[byt
 
 
 def read_small(path: Path) -> str:
-    """All of a file that is small. Raises OSError; ValueError for any other."""
+    """The text of a small file. Raises OSError; ValueError if it is too large."""
     with open(path, "rb") as file:
         content = file.read(_SMALL + 1)
     if len(content) > _SMALL:
-        raise ValueError(f"it has more than {_SMALL} B")
+        raise ValueError(f"it has more than {_SMALL} bytes")
     return content.decode()

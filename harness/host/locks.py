@@ -1,4 +1,4 @@
-"""Locks of files (flock): the kernel releases one however its holder ends."""
+"""File locks (flock). The kernel releases a lock when its holder ends in any way."""
 
 import contextlib
 import fcntl
@@ -8,14 +8,15 @@ from pathlib import Path
 
 from harness.errors import EnvironmentFault
 
+# Longer than the longest build that holds a lock.
 _LOCK_S, _LOCK_POLL_S = 10_800.0, 0.05
 
 
 def try_lock(fd: int) -> bool:
-    """Lock an open file for this process alone; False where another one holds it.
+    """Lock an open file for this process alone; False if another process holds it.
 
-    It is held until the last descriptor of the open file is closed. Raises OSError
-    where the file is of a kind that cannot be locked.
+    The lock is held until the last descriptor of the open file is closed. Raises
+    OSError if this kind of file cannot be locked.
     """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -26,9 +27,9 @@ def try_lock(fd: int) -> bool:
 
 @contextlib.contextmanager
 def free_to_change(path: Path) -> Iterator[bool]:
-    """Hold a file's lock where nobody else does; whether that is so.
+    """Hold a file's lock within the context; yields False if another process holds it.
 
-    A lock that there is no file for is nobody's, and stays so.
+    If there is no such file, nobody holds the lock: yields True and creates no file.
     """
     try:
         file = open(path)  # noqa: SIM115 (closed below)
@@ -46,9 +47,10 @@ def exclusive(
     on_wait: Callable[[], None] | None = None,
     deadline_s: float = _LOCK_S,
 ) -> Iterator[None]:
-    """Hold a file's lock, waiting for it; it is free again however we end.
+    """Wait for a file's lock and hold it within the context.
 
-    Raises EnvironmentFault where somebody else holds it past the deadline.
+    ``on_wait`` is called once if the lock is not free at first. Raises
+    EnvironmentFault if another process still holds it at the deadline.
     """
     end = time.monotonic() + deadline_s
     with open(path, "a") as file:
@@ -58,10 +60,9 @@ def exclusive(
                 on_wait()
             waited = True
             if time.monotonic() >= end:
-                # Here only: the leash, which this module is too, imports none of us.
                 raise EnvironmentFault(
-                    f"{path} was not free within {deadline_s:g} s: another command "
-                    "holds it (fuser shows which); end that, or try again later"
+                    f"the lock {path} was not free within {deadline_s:g} s: another "
+                    "command holds it (fuser shows which); end that, or try again later"
                 )
             time.sleep(_LOCK_POLL_S)
         yield

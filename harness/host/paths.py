@@ -1,4 +1,4 @@
-"""Where things are kept: the cache (XDG), and the kernels/ that came with us."""
+"""The paths of the cache (XDG), of the package, and of its kernels/ folder."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ import harness
 def cache_dir() -> Path:
     """``$XDG_CACHE_HOME/anon-vma-harness``, by default under ``~/.cache``."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # The specification: a relative path is to be ignored.
+    # The XDG specification says: ignore a relative path.
     root = Path(base) if base.startswith("/") else Path.home() / ".cache"
     return root / "anon-vma-harness"
 
@@ -20,6 +20,6 @@ def package_dir() -> Path:
 
 
 def kernels_dir() -> Path:
-    """The variants, configurations and patches: the wheel's own or the checkout's."""
+    """The folder of variants, configurations and patches, in the wheel or checkout."""
     inside = package_dir() / "kernels"
     return inside if inside.is_dir() else package_dir().parent / "kernels"

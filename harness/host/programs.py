@@ -1,13 +1,13 @@
-"""External programs: logged, bounded in time, and dead when we are.
+"""Runs external programs: with a log, with a deadline, and never longer than we live.
 
-Each runs under a leash, a small process that is told by a pipe when this one
-is gone: ``kill -9`` included. The leash then ends the program's whole process
-group, so that no make leaves compilers behind and no harness a guest; and what
-left that group, as the kernel makes orphans of its descendants its children.
-What has something to put back first has the grace to do it in.
+Each program runs under a leash, a small process. A pipe between this process and the
+leash closes when this process ends, even by ``kill -9``. Then the leash ends the
+program's whole process group, so that no compilers and no guests are left. It also
+ends processes that left the group: they become children of the leash, because it is a
+subreaper. A process first gets SIGTERM and some time to restore what it changed.
 
-Run as a script, this module is the leash. It imports nothing of the package,
-so that it starts in a few hundredths of a second.
+Run as a script, this module is the leash. It then imports nothing of the package, so
+that it starts in a few hundredths of a second.
 """
 
 import contextlib
@@ -21,13 +21,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-# How long a program has between being asked to end and being killed.
+# The time between SIGTERM and SIGKILL.
 _GRACE_S = 2.0
 _TAIL_LINES = 20
 _POLL_S = 0.5
-# Longer than the longest build that holds a lock may take.
 
-# More than what measures, plays or runs a guest is ever seen to need.
+# More than a worker, an executor or a guest ever needed.
 MOST_PROCESSES = 1000
 
 # <linux/prctl.h>
@@ -46,13 +45,13 @@ def leashed(
     env: Mapping[str, str] | None = None,
     processes: int = 0,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A running program that ends with the block, and all that it started.
+    """Start a program; it and all that it starts are ended with the context.
 
-    The process is the leash: its exit status is the program's, 128 + N when a
-    signal N ended that. With ``processes`` the program's user may have as many
-    more than now (RLIMIT_NPROC): root is exempt from that by the kernel.
+    The yielded process is the leash. Its exit status is the program's, or 128 + N if
+    signal N ended the program. ``processes`` limits how many more processes the user
+    may have than now (RLIMIT_NPROC); the kernel exempts root from this limit.
     """
-    watched, held = os.pipe()
+    watched, ours = os.pipe()
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__, str(watched), str(processes), *argv],
@@ -61,18 +60,19 @@ def leashed(
             stderr=stderr,
             pass_fds=(watched, *pass_fds),
             env=None if env is None else dict(env),
-            # The terminal's Ctrl-C is the owner's, while the leash starts too.
+            # Ctrl-C in the terminal must go to this process only, also while the leash
+            # starts.
             start_new_session=True,
         )
     except BaseException:
-        os.close(held)
+        os.close(ours)
         raise
     finally:
         os.close(watched)
     try:
         yield process
     finally:
-        os.close(held)
+        os.close(ours)
         process.wait()
 
 
@@ -84,9 +84,10 @@ def run_logged(
     env: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
 ) -> int | None:
-    """Run to the end with all output appended to ``log``; None past the deadline.
+    """Run a program and append its output to ``log``; return its exit status.
 
-    ``on_line`` sees each line as it comes. Otherwise returns the exit status.
+    Returns None if it was ended at the deadline. ``on_line`` gets each line when it is
+    written.
     """
     end = time.monotonic() + deadline_s
     with open(log, "ab", buffering=0) as out:
@@ -99,7 +100,8 @@ def run_logged(
             with selectors.DefaultSelector() as ready, process.stdout as pipe:
                 ready.register(pipe, selectors.EVENT_READ)
                 while (left := end - time.monotonic()) > 0:
-                    # A signal that comes just before is seen when it returns.
+                    # The wait is short: Python handles a signal that comes just before
+                    # it only after it.
                     if not ready.select(min(left, _POLL_S)):
                         continue
                     chunk = os.read(pipe.fileno(), 1 << 16)
@@ -114,7 +116,7 @@ def run_logged(
 
 
 def tail_of(path: Path, *, lines: int = _TAIL_LINES) -> str:
-    """The last lines of a text file, made printable; empty if there is none."""
+    """The last lines of a text file, made printable; empty if there is no file."""
     try:
         with open(path, "rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -126,23 +128,23 @@ def tail_of(path: Path, *, lines: int = _TAIL_LINES) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with everything that could steer a terminal shown as its escape."""
+    """The text with every character that could control a terminal escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def printable_lines(text: str) -> str:
-    """The same of a text of several lines, which stay lines."""
+    """The same for a text of several lines; its newlines are kept."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def _leash(watched: int, processes: int, argv: Sequence[str]) -> int:
     prctl = _prctl()
     prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    # Where it is ignored, as some who start us do, there is no status to wait for.
+    # If our starter ignores SIGCHLD, a child leaves no status to wait for.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = os.fork()
     if child == 0:
-        # The leash, too, may be killed.
+        # If the leash is killed, the kernel kills the program.
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         os.setsid()
         os.close(watched)
@@ -153,7 +155,7 @@ def _leash(watched: int, processes: int, argv: Sequence[str]) -> int:
         except OSError as error:
             os.write(2, f"{argv[0]}: {error.strerror}\n".encode())
         os._exit(127)
-    # The leash stays until the program is over.
+    # The leash must live until the program has ended.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     pidfd = os.pidfd_open(child)
@@ -177,21 +179,21 @@ def _kill_group(leader: int, number: signal.Signals) -> None:
 
 
 def _end_stragglers() -> None:
-    """End what left the group: asked once, and killed after the grace."""
+    # End the processes that left the group: SIGTERM once, and SIGKILL later.
     for number in (signal.SIGTERM, signal.SIGKILL):
         end = time.monotonic() + _GRACE_S
-        told: set[int] = set()
-        while _reaped_all_dead() and time.monotonic() < end:
-            # A process whose parent was killed has become ours, or is yet to come.
-            for pid in _descendants() - told:
+        signalled: set[int] = set()
+        while _reap_and_check_children() and time.monotonic() < end:
+            # A process whose parent was killed becomes our child, now or soon.
+            for pid in _descendants() - signalled:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
-                told.add(pid)
+                signalled.add(pid)
             time.sleep(0.01)
 
 
-def _reaped_all_dead() -> bool:
-    """Reap what is dead; whether any child is left."""
+def _reap_and_check_children() -> bool:
+    # Reap the dead children; return whether any child is left.
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -209,7 +211,7 @@ def _descendants() -> set[int]:
 
 
 def _limit_processes(more: int) -> None:
-    # Needed here only, and not by the leash of most programs.
+    # Imported here because most programs are started without a limit.
     import resource
 
     mine = [pid for pid in _pids() if _real_user(pid) == os.getuid()]
@@ -225,7 +227,7 @@ def _pids() -> list[int]:
 
 
 def _stat_after_name(pid: int) -> list[str]:
-    """The fields of /proc/pid/stat from the state on; of a process gone, zeros."""
+    # The fields of /proc/pid/stat after the name; zeros if the process is gone.
     try:
         with open(f"/proc/{pid}/stat", errors="replace") as file:
             return file.read().rpartition(")")[2].split()
@@ -242,7 +244,7 @@ def _real_user(pid: int) -> int:
 
 
 def _prctl() -> Callable[[int, int], object]:
-    # Only the leash needs it.
+    # Imported here because only the leash needs it.
     import ctypes
 
     call = ctypes.CDLL(None).prctl

@@ -1,9 +1,10 @@
-"""Scratch folders whose owner's life can be told: what kill -9 leaves is found.
+"""Scratch folders that can be cleaned up after a ``kill -9`` of their owner.
 
-A folder's owner holds the lock (flock) of a file in it, which the kernel lets go
-however the owner ends, and which no other process has by chance, as it may have
-a number. Who clears away takes the lock before; who makes a folder looks, with
-the lock in hand, whether the folder is still there.
+The owner of a folder holds the lock (flock) of a file in it. The kernel releases the
+lock when the owner ends in any way. A process id would not do, because another
+process may get the same one. A process that cleans up takes the lock before it removes
+the folder. A process that creates a folder checks, after it has the lock, that the
+folder still exists.
 """
 
 import contextlib
@@ -20,24 +21,26 @@ from harness.host.locks import try_lock
 
 _PREFIX = "anonvma-"
 _NAME = re.compile(re.escape(_PREFIX) + "[0-9a-f]{16}")
-# The last thing of a folder that is removed: without it none is ours.
+# This file is removed last: a folder without it is not one of ours.
 _OWNER = ".anonvma-owner"
 
 
 @contextlib.contextmanager
 def scratch_folder(inside: Path | None = None) -> Iterator[Path]:
-    """A new folder, removed with all in it when the block ends.
+    """A new folder that is removed, with its content, when the context ends.
 
-    It is in the temporary folder; or ``inside`` another, so that what is made in
-    it can be renamed to its place: there, what a killed owner left goes first.
+    It is in the temporary folder, or ``inside`` another folder, so that a file made in
+    it can be renamed to its final path there. With ``inside``, the folders that killed
+    owners left there are removed first.
     """
-    place = Path(tempfile.gettempdir()) if inside is None else inside
+    parent = Path(tempfile.gettempdir()) if inside is None else inside
     if inside is not None:
         for folder in abandoned_folders(inside):
             remove_abandoned(folder)
     while True:
-        # Known before it is made: an interrupt between the two leaves nothing.
-        folder = place / f"{_PREFIX}{secrets.token_hex(8)}"
+        # The name is known before the folder is made, so that an interrupt right after
+        # making it leaves nothing.
+        folder = parent / f"{_PREFIX}{secrets.token_hex(8)}"
         try:
             owner = _made(folder)
             if owner is None:
@@ -54,7 +57,7 @@ def scratch_folder(inside: Path | None = None) -> Iterator[Path]:
 
 
 def abandoned_folders(place: Path) -> list[Path]:
-    """The scratch folders in a folder whose owner, this user, is gone."""
+    """The scratch folders of this user in ``place`` whose owning process has ended."""
     try:
         return sorted(path for path in place.iterdir() if _is_abandoned(path))
     except OSError:
@@ -62,20 +65,21 @@ def abandoned_folders(place: Path) -> list[Path]:
 
 
 def remove_abandoned(folder: Path) -> bool:
-    """Remove a scratch folder, unless it has an owner; whether it is gone."""
+    """Remove a scratch folder if its owner has ended; return whether it is removed."""
     if not _is_abandoned(folder):
         return False
-    with _locked(folder) as is_ours:
-        if is_ours:
+    with _locked(folder) as is_free:
+        if is_free:
             _remove(folder)
-    # Killed before it had a lock, or just before it was gone.
+    # Its owner may have been killed before it made the lock, or after it removed it.
     with contextlib.suppress(OSError):
         folder.rmdir()
     return not folder.exists()
 
 
 def _made(folder: Path) -> int | None:
-    """The descriptor that holds a new folder; None where it was cleared away."""
+    # Make a folder and lock it; return the lock's descriptor, or None if another
+    # process removed the folder in between.
     folder.mkdir(mode=0o700)
     try:
         fd = os.open(folder / _OWNER, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -94,15 +98,15 @@ def _is_abandoned(folder: Path) -> bool:
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             return False
-        with _locked(folder) as is_ours:
-            return is_ours or not any(folder.iterdir())
+        with _locked(folder) as is_free:
+            return is_free or not any(folder.iterdir())
     except OSError:
         return False
 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Hold a folder's lock; whether it could be had: not of one without any."""
+    # Hold a folder's lock within the block; False if it is taken or missing.
     try:
         fd = os.open(folder / _OWNER, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -113,7 +117,8 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 
 def _remove(folder: Path) -> None:
-    """Remove all of a folder whose lock is held; what is gone already is gone."""
+    # Remove a folder whose lock this process holds. Another process may have removed
+    # parts of it.
     with contextlib.suppress(FileNotFoundError):
         for path in folder.iterdir():
             if path.is_dir() and not path.is_symlink():

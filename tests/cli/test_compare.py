@@ -210,7 +210,7 @@ def test_one_boot_is_told_by_its_range_and_no_number_in_json_is_none(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([BASELINE, "no-such"], "no campaign is called no-such, nor is there such a"),
+        ([BASELINE, "no-such"], "there is no campaign and no path called no-such"),
         ([BASELINE, SAME, "--margin", "0"], "expected a percentage above 0"),
         ([BASELINE, SAME, "--variant", "odd"], "has no kernel called 'odd'"),
         ([BASELINE, SAME, "--base", "5.0"], "no base called '5.0'; it has 6.12"),

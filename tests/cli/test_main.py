@@ -337,7 +337,7 @@ def test_a_plan_file_may_ask_for_all_kernels(tmp_path: Path, sources: set[str]) 
         ("replay no/such.jsonl", "no/such.jsonl cannot be read"),
         ("mutants --name odd", "no mutant is called 'odd'; known: advice-clears"),
         ("run --name a/b", "'a/b' cannot be the name of a campaign"),
-        ("show no/such", "no campaign is called no/such, nor is there such a path"),
+        ("show no/such", "there is no campaign and no path called no/such"),
         ("show --results no/such", "there is no campaign in no/such; try anonvma run"),
     ],
 )

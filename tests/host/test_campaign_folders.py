@@ -103,7 +103,7 @@ def test_a_name_that_is_like_none_is_answered_with_the_newest(here: Path) -> Non
 
 def test_without_any_campaign_it_is_said_how_one_is_made(here: Path) -> None:
     for given in (Path("x"), here / "x"):
-        with pytest.raises(UsageError, match="there are none in results; try anonvma"):
+        with pytest.raises(UsageError, match="results has no campaigns; try anonvma"):
             find_campaign(given, RESULTS)
     with pytest.raises(UsageError, match="there is no campaign in results; try"):
         newest_campaign(RESULTS)

@@ -188,7 +188,10 @@ def test_what_is_no_file_is_not_opened(lock: Path, kind: str) -> None:
     else:
         os.mkfifo(lock)
 
-    with pytest.raises(EnvironmentFault, match="cannot be had"), silicon_clock_held(""):
+    with (
+        pytest.raises(EnvironmentFault, match="cannot be used"),
+        silicon_clock_held(""),
+    ):
         pass
     assert not victim.exists()
     assert not remove_free_lock()
@@ -201,7 +204,7 @@ def test_a_holder_that_says_nothing_sensible_is_one_too(
     with silicon_clock_held("first"):
         lock.write_bytes(text)
         with (
-            pytest.raises(EnvironmentFault, match="did not say who it is"),
+            pytest.raises(EnvironmentFault, match="whose name is not in the lock"),
             silicon_clock_held("second"),
         ):
             pass

@@ -13,7 +13,7 @@ from harness.kbuild import read_table
         (b"a = " + b"[" * 5000, "is not TOML: maximum recursion"),
         (b"a = 1\na = 2\n", "is not TOML"),
         (b"\xff", "is not TOML"),
-        (b"# " + b"x" * (1 << 20), "is not TOML: it has more than 1048576 B"),
+        (b"# " + b"x" * (1 << 20), "is not TOML: it has more than 1048576 bytes"),
     ],
     ids=["digits", "brackets", "twice", "bytes", "length"],
 )
@@ -30,7 +30,7 @@ def test_what_no_person_writes_is_refused(
 
 
 def test_a_file_without_an_end_is_not_read_to_it() -> None:
-    with pytest.raises(UsageError, match="more than 1048576 B"):
+    with pytest.raises(UsageError, match="more than 1048576 bytes"):
         read_table(Path("/dev/zero"))
 
 
