@@ -1,7 +1,7 @@
-"""records.jsonl: appended to by one process at a time, a whole line or none.
+"""Appends to records.jsonl: one process at a time, and only whole lines.
 
-What a kill leaves half written is set aside, in a file beside it, before
-anything is added; what a full disk lets through of a line is taken back.
+If a kill left an incomplete last line, it is moved to a file beside the records before
+anything is added. If a full disk accepts only a part of a line, that part is removed.
 """
 
 import contextlib
@@ -21,18 +21,17 @@ from harness.worker.measure import Record, render_record
 def appended_records(
     folder: Path, *, on_step: Callable[[str], None] = lambda step: None
 ) -> Iterator[Callable[[Record], None]]:
-    """A function that appends one record, in one write, to the campaign's file.
+    """A function that appends one record to the campaign's file, with one write.
 
-    A record is on its way to the disk when the function returns: killing this
-    process loses none. ``on_step`` is told of a half-written line and where it
-    is now. Raises EnvironmentFault where another process appends, and the
-    function raises it when a record cannot be kept: the disk is full, or the file
-    was removed; those before it are kept.
+    When the function returns, the kernel has the record, so killing this process does
+    not lose it. ``on_step`` gets the path of an incomplete line that was moved. Raises
+    EnvironmentFault if another process appends. The function raises EnvironmentFault
+    if the disk is full or the file was removed.
     """
     path = folder / RECORDS
     fd = _open_locked(path)
     try:
-        _set_half_line_aside(fd, path, on_step)
+        _move_incomplete_line(fd, path, on_step)
 
         def append(record: Record) -> None:
             _append(fd, path, render_record(record))
@@ -43,10 +42,10 @@ def appended_records(
 
 
 def append_file(folder: Path, file: Path) -> None:
-    """Append a file of whole records: all of them, or none whenever we are killed.
+    """Append a file of whole records: all of them, or none if this process is killed.
 
-    For within ``appended_records``, which keeps others away meanwhile. Raises
-    EnvironmentFault where they cannot be kept.
+    Call it within ``appended_records``, which locks the file. Raises EnvironmentFault
+    if the records cannot be written.
     """
     path = folder / RECORDS
     new = path.with_name(f".{RECORDS}.new")
@@ -74,7 +73,7 @@ def _open_locked(path: Path) -> int:
                 f"{path.parent} is being measured by {holder}: wait for it, or choose "
                 "another name"
             )
-        # Whoever had it before may have removed it before we had the lock.
+        # Its last holder may have removed the file before we got the lock.
         if os.fstat(fd).st_nlink:
             return fd
         os.close(fd)
@@ -90,20 +89,21 @@ def _holder(fd: int) -> str:
     return "another process"
 
 
-def _set_half_line_aside(fd: int, path: Path, on_step: Callable[[str], None]) -> None:
+def _move_incomplete_line(fd: int, path: Path, on_step: Callable[[str], None]) -> None:
     size = os.fstat(fd).st_size
-    whole = _end_of_last_line(fd, size)
-    if whole == size:
+    end = _end_of_last_line(fd, size)
+    if end == size:
         return
-    half = os.pread(fd, size - whole, whole)
+    incomplete = os.pread(fd, size - end, end)
     for number in count(1):
-        aside = path.with_name(f"half-written-{number}.txt")
-        with contextlib.suppress(FileExistsError), open(aside, "xb") as file:
-            file.write(half)
+        beside = path.with_name(f"half-written-{number}.txt")
+        with contextlib.suppress(FileExistsError), open(beside, "xb") as file:
+            file.write(incomplete)
             break
-    # Only now: a kill between the two leaves it in both, and the next goes on.
-    os.ftruncate(fd, whole)
-    on_step(f"a half-written line of {len(half)} bytes was set aside: {aside}")
+    # Truncate after the copy: a kill in between leaves the line in both files, and the
+    # next process moves it again.
+    os.ftruncate(fd, end)
+    on_step(f"an incomplete line of {len(incomplete)} bytes was moved to {beside}")
 
 
 def _end_of_last_line(fd: int, size: int) -> int:
@@ -125,8 +125,11 @@ def _append(fd: int, path: Path, line: bytes) -> None:
         written = os.write(fd, line)
     except OSError as error:
         raise EnvironmentFault(
-            f"a record cannot be kept in {path}: {error.strerror}; those before it are"
+            f"a record cannot be written to {path}: {error.strerror}; the records "
+            "before it are kept"
         ) from None
     if written != len(line):
         os.ftruncate(fd, state.st_size)
-        raise EnvironmentFault(f"{path}: the disk is full; the records before are kept")
+        raise EnvironmentFault(
+            f"{path}: the disk is full; the records before this one are kept"
+        )

@@ -1,10 +1,10 @@
-"""The guest's root: Debian's Python for its machine, as an initramfs, cached.
+"""Makes and caches the guest's root: Debian's Python for its machine, as an initramfs.
 
-``mmdebstrap --variant=extract`` unpacks packages without running any of them,
-so neither emulation nor root is needed; what a guest never reads is left out.
+``mmdebstrap --variant=extract`` unpacks packages without running their programs, so
+it needs neither emulation nor root. Files that guests never read are left out.
 
-Packages since Debian 13 have everything in /usr, and a script of base-files, which
-is not run, makes /bin, /lib and /sbin links to there: here they are made.
+Since Debian 13, packages have everything in /usr, and a script of base-files makes
+/bin, /lib and /sbin links to it. That script does not run, so the links are made here.
 """
 
 import hashlib
@@ -37,27 +37,27 @@ from harness.targets.cpio import (
 from harness.targets.worker_root import PART_FORMAT, part_for
 
 _PACKAGES = ("python3", "busybox-static")
-# What Python's binary wheels expect of any system besides the C library.
+# The libraries that Python's binary wheels expect on any system, besides the C library.
 WHEEL_PACKAGES = ("libstdc++6", "zlib1g")
-# Where an image keeps the project.
+# The folder of the project in a guest image.
 PROJECT = "opt/anonvma"
 _DEADLINE_S = 600
-# Bumped when what is made from the same packages changes.
+# Raised when the same packages give another root.
 _FORMAT = 3
-# Links to folders of the same names in /usr, where packages have nothing in them.
+# These become links to the folders in /usr if the packages have no files in them.
 _MERGED = ("bin", "lib", "lib64", "sbin")
 _MOST_FILE_BYTES = 1 << 28
 
-# Documentation, locales and package managers' state; encodings, tests and
+# Left out: documentation, locales, the state of package managers, and the tests and
 # tools of Python that no guest uses.
 _LEFT_OUT = re.compile(
     r"usr/share|var/|usr/bin/dpkg|(usr/)?lib/systemd|usr/lib/[^/]+/gconv|"
     r"usr/lib/python3[^/]*/(test|lib2to3|pydoc_data|distutils|idlelib|tkinter)/"
 )
 _CACHE_TAG = sys.implementation.cache_tag
-# What only an image is asked for, which has all that Python's packages may want:
-# half of the root's bytes, and an emulated guest unpacks them in half a second.
-# Without OpenSSL, hashlib has digests of its own.
+# Only guest images get these files, because packages may need any part of Python. They
+# are half of the root's bytes, and an emulated guest needs half a second to unpack
+# them. Without OpenSSL, hashlib uses its own digests.
 _FOR_IMAGES = re.compile(
     r"(usr/)?bin/tar|usr/lib/[^/]+/(lib(crypto|ssl|db|sqlite3|krb5|krb5support|k5crypto|"
     r"gssapi_krb5|stdc\+\+|pcre2|nsl|tirpc|uuid)[-.]|engines|ossl)|"
@@ -68,7 +68,7 @@ _FOR_IMAGES = re.compile(
 )
 _PYTHON_SOURCE = re.compile(r"usr/lib/(python3\.\d+|python3)/(.*)\.py")
 
-# The rooms that run next to the kernel.
+# The rooms (packages of ours) that run next to the kernel.
 _GUEST_ROOMS = ("__init__.py", "arch.py", "errors.py",
                 "lean", "linux", "maps", "worker", "workload")  # fmt: skip
 
@@ -76,9 +76,8 @@ _GUEST_ROOMS = ("__init__.py", "arch.py", "errors.py",
 def guest_root(arch: Arch, extra: tuple[str, ...] = ()) -> Path:
     """The initramfs with Debian's Python for a machine, made on first use.
 
-    ``extra`` are more of Debian's packages.
-
-    Raises EnvironmentFault when mmdebstrap is missing or fails.
+    ``extra`` has further Debian packages. Raises EnvironmentFault if mmdebstrap is
+    missing or fails.
     """
     suite = _debian_suite()
     key = hashlib.sha256(
@@ -96,9 +95,9 @@ def guest_root(arch: Arch, extra: tuple[str, ...] = ()) -> Path:
 
 
 def worker_root(arch: Arch, modules: tuple[str, ...]) -> Path:
-    """Of ``guest_root`` what a guest reads that only imports these modules of Python's.
+    """The part of ``guest_root`` for a guest that only imports these standard modules.
 
-    Made on first use. Raises EnvironmentFault as that does.
+    Made on first use. Raises EnvironmentFault like ``guest_root``.
     """
     whole = guest_root(arch)
     key = hashlib.sha256(repr((PART_FORMAT, modules)).encode()).hexdigest()[:12]
@@ -112,7 +111,7 @@ def worker_root(arch: Arch, modules: tuple[str, ...]) -> Path:
 
 
 def job_archive(files: Mapping[str, bytes]) -> bytes:
-    """A second archive: the files of the job in /job."""
+    """The second archive: the files of the job, in /job."""
     return render_cpio(
         [
             folder_entry("job"),
@@ -125,7 +124,7 @@ def job_archive(files: Mapping[str, bytes]) -> bytes:
 
 
 def harness_archive() -> bytes:
-    """A third: the rooms that run next to the kernel, in /harness."""
+    """The third archive: the rooms that run next to the kernel, in /harness."""
     entries = [folder_entry("harness")]
     folders = set()
     for source in guest_modules():
@@ -140,7 +139,7 @@ def harness_archive() -> bytes:
 
 
 def guest_modules() -> list[Path]:
-    """The sources of the rooms that run next to a kernel, room by room."""
+    """The source files of the rooms that run next to a kernel, room by room."""
     sources = []
     for room in _GUEST_ROOMS:
         path = package_dir() / room
@@ -167,13 +166,13 @@ def _make_root(arch: Arch, suite: str, packages: tuple[str, ...], root: Path) ->
             mmdebstrap_argv(arch.debian_arch, suite, packages, tarball),
             log,
             deadline_s=_DEADLINE_S,
-            # Its own folder, too, goes with ours if it is killed.
+            # mmdebstrap's temporary folder is in ours, so it is removed with it.
             env={**os.environ, "TMPDIR": scratch},
         )
         if status != 0:
             how = f"exit status {status}" if status else f"over {_DEADLINE_S} s"
             raise EnvironmentFault(
-                f"mmdebstrap could not make the guest's root ({how}); "
+                f"mmdebstrap failed to make the guest's root ({how}); "
                 f"the whole log is {log}, its end:\n{tail_of(log)}"
             )
         made = Path(scratch) / "root.cpio"
@@ -185,10 +184,11 @@ def _make_root(arch: Arch, suite: str, packages: tuple[str, ...], root: Path) ->
 def mmdebstrap_argv(
     debian_arch: str, suite: str, packages: Sequence[str], tarball: Path
 ) -> list[str]:
-    """The command that unpacks packages of a suite, and what they need, to a tarball.
+    """The command that unpacks packages, and their dependencies, into a tarball.
 
-    Debian 13's mmdebstrap refuses chrootless mode to root, as a package's script could
-    reach this machine's files; none is run here, so that check is skipped.
+    Debian 13's mmdebstrap refuses chrootless mode to root, because the script of a
+    package could change this machine's files. No script runs here, so the check is
+    skipped.
     """
     return [
         "mmdebstrap", "--mode=chrootless", "--skip=check/chrootless",
@@ -198,22 +198,22 @@ def mmdebstrap_argv(
 
 
 def root_entries(tarball: Path, *, whole: bool) -> Iterator[CpioEntry]:
-    """What of a tarball becomes the root.
+    """The entries of a tarball that become the root.
 
-    The ``whole`` root is an image's. Nothing is unpacked, so no link of it is
-    followed here. Raises EnvironmentFault for an archive that is not whole, or has a
-    name outside the root.
+    A guest image gets the ``whole`` root. The tarball is not unpacked, so no link in
+    it is followed. Raises EnvironmentFault if the tarball is damaged or has a path
+    outside the root.
     """
     try:
         with tarfile.open(tarball) as tar:
             yield from _entries_of(tar, whole=whole)
-    # A header's numbers are only looked at when they are used.
+    # tarfile checks the numbers of a header only when it uses them.
     except (
         tarfile.TarError, OSError, EOFError, ValueError, LookupError, OverflowError,
         MemoryError, zlib.error, lzma.LZMAError,
     ) as error:  # fmt: skip
         raise EnvironmentFault(
-            f"what made {tarball} left no whole archive: {error!r:.200}"
+            f"{tarball} is not a complete archive: {error!r:.200}"
         ) from None
 
 
@@ -235,7 +235,9 @@ def _entries_of(tar: tarfile.TarFile, *, whole: bool) -> Iterator[CpioEntry]:
         elif member.isreg() or member.islnk():
             file = tar.extractfile(member)
             if file is None or member.size > _MOST_FILE_BYTES:
-                raise EnvironmentFault(f"{path} is no file that a root can have")
+                raise EnvironmentFault(
+                    f"{path} is too large for a root, or a link to a missing file"
+                )
             content = file.read()
             yield file_entry(path, content, mode=member.mode & 0o777)
             yield from compiled_entries(path, content)
@@ -246,18 +248,18 @@ def _entries_of(tar: tarfile.TarFile, *, whole: bool) -> Iterator[CpioEntry]:
 
 
 def check_inside(path: str) -> None:
-    """Assert that a name of an archive lies where it is put. EnvironmentFault."""
+    """Raise EnvironmentFault if a path in an archive could leave its folder."""
     if "\0" in path or {"", ".", ".."} & set(path.split("/")):
         raise EnvironmentFault(
-            f"an archive has a name that leads out of where it is put: {path[:200]!r}"
+            f"an archive contains a path that leaves its folder: {path[:200]!r}"
         )
 
 
 def compiled_entries(path: str, content: bytes) -> Iterator[CpioEntry]:
-    """The bytecode of a module of the root's Python; nothing for other files.
+    """The bytecode of a module of the root's Python; no entries for other files.
 
-    A guest under emulation takes seconds to compile what it imports. Only an
-    interpreter of the same version writes what the guest's can read.
+    An emulated guest would need seconds to compile its imports. The guest can read
+    bytecode only if its Python has the same version as the one here.
     """
     match = _PYTHON_SOURCE.fullmatch(path)
     here = f"python3.{sys.version_info.minor}"

@@ -51,7 +51,7 @@ def test_a_half_written_line_is_set_aside_and_named(
     assert path.read_bytes() == render_record(END) * (whole + 1)
     aside = tmp_path / "half-written-1.txt"
     assert aside.read_bytes() == half
-    assert told == [f"a half-written line of {len(half)} bytes was set aside: {aside}"]
+    assert told == [f"an incomplete line of {len(half)} bytes was moved to {aside}"]
 
 
 def test_no_half_written_line_replaces_another(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_limit_of_file_sizes_ends_the_campaign_with_its_records(
             size = len(render_record(END))
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
 
-            with pytest.raises(EnvironmentFault, match=r"cannot be kept.*too large"):
+            with pytest.raises(EnvironmentFault, match=r"cannot be written.*too large"):
                 append(END)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))

@@ -342,7 +342,7 @@ def test_an_interrupt_while_a_thread_starts_waits_for_its_guest(
     begun = threading.Event()
 
     class Endless(FakeGuest):
-        def run_player(
+        def run_executor(
             self, job: bytes, on_output: Callable[[bytes], None], console: Path
         ) -> int:
             begun.set()

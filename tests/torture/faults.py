@@ -243,7 +243,7 @@ def line_is_half_written(place: Place, rng: random.Random) -> None:
     whole = b"".join(lines[:keep])
     place.records.write_bytes(whole + half)
     status, words = run_to_end(short, place)
-    if status or "half-written line" not in words:
+    if status or "an incomplete line" not in words:
         raise Broken(f"status {status}, and no word of the half line: {words[-2000:]}")
     aside = place.records.with_name("half-written-1.txt")
     if aside.read_bytes() != half:
