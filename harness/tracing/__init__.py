@@ -1,1 +1,1 @@
-"""Programs under ptrace: the calls that they make."""
+"""Traces programs with ptrace: the system calls that they make."""

@@ -1,7 +1,7 @@
-"""Which naming, mapping and fork calls a program makes, and what its VMAs are called.
+"""Traces a program's naming, mapping and fork calls, and reads the names of its VMAs.
 
-Every process and thread that the program starts is followed. The trace is exact and
-slow: two stops for each system call, so nothing that runs under it may be timed.
+Every process and thread that the program starts is traced too. The trace is exact but
+slow, because each system call stops twice. So never time a traced program.
 """
 
 import contextlib
@@ -38,11 +38,11 @@ from harness.tracing.syscall_info import Entered, Returned, syscall_stop
 FORKS = ("fork", "vfork", "clone", "clone3")
 MAPPINGS = ("mmap", "munmap", "mremap", "mprotect", "madvise", "brk")
 NAMING = "prctl(PR_SET_VMA_ANON_NAME)"
-# Of memory without a file, what maps writes as its name.
+# How the name of memory without a file begins in maps.
 _ANONYMOUS = (b"[anon", b"[heap]", b"[stack]")
 # ANON_VMA_NAME_MAX_LEN of mm/madvise.c is 80, its NUL included.
 _MOST_NAME = 256
-# __WALL of linux/wait.h: threads too. PTRACE_O_EXITKILL of linux/ptrace.h.
+# __WALL (linux/wait.h) waits for threads too. PTRACE_O_EXITKILL is from linux/ptrace.h.
 _WALL, _EXITKILL = 0x4000_0000, 1 << 20
 _PAUSE_S = 0.05
 
@@ -52,10 +52,10 @@ _tgkill.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int)
 
 @dataclass(frozen=True, slots=True)
 class NamingCall:
-    """A call that names memory: ``name`` is None where it clears one.
+    """A call that names memory; ``name`` is None if it clears a name.
 
-    ``error`` is the errno that the kernel answered with, 0 where it did as asked:
-    EINVAL from a kernel without names.
+    ``error`` is the errno of the call, or 0 if it succeeded. On a kernel without
+    names it is EINVAL.
     """
 
     pid: int
@@ -67,10 +67,10 @@ class NamingCall:
 
 @dataclass(frozen=True, slots=True)
 class NamedMemory:
-    """VMAs of one process that have the same name in maps: how many, and their bytes.
+    """The VMAs of one process with the same name: their number, and their bytes in all.
 
-    ``name`` is what maps shows; empty for anonymous memory without a name. Memory of
-    files is left out, and so are vdso and vvar.
+    ``name`` is the name in maps; it is empty for anonymous memory without a name.
+    Memory of files, vdso and vvar are not included.
     """
 
     pid: int
@@ -81,11 +81,11 @@ class NamedMemory:
 
 @dataclass(slots=True)
 class ProgramCalls:
-    """What was seen. ``counts`` and ``failed`` are by the name of the call.
+    """The result of a trace. ``counts`` and ``failed`` count by the name of the call.
 
-    ``memory`` is the memory of each process at its end, or when the trace ended.
-    ``status`` is the exit status of the program, -N where signal N ended it, and None
-    where it still runs.
+    ``memory`` has the memory of each process at its end, or at the end of the trace.
+    ``status`` is the exit status of the program, -N if signal N ended it, or None if
+    it still runs.
     """
 
     naming: list[NamingCall] = field(default_factory=list)
@@ -96,14 +96,14 @@ class ProgramCalls:
 
 
 def calls_of_command(argv: Sequence[str]) -> ProgramCalls:
-    """Run a command, and follow it to its end.
+    """Run a command and trace it to its end.
 
-    Raises UsageError where it cannot be run, EnvironmentFault where this process may
-    not trace. Every traced process is killed if this is interrupted.
+    Raises UsageError if there is no such program, EnvironmentFault if this process is
+    not allowed to trace. On an interrupt, all traced processes are killed.
     """
     path = shutil.which(argv[0])
     if path is None:
-        raise UsageError(f"no program is called {argv[0]!r}, in PATH or here")
+        raise UsageError(f"no program is called {argv[0]!r} in PATH or in this folder")
     pid = bound_fork()
     if pid == 0:
         try:
@@ -113,37 +113,37 @@ def calls_of_command(argv: Sequence[str]) -> ProgramCalls:
             os.write(2, f"anonvma: {path} cannot be run: {error}\n".encode())
         finally:
             os._exit(127)
-    with _following(pid, ours=True) as trace:
+    with _tracing(pid, ours=True) as trace:
         trace.run()
-        return trace.seen
+        return trace.calls
 
 
 def calls_of_process(pid: int, *, seconds: float | None = None) -> ProgramCalls:
-    """Follow a running process for some seconds, or until its end or Ctrl-C.
+    """Trace a running process for some seconds, or until it ends or Ctrl-C is pressed.
 
-    It goes on afterwards. Raises UsageError where there is no such process,
-    EnvironmentFault where this process may not trace it.
+    After the trace the process runs on. Raises UsageError if there is no such process,
+    EnvironmentFault if this process is not allowed to trace it.
     """
     if not Path(f"/proc/{pid}").exists():
         raise UsageError(f"no process has the pid {pid}")
-    with _following(pid, ours=False) as trace:
+    with _tracing(pid, ours=False) as trace:
         with contextlib.suppress(KeyboardInterrupt):
             trace.run(None if seconds is None else time.monotonic() + seconds)
-        trace.let_go()
-        return trace.seen
+        trace.detach()
+        return trace.calls
 
 
 class _Trace:
-    """Tasks that are traced, and what they were seen to do."""
+    """The traced tasks, and the calls that they made."""
 
     def __init__(self, debugger: Any, first: int) -> None:
-        self.seen = ProgramCalls()
+        self.calls = ProgramCalls()
         self._debugger = debugger
         self._first = first
         self._entered: dict[int, tuple[str, Entered, bytes | None]] = {}
 
     def run(self, until: float | None = None) -> None:
-        """Let all tasks run and look at each of their calls, until they have ended."""
+        """Let all tasks run, and record each of their calls, until all have ended."""
         for process in list(self._debugger):
             process.syscall()
         while len(self._debugger):
@@ -152,14 +152,14 @@ class _Trace:
                 return
             self._take(event)
 
-    def let_go(self) -> None:
-        """Stop tracing: every task goes on by itself."""
+    def detach(self) -> None:
+        """Stop tracing; every task runs on."""
         tasks = [task.pid for task in self._debugger]
         groups = {task: _group_of(task) for task in tasks}
         for pid in set(filter(None, groups.values())):
             self._look_at_memory(pid)
         for task, group in groups.items():
-            # One that has ended meanwhile says so below.
+            # If a task has ended meanwhile, its exit event comes below.
             _tgkill(group or 0, task, signal.SIGSTOP)
         while len(self._debugger):
             event = self._next_event(None)
@@ -170,7 +170,7 @@ class _Trace:
                 self._take(event)
 
     def _next_event(self, until: float | None) -> ProcessEvent | None:
-        """What happened to a task; None when the time is over."""
+        """The next event of a task; None at the deadline ``until``."""
         flags = os.WEXITED | os.WSTOPPED | os.WNOWAIT | _WALL
         while True:
             if until is not None:
@@ -181,7 +181,8 @@ class _Trace:
                     return None
                 time.sleep(_PAUSE_S)
                 continue
-            # A new task may stop before its parent's stop tells of it: that is next.
+            # A new task may stop before its parent reports it. Then look at the events
+            # of all known tasks: its parent's is one of them.
             known = [p.pid for p in self._debugger]
             for pid in [found.si_pid] if found.si_pid in known else known:
                 event = self._debugger.waitProcessEvent(pid=pid, blocking=False)
@@ -195,7 +196,7 @@ class _Trace:
                 self._entered.pop(process.pid, None)
                 if process.pid == self._first:
                     signum = event.signum
-                    self.seen.status = -signum if signum else event.exitcode
+                    self.calls.status = -signum if signum else event.exitcode
             case NewProcessEvent():
                 process.syscall()
                 process.parent.syscall()
@@ -226,12 +227,12 @@ class _Trace:
     ) -> None:
         if name not in (NAMING, *FORKS, *MAPPINGS):
             return
-        self.seen.counts[name] += 1
-        self.seen.failed[name] += end.error != 0
+        self.calls.counts[name] += 1
+        self.calls.failed[name] += end.error != 0
         if name == NAMING:
             start, length = call.arguments[2:4]
             pid = _group_of(task) or task
-            self.seen.naming.append(NamingCall(pid, start, length, text, end.error))
+            self.calls.naming.append(NamingCall(pid, start, length, text, end.error))
 
     def _look_at_memory(self, pid: int) -> None:
         found: Counter[bytes] = Counter()
@@ -241,22 +242,23 @@ class _Trace:
                 if entry.pathname.startswith(_ANONYMOUS) or not entry.pathname:
                     found[entry.pathname] += 1
                     lengths[entry.pathname] += entry.end - entry.start
-        # A program that another one replaced is not what it has at its end.
-        self.seen.memory = [m for m in self.seen.memory if m.pid != pid]
-        self.seen.memory += [
+        # If execve replaced the program, drop the memory of the old one.
+        self.calls.memory = [m for m in self.calls.memory if m.pid != pid]
+        self.calls.memory += [
             NamedMemory(pid, name, found[name], lengths[name]) for name in sorted(found)
         ]
 
 
 @contextlib.contextmanager
-def _following(pid: int, *, ours: bool) -> Iterator[_Trace]:
-    """Trace a process with all its tasks; one of ours is killed if it has not ended."""
+def _tracing(pid: int, *, ours: bool) -> Iterator[_Trace]:
+    # Trace a process with all its tasks. A process that we started is killed at the
+    # end, if it has not ended.
     debugger = PtraceDebugger()
     debugger.traceFork()
     debugger.traceExec()
     debugger.traceClone()
     if ours:
-        # Should this process be killed, the kernel ends what it traces.
+        # If this process is killed, the kernel kills the traced processes.
         debugger.options |= _EXITKILL
     try:
         if ours:
@@ -280,8 +282,8 @@ def _following(pid: int, *, ours: bool) -> Iterator[_Trace]:
 
 def _may_not_trace(error: object) -> EnvironmentFault:
     return EnvironmentFault(
-        f"the process cannot be traced: {error}. Tracing another user's process needs "
-        "root; containers may forbid ptrace"
+        f"the process cannot be traced: {error}. To trace another user's process, you "
+        "must be root; a container may forbid ptrace"
     )
 
 
@@ -293,12 +295,12 @@ def _name_of(call: Entered) -> str:
 
 
 def _text_at(task: int, address: int) -> bytes | None:
-    """The C string at an address of a task; None at 0, empty where it is not mapped."""
+    # The C string at an address in a task; None for address 0, empty if not mapped.
     if address == 0:
         return None
     try:
         with open(f"/proc/{task}/mem", "rb", buffering=0) as memory:
-            # It may end with the last page that is mapped.
+            # The read is short if the string is in the last mapped page.
             text = os.pread(memory.fileno(), _MOST_NAME, address)
     except OSError:
         return b""
@@ -306,7 +308,7 @@ def _text_at(task: int, address: int) -> bytes | None:
 
 
 def _group_of(task: int) -> int | None:
-    """The process that a task is of; None where it is gone."""
+    # The process of a task; None if the task has ended.
     try:
         status = Path(f"/proc/{task}/status").read_text()
     except OSError:

@@ -1,7 +1,7 @@
-"""Where a traced task stopped: at a system call's entry, its exit, or elsewhere.
+"""Finds out whether a traced task stopped at the entry or the exit of a system call.
 
-Source: PTRACE_GET_SYSCALL_INFO, include/uapi/linux/ptrace.h; since Linux 5.3. The same
-on every machine: no register has to be known by name.
+Source: PTRACE_GET_SYSCALL_INFO, include/uapi/linux/ptrace.h; since Linux 5.3. It is the
+same on every machine, so no names of registers are needed.
 """
 
 import ctypes
@@ -41,7 +41,7 @@ class _Info(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A system call that begins: its number, and its six arguments, unsigned."""
+    """The entry of a system call: its number, and its six unsigned arguments."""
 
     number: int
     arguments: tuple[int, ...]
@@ -49,17 +49,17 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A system call that ends: its result, or the errno that it failed with."""
+    """The exit of a system call: its result, and its errno, or 0 if it succeeded."""
 
     result: int
     error: int
 
 
 def syscall_stop(task: int) -> Entered | Returned | None:
-    """What a stopped task of this tracer does; None if its stop is no system call's.
+    """The system call at which a traced task is stopped; None if it is at none.
 
-    Raises UnsupportedError where the kernel cannot say it, and OSError with ESRCH
-    where the task is not stopped.
+    Raises UnsupportedError if the kernel cannot report it, and OSError with ESRCH if
+    the task is not stopped.
     """
     info = _Info()
     size = ctypes.sizeof(info)

@@ -1,8 +1,8 @@
-"""Processes held by ptrace: their calls one by one, a child stopped at its birth,
-and a call made by it that its program never asked for.
+"""Controls processes with ptrace: lists their calls, and stops a child at its birth.
 
-Nothing that is traced may be timed. python-ptrace moves the processes; its maps
-parser is not used (``tests/kernel/test_readers.py`` says why).
+A stopped process can also be made to execute any system call. Never time a traced
+process. python-ptrace controls the processes, but its maps parser is not used
+(``tests/kernel/test_readers.py`` says why).
 """
 
 import contextlib
@@ -23,17 +23,18 @@ from harness.linux import bound_fork
 
 Work = Callable[[], None]
 
-# Below what a leaf function may use without moving the stack pointer (128 on x86-64).
+# A leaf function may use memory below the stack pointer (128 bytes on x86-64). This is
+# farther below.
 _BELOW_STACK = 1024
 _ERRNO_MAX = 4095
 
 
 @dataclass(frozen=True, slots=True)
 class _Machine:
-    """Registers of a system call, as python-ptrace calls them.
+    """The registers of a system call, by their names in python-ptrace.
 
-    ``entered`` holds the number once the kernel has it, ``number`` before;
-    ``instruction`` is the size in bytes of the one that calls.
+    The number of the call is in ``number`` before the call, and in ``entered`` once the
+    kernel has it. ``instruction`` is the size in bytes of the instruction that calls.
     """
 
     number: str
@@ -59,14 +60,14 @@ _NUMBERS = {name: number for number, name in SYSCALL_NAMES.items()}
 
 @dataclass(frozen=True, slots=True)
 class TracedCall:
-    """A system call as it was entered: its name, and its six words, unsigned."""
+    """A system call at its entry: its name, and its six unsigned arguments."""
 
     name: str
     words: tuple[int, ...]
 
 
-class HeldProcess:
-    """A traced process that stands still. Addresses and sizes are in bytes."""
+class StoppedProcess:
+    """A traced process that is stopped. Addresses and sizes are in bytes."""
 
     def __init__(self, process: Any) -> None:
         self._process = process
@@ -74,31 +75,31 @@ class HeldProcess:
         self.pid: int = process.pid
 
     def read(self, address: int, size: int) -> bytes:
-        """Bytes of its memory, whatever their protection. Raises OSError."""
+        """Read its memory, whatever its protection. Raises OSError."""
         with open(f"/proc/{self.pid}/mem", "rb", buffering=0) as memory:
             return os.pread(memory.fileno(), size, address)
 
     def write(self, address: int, data: bytes) -> None:
-        """Change bytes of its memory, whatever their protection. Raises OSError."""
+        """Write to its memory, whatever its protection. Raises OSError."""
         with open(f"/proc/{self.pid}/mem", "r+b", buffering=0) as memory:
             os.pwrite(memory.fileno(), data, address)
 
     def call(self, name: str, *arguments: int | bytes) -> int:
-        """Have it make a system call where it stands; what the kernel returned.
+        """Make the process execute a system call; return the kernel's result.
 
-        Bytes are lent to it below its stack, with a NUL byte behind them, and
-        their address is passed. Memory and registers are put back. Needs a
-        process that stands right behind a system call, as one at birth does.
-        Raises OSError with the errno that the call failed with.
+        An argument of bytes is written below its stack, with a NUL byte at the end, and
+        its address is passed. Afterwards memory and registers are restored. The process
+        must be stopped right after a system call, like a child at its birth. Raises
+        OSError if the call fails.
         """
         machine, process = self._machine, self._process
         before, changed = process.getregs(), process.getregs()
-        lent = getattr(before, machine.stack) - _BELOW_STACK & ~15
+        buffer = getattr(before, machine.stack) - _BELOW_STACK & ~15
         texts = b"".join(a + b"\0" for a in arguments if isinstance(a, bytes))
-        lent -= len(texts)
-        kept = self.read(lent, len(texts))
-        self.write(lent, texts)
-        at = lent
+        buffer -= len(texts)
+        overwritten = self.read(buffer, len(texts))
+        self.write(buffer, texts)
+        at = buffer
         for register, argument in zip(machine.words, arguments, strict=False):
             if isinstance(argument, bytes):
                 setattr(changed, register, at)
@@ -113,17 +114,17 @@ class HeldProcess:
             process.waitSyscall()
         result = getattr(process.getregs(), machine.result)
         process.setregs(before)
-        self.write(lent, kept)
+        self.write(buffer, overwritten)
         if result >= 2**64 - _ERRNO_MAX:
             raise OSError(2**64 - result, os.strerror(2**64 - result))
         return int(result)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Let it run."""
         self._process.cont()
 
-    def run_out(self) -> int:
-        """Wait for the end of a process that runs: its exit status, or -signal."""
+    def wait_for_end(self) -> int:
+        """Wait for the end of the process; return its exit status, or -signal."""
         process = self._process
         event = process.debugger.waitProcessEvent(pid=self.pid)
         while not isinstance(event, ProcessExit):
@@ -134,28 +135,28 @@ class HeldProcess:
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """A parent that stands in its fork, and its child before its first instruction."""
+    """A parent stopped in its fork, and its child before its first instruction."""
 
-    parent: HeldProcess
-    child: HeldProcess
+    parent: StoppedProcess
+    child: StoppedProcess
 
     def resume(self) -> tuple[int, int]:
-        """Let both run to their end: exit statuses of parent and child.
+        """Let both run to their end; return the exit statuses of parent and child.
 
-        -N where signal N ended one. The parent may wait for its child; the child
-        may not wait for a signal of its parent's.
+        A status is -N if signal N ended the process. The parent may wait for its child,
+        but the child must not wait for a signal from its parent.
         """
-        self.parent.go_on()
-        self.child.go_on()
-        child = self.child.run_out()
-        return self.parent.run_out(), child
+        self.parent.resume()
+        self.child.resume()
+        child = self.child.wait_for_end()
+        return self.parent.wait_for_end(), child
 
 
 def traced_calls(work: Work) -> list[TracedCall]:
-    """Every system call that ``work`` makes in a child of this process, in order.
+    """Run ``work`` in a child of this process; return its system calls in order.
 
-    Processes that it forks are not traced. Raises CheckFailed where it raised, and
-    EnvironmentFault where this process may not trace.
+    Processes that it forks are not traced. Raises CheckFailed if ``work`` raised, and
+    EnvironmentFault if this process is not allowed to trace.
     """
     machine = _machine()
     calls: list[TracedCall] = []
@@ -171,8 +172,8 @@ def traced_calls(work: Work) -> list[TracedCall]:
             except ProcessExit as end:
                 if end.exitcode != 0:
                     raise CheckFailed(
-                        f"the traced process was to end with status 0, not {end}: "
-                        "what it printed says why"
+                        "expected the traced process to end with status 0, but: "
+                        f"{end}; its output says why"
                     ) from None
                 return calls
             passed_on = 0
@@ -188,10 +189,10 @@ def traced_calls(work: Work) -> list[TracedCall]:
 
 @contextlib.contextmanager
 def stopped_at_birth(work: Work) -> Iterator[Birth]:
-    """Run ``work`` in a child of this process until it forks, and hold both.
+    """Run ``work`` in a child of this process until it forks, and stop both processes.
 
-    They are killed when the block ends, unless they have ended. Raises CheckFailed
-    where ``work`` did not fork, and EnvironmentFault as ``traced_calls``.
+    They are killed when the context ends, unless they have ended. Raises CheckFailed
+    if ``work`` does not fork, and EnvironmentFault like ``traced_calls``.
     """
     with _traced(work) as process:
         debugger = process.debugger
@@ -203,10 +204,10 @@ def stopped_at_birth(work: Work) -> Iterator[Birth]:
             process.cont(event.signum)
             event = debugger.waitProcessEvent(pid=process.pid)
         if not isinstance(event, NewProcessEvent):
-            raise CheckFailed(f"the traced process was to fork, but: {event}")
+            raise CheckFailed(f"expected the traced process to fork, but: {event}")
         child = event.process
         try:
-            yield Birth(HeldProcess(process), HeldProcess(child))
+            yield Birth(StoppedProcess(process), StoppedProcess(child))
         finally:
             _end(child)
 
@@ -230,8 +231,8 @@ def _traced(work: Work) -> Iterator[Any]:
     except (PtraceError, ProcessExit) as error:
         _kill(pid)
         raise EnvironmentFault(
-            f"a child of this process was to be traced: {error}. Containers may forbid "
-            "ptrace; run this in a guest"
+            f"a child of this process cannot be traced: {error}. A container may "
+            "forbid ptrace; run this in a guest"
         ) from error
     try:
         yield process
@@ -240,13 +241,13 @@ def _traced(work: Work) -> Iterator[Any]:
 
 
 def _end(process: Any) -> None:
-    """Kill and reap, whatever state it is in; without python-ptrace's log lines."""
+    # Kill and reap the process in any state. python-ptrace's own way writes log lines.
     if process.running:
         _kill(process.pid)
 
 
 def _kill(pid: int) -> None:
-    # It may stand still, for ever: ended first, then waited for.
+    # The process may be stopped, so kill it before waiting for it.
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
@@ -259,5 +260,5 @@ def _machine() -> _Machine:
         return _MACHINES[platform.machine()]
     except KeyError:
         raise EnvironmentFault(
-            f"traced is {' and '.join(_MACHINES)}, not {platform.machine()}"
+            f"tracing works on {' and '.join(_MACHINES)}, not on {platform.machine()}"
         ) from None

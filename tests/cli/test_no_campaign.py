@@ -171,5 +171,5 @@ def test_a_parquet_is_no_records_to_import(
 ) -> None:
     said = told(LINES["import"], "good.parquet", capsys)
 
-    assert "expected records, not Parquet" in said
+    assert "expected records, but good.parquet is Parquet" in said
     assert "anonvma show good.parquet" in said

@@ -33,7 +33,7 @@ from harness.linux.uapi import (
     PROT_WRITE,
 )
 from harness.maps import MapsEntry, parse_maps, smaps_headers
-from harness.tracing.tracer import Birth, HeldProcess, stopped_at_birth
+from harness.tracing.tracer import Birth, StoppedProcess, stopped_at_birth
 from tests.zoo import build_zoo, zoo_folder
 
 pytestmark = pytest.mark.kernel
@@ -91,7 +91,7 @@ class Seen:
         return {e.start: e for e in self.maps}[address].anon_name
 
 
-def look_at(process: HeldProcess) -> Seen:
+def look_at(process: StoppedProcess) -> Seen:
     """Ask every reader; PROCMAP_QUERY is None where the kernel has none."""
     maps = list(parse_maps(read_maps(process.pid)))
     smaps = read_smaps(process.pid)
@@ -200,14 +200,14 @@ def test_only_what_is_wiped_on_fork_is_zero_in_the_child(birth: Birth) -> None:
     assert birth.parent.read(*same) == birth.child.read(*same)
 
 
-def rename(process: HeldProcess, name: bytes) -> int:
+def rename(process: StoppedProcess, name: bytes) -> int:
     """Have a process name the range ``RENAMED``."""
     return process.call(
         "prctl", PR_SET_VMA, PR_SET_VMA_ANON_NAME, RENAMED.start, PAGES * PAGE, name
     )
 
 
-def stack_of(process: HeldProcess) -> bytes:
+def stack_of(process: StoppedProcess) -> bytes:
     """All that its stack holds."""
     maps = parse_maps(read_maps(process.pid))
     (stack,) = [e for e in maps if e.pathname == b"[stack]"]
@@ -249,7 +249,7 @@ def test_a_call_that_is_refused_raises_its_errno_and_leaves_no_trace(
 
 def test_a_process_that_does_not_fork_is_an_error() -> None:
     with (
-        pytest.raises(CheckFailed, match="was to fork, but"),
+        pytest.raises(CheckFailed, match="expected the traced process to fork, but"),
         stopped_at_birth(lambda: None),
     ):
         pass
