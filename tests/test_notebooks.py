@@ -185,7 +185,7 @@ def test_a_cell_that_fails_leaves_the_model_as_it_was() -> None:
     world: dict[str, Any] = {
         "Mm": Mm,
         "recordings": [None],
-        "judge_recording": _failing,
+        "check_recording": _failing,
     }
 
     with pytest.raises(ZeroDivisionError):

@@ -83,7 +83,7 @@ class GuestReport:
 
     @property
     def kernel(self) -> Kernel:
-        """What the judge must know about the kernel. Raises RecordError."""
+        """What checking a trace needs to know about the kernel. Raises RecordError."""
         return Kernel.of(self.described)
 
     @property

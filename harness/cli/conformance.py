@@ -29,7 +29,7 @@ from harness.cli.progress import Progress
 from harness.conformance.agree import Agreement, AgreePlan, agree, shrunk
 from harness.conformance.keeping import keep_divergence, recorder
 from harness.conformance.playing import Found, Targets, targets_of
-from harness.conformance.replaying import judge_recording, play_again, read_recordings
+from harness.conformance.replaying import check_recording, play_again, read_recordings
 from harness.divergence.drawing import draw
 from harness.errors import HarnessError, UsageError
 from harness.host.programs import printable
@@ -260,7 +260,7 @@ def replay(request: ReplayRequest) -> int:
         for number, recording in enumerate(recordings, 1):
             progress.step(f"replaying: trace {number} of {len(recordings)}")
             if targets is None:
-                found = judge_recording(recording)
+                found = check_recording(recording)
             else:
                 found = play_again(recording, targets(threading.Event()))
             steps += len(recording.steps)

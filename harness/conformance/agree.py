@@ -60,7 +60,7 @@ class AgreePlan:
 
 @dataclass(kw_only=True)
 class Agreement:
-    """The result of a plan; ``seconds`` is how long it took to play and judge it.
+    """The result of a plan; ``seconds`` is how long it took to play and check it.
 
     ``deaths`` counts guests and processes that ended early. Their trace is then
     played again. If they end early again, that is a divergence.
@@ -99,9 +99,9 @@ def agree(
         stop.set()
         raise EnoughSeen
 
-    def on_trace(judged: int, by_content: int) -> None:
+    def on_trace(checked: int, by_content: int) -> None:
         with agreement.lock:
-            agreement.operations += judged
+            agreement.operations += checked
             agreement.by_content += by_content
             agreement.traces += 1
             elapsed = time.monotonic() - started

@@ -23,7 +23,7 @@ AUDIT_PLAN = AuditPlan(
 class MutantResult:
     """The result for one mutant, or for the stock kernel if ``mutant`` is None.
 
-    ``operations`` is how many operations were judged, including the one that
+    ``operations`` is how many operations were checked, including the one that
     diverged. ``found`` is the divergence. ``wrong_count`` is a sentence about the
     first number that was not as predicted, if the kernel was audited.
     """
@@ -58,8 +58,8 @@ def try_kernel(
     """Play the plan on a mutant's kernel, or on the stock kernel if it is None."""
     agreement = agree(plan, target, on_step=on_step)
     found = agreement.found
-    judged = agreement.operations + (found.divergence.index + 1 if found else 0)
-    return MutantResult(mutant=mutant, operations=judged, found=found)
+    checked = agreement.operations + (found.divergence.index + 1 if found else 0)
+    return MutantResult(mutant=mutant, operations=checked, found=found)
 
 
 def audit_mutant(

@@ -1,4 +1,4 @@
-"""Plays traces on a target, and judges each step as soon as the target reports it."""
+"""Plays traces on a target, and checks each step as soon as the target reports it."""
 
 import json
 import threading
@@ -61,9 +61,9 @@ class EnoughSeen(Exception):
 
 @dataclass
 class Playing:
-    """Plays traces in one guest and judges the output; ``on_found`` gets divergences.
+    """Plays traces in one guest and checks the output; ``on_found`` gets divergences.
 
-    After each trace, ``on_trace`` gets how many steps were judged and how many of
+    After each trace, ``on_trace`` gets how many steps were checked and how many of
     these by content only, and ``keep`` gets the recording. The executor reads maps
     after each step or, with ``at_end``, only at the end of each trace. ``expected``
     has the expected behaviour at the points where kernels differ.
@@ -72,7 +72,7 @@ class Playing:
     pages: int
     traces: Sequence[Sequence[Step]]
     on_found: Callable[[Found], None]
-    on_trace: Callable[[int, int], None] = lambda judged, by_content: None
+    on_trace: Callable[[int, int], None] = lambda checked, by_content: None
     keep: Callable[[Recording], None] | None = None
     at_end: bool = False
     expected: Mapping[str, bool] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Judges recorded traces again, or plays them again on a target."""
+"""Checks recorded traces again, or plays them again on a target."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def read_recordings(path: Path) -> list[Recording]:
     return recordings
 
 
-def judge_recording(recording: Recording) -> Found | None:
+def check_recording(recording: Recording) -> Found | None:
     """The first divergence between a recording and the model; None if they agree.
 
     Raises UsageError for a trace that was recorded without results.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from harness.conformance.replaying import judge_recording
+from harness.conformance.replaying import check_recording
 from harness.divergence import Recording
 from harness.divergence.recording import Change, Seen
 from harness.maps import MapsEntry, parse_maps
@@ -37,7 +37,7 @@ def recording_of(layout: Layout, naming: NamingScheme) -> Recording:
 
 def judge_well(recording: Recording) -> None:
     """Judge it, and do not take a divergence for speed."""
-    found = judge_recording(recording)
+    found = check_recording(recording)
     assert found is None, found.divergence.headline
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.cli import conformance as command
 from harness.cli.main import main
-from harness.conformance.replaying import judge_recording, read_recordings
+from harness.conformance.replaying import check_recording, read_recordings
 from harness.errors import GuestHung, RecordError
 from tests.traces import ForgetfulModel, ModelTarget
 
@@ -37,7 +37,7 @@ def agree_until(
         }  # fmt: skip
         assert os.access(folder / "reproduce.py", os.X_OK)
         (recording,) = read_recordings(folder / "trace.jsonl")
-        assert judge_recording(recording) is not None
+        assert check_recording(recording) is not None
         return status, len(recording.steps)
 
     return run

@@ -13,7 +13,7 @@ import pytest
 
 from harness.conformance.agree import AgreePlan, agree, shrunk
 from harness.conformance.playing import Found, Playing, diverging
-from harness.conformance.replaying import judge_recording, read_recordings
+from harness.conformance.replaying import check_recording, read_recordings
 from harness.divergence import Recording, render_recording, render_reproducer
 from harness.divergence.drawing import draw
 from harness.errors import (
@@ -217,7 +217,7 @@ def test_what_is_kept_diverges_again_when_replayed(tmp_path: Path) -> None:
     path.write_bytes(render_recording(found.recording))
 
     (recording,) = read_recordings(path)
-    again = judge_recording(recording)
+    again = check_recording(recording)
 
     assert again is not None
     assert again.divergence.headline == found.divergence.headline
@@ -386,7 +386,7 @@ def test_recordings_are_of_every_trace_that_was_played() -> None:
     agree(EXACT, lambda stop: FakeGuest(), on_step=lambda step: None, keep=keep)
 
     assert sum(len(recording.seen) for recording in kept) == 2400
-    assert all(judge_recording(recording) is None for recording in kept)
+    assert all(check_recording(recording) is None for recording in kept)
 
 
 def test_steps_that_were_not_looked_at_are_judged_by_their_answer(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.conformance.replaying import judge_recording, read_recordings
+from harness.conformance.replaying import check_recording, read_recordings
 from harness.model import changing, mm
 from harness.model.mm import Mm, Refused
 from harness.model.names import AnonName, NameStore
@@ -20,7 +20,7 @@ FILES = sorted((Path(__file__).parent.parent / "data/traces").glob("*.jsonl"))
 def test_the_model_agrees_with_what_a_kernel_did(path: Path) -> None:
     recordings = read_recordings(path)
 
-    found = [judge_recording(recording) for recording in recordings]
+    found = [check_recording(recording) for recording in recordings]
 
     assert [f.divergence.headline for f in found if f] == []
     assert all(recording.kernel["support"] == "supported" for recording in recordings)
@@ -105,4 +105,4 @@ def test_a_model_without_a_rule_diverges(
     for where, name, spoilt in RULES[rule]:
         monkeypatch.setattr(where, name, spoilt)
 
-    assert any(judge_recording(recording) for recording in recordings)
+    assert any(check_recording(recording) for recording in recordings)

@@ -9,7 +9,7 @@ import pytest
 
 from harness.conformance.agree import AgreePlan, agree
 from harness.conformance.playing import Found, Playing
-from harness.conformance.replaying import judge_recording
+from harness.conformance.replaying import check_recording
 from harness.divergence import Recording
 from harness.targets import Accelerator, QemuTarget, UmlTarget
 from harness.workload import NamingKind, NamingScheme, layout_of
@@ -66,7 +66,7 @@ def test_a_process_of_65536_named_vmas_is_judged_whole(
     assert found == []
     (change,) = recordings[0].seen[-1].changes
     assert len(change.lines) == 65_536 + 2
-    assert judge_recording(recordings[0]) is None
+    assert check_recording(recordings[0]) is None
 
 
 def test_a_guest_that_is_stopped_leaves_nothing(

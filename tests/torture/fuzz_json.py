@@ -72,14 +72,14 @@ def _campaign(scratch: Path) -> Feed:
 
 
 def _recording(_: Path) -> Feed:
-    from harness.conformance.replaying import judge_recording
+    from harness.conformance.replaying import check_recording
     from harness.divergence import parse_recording, render_recording, render_reproducer
     from harness.divergence.drawing import draw
 
     def feed(data: bytes) -> None:
         recording = parse_recording(data)
         assert parse_recording(render_recording(recording)) == recording
-        found = judge_recording(recording)
+        found = check_recording(recording)
         if found is not None:
             check_shown(found.release)
             draw(found.divergence, recording.pages)
