@@ -1,4 +1,4 @@
-"""The command line: arguments in, requests out, tables to read."""
+"""The command line: it parses arguments, runs a command and prints the result."""
 
 from harness.cli.main import main
 

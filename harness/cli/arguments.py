@@ -1,4 +1,4 @@
-"""Arguments: what an option's words become, and options that several commands have."""
+"""Types of option values, and the options that several commands share."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,39 +11,44 @@ from harness.kbuild import base_names, variant_names
 from harness.targets import Accelerator
 from harness.worker.measure.records import Metric
 
-# Nothing of ours is counted in more than that, nor takes longer than four months.
+# Limits of counts and of durations (four months): larger values are mistakes.
 _MOST = 10**9
 _MOST_SEED = 2**64 - 1
 _MOST_SECONDS = 10**7
 # PATH_MAX of linux/limits.h, without the NUL.
 _LONGEST_PATH = 4095
 _SHOWN = 60
-# What find_campaign takes.
-CAMPAIGN = "its name in --results, or its folder, records.jsonl or Parquet"
+# The help of every argument that find_campaign resolves.
+CAMPAIGN = (
+    "a campaign: its name in --results, or the path of its folder, records.jsonl or "
+    "Parquet file"
+)
 METRICS = [metric.value for metric in Metric]
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Words between commas, at least one."""
+    """Words separated by commas, at least one."""
     found = tuple(word.strip() for word in text.split(",") if word.strip())
     if not found:
-        raise argparse.ArgumentTypeError(f"expected one or more, not {_shown(text)}")
+        raise argparse.ArgumentTypeError(
+            f"expected one or more words, not {_shown(text)}"
+        )
     return found
 
 
 def path(text: str) -> Path:
-    """A path, there or not."""
+    """A path, which need not exist."""
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(
-            f"expected a path, not {_shown(text)}: it is empty, or has a NUL"
+            f"expected a path, not {_shown(text)}: it is empty or contains a NUL"
         )
     if max(len(part.encode(errors="replace")) for part in text.split("/")) > 255:
         raise argparse.ArgumentTypeError(
-            f"expected a path, not {_shown(text)}: a name of it is over 255 bytes"
+            f"expected a path, not {_shown(text)}: a name in it has over 255 bytes"
         )
     if len(text.encode(errors="replace")) > _LONGEST_PATH:
         raise argparse.ArgumentTypeError(
-            f"expected a path, not {_shown(text)}: it is over {_LONGEST_PATH} bytes"
+            f"expected a path, not {_shown(text)}: it has over {_LONGEST_PATH} bytes"
         )
     return Path(text)
 
@@ -53,7 +58,7 @@ def _shown(text: str) -> str:
 
 
 def _number(text: str, least: int, most: int = _MOST) -> int:
-    # Python takes 1_000 too, and so do people.
+    # int() also accepts 1_000, which is convenient.
     try:
         number = int(text)
     except ValueError:
@@ -77,17 +82,17 @@ def count_from_0(text: str) -> int:
 
 
 def counts(text: str) -> tuple[int, ...]:
-    """Whole numbers from 1, between commas."""
+    """Whole numbers from 1, separated by commas."""
     return tuple(count(word) for word in words(text))
 
 
 def counts_from_0(text: str) -> tuple[int, ...]:
-    """Whole numbers from 0, between commas."""
+    """Whole numbers from 0, separated by commas."""
     return tuple(_number(word, 0) for word in words(text))
 
 
 def seconds(text: str) -> float:
-    """A length of time above 0."""
+    """A number of seconds above 0."""
     try:
         seconds = float(text)
     except ValueError:
@@ -114,13 +119,13 @@ def percent(text: str) -> float:
 
 
 class _Noted(argparse.Action):
-    """What argparse does with an option's value; and its long name is written down."""
+    """Stores the value, as argparse does, and notes the option's long name."""
 
     def __call__(
         self,
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
-        # Any: what the option's type made, as argparse has it.
+        # Any: argparse passes whatever the option's type returned.
         values: Any,
         option_string: str | None = None,
     ) -> None:
@@ -130,27 +135,28 @@ class _Noted(argparse.Action):
 
 
 def note_given(parser: argparse.ArgumentParser) -> None:
-    """Have what is parsed say, as ``given``, which options with a value there were.
+    """Make the namespace list, as ``given``, the options that the user gave a value.
 
-    A default is then told from the same value that was asked for.
+    This distinguishes a default from the same value given by the user.
     """
     parser.register("action", None, _Noted)
     parser.set_defaults(given=())
 
 
 def refuse_idle(options: argparse.Namespace, idle: Sequence[str], where: str) -> None:
-    """Assert that no option was given that does nothing ``where``; UsageError."""
+    """Raise UsageError if an option was given that has no effect ``where``."""
     for option in options.given:
         if option in idle:
-            raise UsageError(f"{option} does nothing {where}: leave it out")
+            raise UsageError(f"{option} has no effect {where}: leave it out")
 
 
 def add_target(
     parser: argparse._ActionsContainer, help_: str, *, single: bool, timed: bool = True
 ) -> None:
-    """Where: --target, --arch, --accel, --kernel; one of each, or lists.
+    """Add --target, --arch, --accel and --kernel.
 
-    Where nothing is ``timed``, QEMU need not count instructions.
+    --target and --arch take one value if ``single``, else a list. Unless the command
+    is ``timed``, QEMU need not count instructions.
     """
     auto = "kvm where it works, else icount" if timed else "tcg, as no clock is read"
     parser.add_argument(
@@ -160,69 +166,69 @@ def add_target(
         "--arch",
         type=words,
         metavar="NAME" if single else "NAMES",
-        help=f"of QEMU's guests: {', '.join(QEMU_ARCHES)} (default: aarch64)",
+        help=f"machine of QEMU guests: {', '.join(QEMU_ARCHES)} (default: aarch64)",
     )
     parser.add_argument(
         "--accel",
         default="auto",
         choices=["auto", *(accelerator.value for accelerator in Accelerator)],
-        help="of QEMU: icount counts instructions, kvm takes time, tcg neither; auto "
-        f"is {auto} (default: auto)",
+        help="QEMU's accelerator: icount counts instructions, kvm measures time, tcg "
+        f"does neither; auto means {auto} (default: auto)",
     )
     parser.add_argument(
         "--kernel",
         type=path,
         metavar="IMAGE",
-        help="a kernel of your own: arm64 Image, x86-64 bzImage or UML's linux",
+        help="use your own kernel: arm64 Image, x86-64 bzImage or UML's linux",
     )
 
 
 def add_arch(
     parser: argparse._ActionsContainer, known: list[str] | tuple[str, ...]
 ) -> None:
-    """--arch, one machine of those known."""
+    """Add --arch, one of the machines in ``known``."""
     parser.add_argument(
         "--arch",
         default="aarch64",
         choices=known,
-        help="the machine (default: aarch64)",
+        help="machine of the kernel (default: aarch64)",
     )
 
 
 def add_results(parser: argparse._ActionsContainer) -> None:
-    """--results."""
+    """Add --results."""
     parser.add_argument(
         "--results",
         type=path,
         default=Path("results"),
         metavar="DIR",
-        help="the folder of campaigns (default: results)",
+        help="folder that holds the campaigns (default: results)",
     )
 
 
 def add_kernel(sub: argparse.ArgumentParser, *, variant: str) -> None:
-    """--variant and --base, one of each."""
+    """Add --variant and --base, which take one value each."""
     sub.add_argument(
         "--variant", default=variant, choices=variant_names(),
-        help=f"the kernel (default: {variant})",
+        help=f"kernel variant (default: {variant})",
     )  # fmt: skip
     sub.add_argument(
         "--base", default="6.12", choices=base_names(),
-        help="the Linux it is built from (default: 6.12)",
+        help="Linux version that it is built from (default: 6.12)",
     )  # fmt: skip
 
 
 def add_kernels(
     parser: argparse._ActionsContainer, *, variant: str, known: Sequence[str] = ()
 ) -> None:
-    """--variant and --base, as lists; ``known`` are the variants, unless all are."""
+    """Add --variant and --base, which take lists; ``known`` limits the variants."""
     parser.add_argument(
         "--variant",
         dest="variants",
         type=words,
         default=(variant,),
         metavar="NAMES",
-        help=f"kernels: {', '.join(known or variant_names())}, or all "
+        help=f"kernel variants: {', '.join(known or variant_names())}, or all "
         f"(default: {variant})",
     )
     parser.add_argument(
@@ -231,6 +237,6 @@ def add_kernels(
         type=words,
         default=("6.12",),
         metavar="VERSIONS",
-        help=f"of Linux: {', '.join(base_names())}, or all that have a source here "
-        "(default: 6.12)",
+        help=f"Linux versions: {', '.join(base_names())}, or all, which means those "
+        "whose source is available here (default: 6.12)",
     )

@@ -1,4 +1,4 @@
-"""The command that looks into a kernel's memory: audit."""
+"""The command that reads a kernel's memory: audit."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -38,10 +38,7 @@ AS_PREDICTED, DIVERGED = 0, 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRequest:
-    """What ``anonvma audit`` was asked: each variant on each base, with one plan.
-
-    No ``bases`` are all that can be had.
-    """
+    """The arguments of ``anonvma audit``: one plan for each variant on each base."""
 
     plan: AuditPlan
     variants: tuple[str, ...]
@@ -56,42 +53,49 @@ def _add_audit(sub: argparse.ArgumentParser) -> None:
     add_arch(sub, ("aarch64", "x86_64"))
     sub.add_argument(
         "--vmas", type=count, default=65_536, metavar="N",
-        help="of each process (default: 65536)",
+        help="VMAs per process (default: 65536)",
     )  # fmt: skip
     sub.add_argument(
         "--children", type=count_from_0, default=3, metavar="K",
-        help="of each process, alive together (default: 3)",
+        help="children per process, all alive together (default: 3)",
     )  # fmt: skip
     sub.add_argument(
         "--naming", type=words, default=("distinct:79", "shared:79"),
-        metavar="SCHEME:LENGTH,...", help="(default: distinct:79,shared:79)",
+        metavar="SCHEME:LENGTH,...",
+        help="naming schemes (default: distinct:79,shared:79)",
     )  # fmt: skip
     sub.add_argument(
         "--seed", type=count_from_0, default=1, metavar="N",
-        help="of the random traces (default: 1)",
+        help="seed of the random traces (default: 1)",
     )  # fmt: skip
-    sub.add_argument("--name", help="of a campaign to add the records to")
+    sub.add_argument(
+        "--name", help="campaign to add the records to (default: a new one)"
+    )
     add_results(sub)
 
 
 def keeping_names() -> list[str]:
-    """The variants that have something to look at: what ``all`` means here."""
+    """The variants that keep names: what ``all`` means for this command."""
     return [n for n in variant_names() if Store.ABSENT not in variant_named(n).stores]
 
 
 def _audit_request(options: argparse.Namespace, _: Sequence[str]) -> AuditRequest:
-    """What was asked. UsageError for a scheme without names."""
+    """Raises UsageError for a scheme or a variant without names."""
     check_schemes_differ(options.naming)
     variants, bases = chosen_kernels(options.variants, options.bases, keeping_names())
     arch = arch_named(options.arch)
     namings = tuple(map(naming_from_label, options.naming))
     for naming in namings:
         if naming.kind is NamingKind.NONE:
-            raise UsageError("without names there is nothing to look at: --naming none")
+            raise UsageError(
+                "--naming none makes no names, so there is nothing to audit"
+            )
         naming.name_of(options.vmas - 1)
     for variant in variants:
         if variant not in keeping_names():
-            raise UsageError(f"variant {variant} keeps no names to look at")
+            raise UsageError(
+                f"variant {variant} keeps no names, so there is nothing to audit"
+            )
         for base in bases:
             patch_paths(readable(variant_named(variant)), base, arch)
     return AuditRequest(
@@ -105,13 +109,13 @@ def _audit_request(options: argparse.Namespace, _: Sequence[str]) -> AuditReques
 
 
 def audit_(request: AuditRequest) -> int:
-    """Hold kernels to account, one after the other; 1 when one differs."""
+    """Audit kernels one after the other. Returns 1 if one is not as predicted."""
     folder = campaign_folder(request.results, request.name)
     with appended_records(folder) as append:
         try:
             found = _look_into_all(request, folder.name, append)
         except (HarnessError, KeyboardInterrupt):
-            # While it is ours alone: somebody else's may be as empty.
+            # Under the lock: without it, the empty folder could be another command's.
             remove_empty_campaign(folder)
             raise
     for title, audit in found:
@@ -167,21 +171,21 @@ def _print(title: str, audit: Audit) -> None:
         print(f"not as predicted: {printable(words_)}")
     if not audit.divergences:
         print(
-            f"as predicted: {audit.vmas:,} named VMAs, their {audit.structs:,} "
-            "structs, who shares which, every count of references"
+            f"as predicted: {audit.vmas:,} named VMAs, their {audit.structs:,} name "
+            "structs, which VMAs share them, and every reference count"
         )
 
 
 AUDIT_ = Command(
     name="audit",
     old_name="truth",
-    summary="Look into a kernel: what it allocates, shares and counts.",
+    summary="Check the names in a kernel's memory against the model.",
     examples="""\
 examples:
   anonvma audit
   anonvma audit --variant refcount,strdup --base all --name memory
   anonvma audit --vmas 4096 --naming distinct:8,distinct:63 --arch x86_64
-exit status 1: the kernel holds something else than was predicted
+exit status 1: a number in the kernel differs from the model's prediction
 """,
     add_options=_add_audit,
     request=_audit_request,

@@ -1,4 +1,4 @@
-"""Kernels and targets as they are asked for."""
+"""Turns options into kernels and targets."""
 
 import argparse
 import sys
@@ -21,30 +21,30 @@ from harness.targets.subjects import TARGETS, TargetChoice, fitted_choice
 
 
 def chosen(words: tuple[str, ...], known: Sequence[str]) -> tuple[str, ...]:
-    """The words, or where they are ``all``, all that are known."""
+    """The words, or everything in ``known`` if the only word is ``all``."""
     return tuple(known) if words == ("all",) else words
 
 
 def bases_here() -> tuple[str, ...]:
-    """Every base whose source can be had here.
+    """Every base whose source is installed or can be installed here.
 
-    Those that this Debian has no source of are named on stderr, and left out. Raises
-    NoSuchSource where no base is left.
+    A base that this Debian does not package is left out; a line on stderr says so.
+    Raises NoSuchSource if no base is left.
     """
-    bases, lacking = [], []
+    bases, unavailable = [], []
     for base in base_names():
         try:
             find_source(base)
         except NoSuchSource as fault:
-            lacking.append(fault)
+            unavailable.append(fault)
             continue
         except EnvironmentFault:
-            # It can be installed: whoever builds says how.
+            # It is not installed, but can be: the build says how.
             pass
         bases.append(base)
     if not bases:
-        raise lacking[-1]
-    for each in lacking:
+        raise unavailable[-1]
+    for each in unavailable:
         print(f"anonvma: left out: {printable(str(each))}", file=sys.stderr)
     return tuple(bases)
 
@@ -54,9 +54,9 @@ def chosen_kernels(
     bases: tuple[str, ...],
     known: Sequence[str] | None = None,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The variants and the bases that are asked for; of each, ``all`` is every one.
+    """The chosen variants and bases; ``all`` means every variant, or ``bases_here``.
 
-    All bases are those of ``bases_here``. Raises UsageError for one that there is not.
+    Raises UsageError for an unknown variant or base.
     """
     variants = chosen(variants, variant_names() if known is None else known)
     for variant in variants:
@@ -71,12 +71,13 @@ def chosen_kernels(
 def choices_of(
     options: argparse.Namespace, limits: Deadlines
 ) -> tuple[TargetChoice, ...]:
-    """Every target that is asked for: of QEMU's, one a machine.
+    """Every chosen target; QEMU is one target per machine.
 
-    Raises UsageError for what is not known, does not fit, or would do nothing.
+    Raises UsageError for an unknown target or machine, for a kernel that does not fit
+    it, and for an option that has no effect.
     """
     _check_known("target", options.target, TARGETS)
-    _check_known("machine of QEMU's guests", options.arch, QEMU_ARCHES)
+    _check_known("machine of QEMU guests", options.arch, QEMU_ARCHES)
     kinds = options.target or ("qemu",)
     if options.kernel is not None and options.target is None:
         kinds = ("uml",) if arch_of_image(options.kernel) == UM.name else ("qemu",)
@@ -116,7 +117,9 @@ def _check_fit(options: argparse.Namespace, kinds: Sequence[str]) -> None:
     where = f"with --target {','.join(kinds)}"
     if options.kernel is not None:
         if "host" in kinds:
-            raise UsageError("--target host measures the running kernel, not --kernel")
+            raise UsageError(
+                "--target host measures the running kernel: leave out --kernel"
+            )
         refuse_idle(options, ("--variant", "--base"), "with --kernel")
     if {*kinds} == {"host"}:
         refuse_idle(options, ("--variant", "--base"), where)
@@ -125,13 +128,15 @@ def _check_fit(options: argparse.Namespace, kinds: Sequence[str]) -> None:
 
 
 def one_choice(options: argparse.Namespace, command: str) -> TargetChoice:
-    """The one target that a command which reads no clock is asked for: uml, unless."""
+    """The one target of a command that reads no clock; the default is uml."""
     if options.target is None and options.kernel is None and options.arch is None:
         options.target = ("uml",)
     if options.accel == "auto":
-        # No clock is read: instructions need not be counted.
+        # The command reads no clock, so QEMU need not count instructions.
         options.accel = Accelerator.TCG.value
     choices = choices_of(options, Deadlines(total_s=options.deadline))
     if len(choices) != 1:
-        raise UsageError(f"{command} is of one kernel: one --target, of one --arch")
+        raise UsageError(
+            f"{command} takes one kernel: give one --target and one --arch"
+        )
     return choices[0]

@@ -1,4 +1,4 @@
-"""A command: its options, what it was asked, what it does, and its examples."""
+"""One command: its options, its request, the function that runs it, its examples."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -10,11 +10,11 @@ Request = TypeVar("Request")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command(Generic[Request]):
-    """A command of ``anonvma``; each group of commands is a module with its own.
+    """A command of ``anonvma``; the module of its group defines it.
 
-    ``request`` makes one frozen value of the parsed options and the command line, and
-    raises UsageError where it cannot; ``run`` does what the value asks for, and returns
-    the exit status. ``old_name`` still works, with a line that says the new one.
+    ``request`` turns the parsed options and the command line into one frozen value and
+    raises UsageError if they make no sense. ``run`` executes that value and returns the
+    exit status. ``old_name`` still works; it prints a line with the new name.
     """
 
     name: str

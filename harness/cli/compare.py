@@ -1,4 +1,4 @@
-"""The command that a gate uses: compare, and its exit status."""
+"""The command that CI uses as a gate: compare, and its exit status."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.cli.arguments import CAMPAIGN, METRICS, add_results, path, percent,
 from harness.cli.command import Command
 from harness.cli.compare_json import print_json
 from harness.cli.compare_text import print_markdown, print_mm, print_text
-from harness.cli.compare_words import Said
+from harness.cli.compare_words import PrintedComparison
 from harness.errors import UsageError
 from harness.host.campaign_folders import find_campaign
 from harness.kbuild import variant_named, variant_names
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareRequest:
-    """What ``anonvma compare`` was asked; without a second, the arms of one.
+    """The arguments of ``anonvma compare``; without ``second``, the arms of ``first``.
 
-    ``margin`` is in percent; without one it is the plan's. ``variants`` and ``bases``
-    say which kernels: none where there is one only, one for both sides, or one each.
-    ``effects`` is to compare what names add to a call, not the calls;
-    ``allow_missing`` lets a comparison pass that could not compare every cell.
+    ``margin`` is in percent; None means the plan's. ``variants`` and ``bases`` choose
+    the kernels: empty if a campaign has one kernel, else one for both sides or one per
+    side. ``effects`` compares what names add to a call instead of the calls.
+    ``allow_missing`` lets a comparison pass although some cells could not be compared.
     """
 
     first: Path
@@ -49,15 +49,15 @@ class CompareRequest:
 
     @property
     def two(self) -> bool:
-        """Whether there are two sides: campaigns, or kernels of one."""
+        """Whether there are two sides: two campaigns, or two kernels of one."""
         return self.second is not None or 2 in (len(self.variants), len(self.bases))
 
 
 class Outcome(IntEnum):
-    """The exit status of a comparison; the first of these that applies.
+    """The exit status of a comparison: the first of these that applies.
 
-    None is a status of an error (``harness.errors``), except that 1 is the status
-    of every check that failed.
+    They differ from the statuses of errors (``harness.errors``), except that 1 is also
+    the status of every failed check.
     """
 
     REGRESSED = 1
@@ -70,46 +70,47 @@ def _add_compare(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("first", type=path, metavar="A", help=CAMPAIGN)
     sub.add_argument(
         "second", type=path, nargs="?", metavar="B",
-        help="compared with A; without it, A's named arms with its unnamed one",
+        help="campaign to compare with A; without it, A's named arms are compared with "
+        "its unnamed one",
     )  # fmt: skip
     sub.add_argument(
         "--margin", type=percent, metavar="PERCENT",
-        help="what counts as no difference (default: the plan's, without one 2%%)",
+        help="differences up to this count as none (default: the plan's, else 2%%)",
     )  # fmt: skip
     sub.add_argument(
         "--metric", default="fork", choices=METRICS,
-        help="what is compared (default: fork)",
+        help="metric to compare (default: fork)",
     )  # fmt: skip
     sub.add_argument(
         "--variant", type=words, default=(), metavar="NAME[,NAME]",
-        help="which kernel, where a campaign has several; two: the second against "
-        "the first",
+        help="kernel to compare, if a campaign has several; with two, the second is "
+        "compared with the first",
     )  # fmt: skip
     sub.add_argument(
         "--base", dest="bases", type=words, default=(), metavar="VERSION[,VERSION]",
-        help="the same of the Linux that kernels were built from",
+        help="the same, by the Linux version that kernels were built from",
     )  # fmt: skip
     sub.add_argument(
         "--effects", action="store_true",
-        help="compare what names add to a call (named - unnamed), not the calls: for "
-        "two kernels, machines or versions whose unnamed calls may not be compared",
+        help="compare what names add to a call (named - unnamed) instead of the calls; "
+        "needed if the two kernels, machines or versions differ otherwise too",
     )  # fmt: skip
     sub.add_argument(
         "--allow-missing", action="store_true",
-        help="pass, though cells could not be compared; they are listed all the same",
+        help="pass even if cells could not be compared; they are still listed",
     )  # fmt: skip
     sub.add_argument(
         "--format", default="text", choices=["text", "markdown", "mm", "json"],
-        help="mm: as reports to linux-mm are read (default: text)",
+        help="output format; mm is the layout of reports to linux-mm (default: text)",
     )  # fmt: skip
     add_results(sub)
 
 
 def _compare_request(options: argparse.Namespace, _: Sequence[str]) -> CompareRequest:
-    """What compare was asked. UsageError for other than one or two kernels."""
+    """Raises UsageError for more than two kernels, or --effects with one side."""
     for option, chosen in (("--variant", options.variant), ("--base", options.bases)):
         if len(chosen) > 2:
-            raise UsageError(f"{option} takes one kernel, or two to compare")
+            raise UsageError(f"{option} takes one value, or two to compare")
     request = CompareRequest(
         first=options.first,
         second=options.second,
@@ -124,14 +125,14 @@ def _compare_request(options: argparse.Namespace, _: Sequence[str]) -> CompareRe
     )
     if request.effects and not request.two:
         raise UsageError(
-            "--effects compares two campaigns, or two kernels of one: give a second "
-            "campaign, or two kernels with --variant or --base"
+            "--effects needs two sides: give a second campaign, or two values of "
+            "--variant or --base"
         )
     return request
 
 
 def compare(request: CompareRequest) -> int:
-    """Print the comparison; its status is an ``Outcome``."""
+    """Print the comparison. Returns its ``Outcome``."""
     given = (
         [request.first] if request.second is None else [request.first, request.second]
     )
@@ -139,13 +140,13 @@ def compare(request: CompareRequest) -> int:
     comparison, margin_from = _comparison(request, places)
     found = outcomes(comparison)
     status = status_of(comparison, allow_missing=request.allow_missing)
-    said = Said(
+    printed = PrintedComparison(
         comparison=comparison, margin_from=margin_from, status=status,
         outcomes=tuple(outcome.name.lower() for outcome in found),
         missing_allowed=request.allow_missing,
     )  # fmt: skip
     try:
-        _PRINT[request.format](said)
+        _PRINT[request.format](printed)
         sys.stdout.flush()
     except BrokenPipeError:
         # A reader that stops early (head) must not turn a failure into success.
@@ -154,17 +155,17 @@ def compare(request: CompareRequest) -> int:
 
 
 def outcomes(comparison: Comparison) -> list[Outcome]:
-    """Everything that keeps a comparison from passing, most important first."""
+    """Every outcome that keeps a comparison from passing, most important first."""
     applies = {
         Outcome.REGRESSED: comparison.regressed,
         Outcome.UNTRUSTED: bool(comparison.cells) and not comparison.trusted,
         Outcome.MISSING: not comparison.complete or not comparison.cells,
     }
-    return [outcome for outcome, it_does in applies.items() if it_does]
+    return [outcome for outcome, applied in applies.items() if applied]
 
 
 def status_of(comparison: Comparison, *, allow_missing: bool) -> Outcome:
-    """The exit status. Something may be missing, if allowed, but not everything."""
+    """The exit status. ``allow_missing`` does not help if every cell is missing."""
     found = outcomes(comparison)
     if allow_missing and comparison.cells and Outcome.MISSING in found:
         found.remove(Outcome.MISSING)
@@ -172,7 +173,7 @@ def status_of(comparison: Comparison, *, allow_missing: bool) -> Outcome:
 
 
 def _comparison(request: CompareRequest, places: list[Path]) -> tuple[Comparison, str]:
-    # pandas and scipy take seconds to import: only what needs them waits.
+    # pandas and scipy take seconds to import, so only this command imports them.
     from harness.analysis.comparison.compare import (
         compare_arms,
         compare_campaigns,
@@ -203,7 +204,7 @@ def _comparison(request: CompareRequest, places: list[Path]) -> tuple[Comparison
 def _promise(
     path: Path, identity: Identity | None, variant: str | None, base: str | None
 ) -> Promise | None:
-    """What the plan of a campaign promised of the kernels that are looked at."""
+    """The cells that a campaign's plan has for the chosen kernel."""
     from harness.analysis.comparison.promise import promise_of
 
     if identity is None:
@@ -224,21 +225,19 @@ def _stores_of(variant: str) -> tuple[str, ...] | None:
 def _margin(
     request: CompareRequest, identities: list[Identity | None]
 ) -> tuple[float, str]:
-    """The margin, and whose it is: given, of the plan, or the default."""
+    """The margin, and its origin: given, plan or default."""
     from harness.analysis.records.provenance import DEFAULT_MARGIN
 
     if request.margin is not None:
         return request.margin, "given"
-    told = {identity.margin for identity in identities if identity is not None}
-    if len(told) > 1:
-        both = " and ".join(f"{margin:g} %" for margin in sorted(told))
-        raise UsageError(
-            f"the plans of the two have other margins, {both}: give --margin"
-        )
-    return (told.pop(), "plan") if told else (DEFAULT_MARGIN, "default")
+    planned = {identity.margin for identity in identities if identity is not None}
+    if len(planned) > 1:
+        both = " and ".join(f"{margin:g} %" for margin in sorted(planned))
+        raise UsageError(f"the two plans have different margins, {both}: give --margin")
+    return (planned.pop(), "plan") if planned else (DEFAULT_MARGIN, "default")
 
 
-_PRINT: dict[str, Callable[[Said], None]] = {
+_PRINT: dict[str, Callable[[PrintedComparison], None]] = {
     "text": print_text, "markdown": print_markdown, "mm": print_mm,
     "json": print_json,
 }  # fmt: skip
@@ -246,7 +245,7 @@ _PRINT: dict[str, Callable[[Said], None]] = {
 
 COMPARE = Command(
     name="compare",
-    summary="Compare two campaigns, or the arms of one.",
+    summary="Compare two campaigns, two kernels, or the arms of one kernel.",
     examples="""\
 examples:
   anonvma compare before after --margin 2%

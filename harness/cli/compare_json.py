@@ -1,4 +1,4 @@
-"""compare's format for programs; README documents its keys."""
+"""compare's JSON format, for programs; README documents its keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.compare_words import Said, counts_of
+from harness.cli.compare_words import PrintedComparison, counts_of
 
 if TYPE_CHECKING:
     from harness.analysis.comparison.result import Compared
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 SCHEMA = "anonvma-compare/2"
 
 
-def print_json(said: Said) -> None:
+def print_json(printed: PrintedComparison) -> None:
     """One document on standard output."""
-    comparison = said.comparison
+    comparison = printed.comparison
     document = {
         "schema": SCHEMA,
         "form": comparison.form.name.lower(),
         "metric": comparison.metric,
         "margin_percent": comparison.margin,
-        "margin_from": said.margin_from,
-        "status": int(said.status),
-        "statuses": list(said.outcomes),
-        "missing_allowed": said.missing_allowed,
+        "margin_from": printed.margin_from,
+        "status": int(printed.status),
+        "statuses": list(printed.outcomes),
+        "missing_allowed": printed.missing_allowed,
         "trusted": comparison.trusted,
         "regressed": comparison.regressed,
         "complete": comparison.complete,
@@ -46,7 +46,7 @@ def print_json(said: Said) -> None:
     print(json.dumps(document, indent=1, allow_nan=False))
 
 
-# Any: what json takes.
+# Any: values that json can write.
 def _cell(cell: Compared) -> dict[str, Any]:
     before = cell.judged.before
     per_vma = cell.difference

@@ -1,6 +1,6 @@
-"""compare's formats for people: text, markdown, and what linux-mm reads.
+"""compare's formats for people: text, markdown, and the layout of linux-mm.
 
-Analysis takes a second to import: its modules are imported where they are used.
+Analysis takes a second to import, so functions import its modules when they run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rich import box
 from rich.table import Table
 
 from harness.cli.compare_words import (
-    Said,
+    PrintedComparison,
     differing_words,
     margin_words,
     missing_words,
@@ -33,11 +33,11 @@ _NOTE = (
 )
 
 
-def print_text(said: Said) -> None:
-    """Tables, one for each place."""
+def print_text(printed: PrintedComparison) -> None:
+    """Print one table for each place."""
     from harness.analysis.display.formats import bounds
 
-    comparison = said.comparison
+    comparison = printed.comparison
     console = stdout_console()
 
     def line(text: str) -> None:
@@ -60,14 +60,14 @@ def print_text(said: Said) -> None:
         console.print(table)
     for words in missing_words(comparison):
         line(words)
-    line(f"{margin_words(said)}; {_NOTE}")
-    line(result_words(said))
+    line(f"{margin_words(printed)}; {_NOTE}")
+    line(result_words(printed))
 
 
-def print_markdown(said: Said) -> None:
-    """One table, and a list of what is missing."""
-    comparison = said.comparison
-    print(f"{trust_words(comparison)}; {margin_words(said)}", end="\n\n")
+def print_markdown(printed: PrintedComparison) -> None:
+    """Print one table, and a list of the cells that are missing."""
+    comparison = printed.comparison
+    print(f"{trust_words(comparison)}; {margin_words(printed)}", end="\n\n")
     columns = _columns(comparison)
     sides = ["---" if c in ("cell", "verdict") else "---:" for c in columns]
     print(f"| {' | '.join(columns)} |")
@@ -80,12 +80,12 @@ def print_markdown(said: Said) -> None:
         print(f"* differs: {_plain_markdown(printable(words))}")
     for words in missing_words(comparison):
         print(f"* {_plain_markdown(printable(words))}")
-    print(f"\n{result_words(said)}")
+    print(f"\n{result_words(printed)}")
 
 
-def print_mm(said: Said) -> None:
-    """The layout that reports to linux-mm are read in."""
-    comparison = said.comparison
+def print_mm(printed: PrintedComparison) -> None:
+    """Print the layout that reports to linux-mm use."""
+    comparison = printed.comparison
     print(f"{'first':>18}{'':22}{'second':>14}")
     print(f"{'----------------':>18}{'':20}{'----------------':>16}")
     print(f"{'%stddev':>18}{'%change':>16}{'%stddev':>20}")
@@ -100,9 +100,11 @@ def print_mm(said: Said) -> None:
     for words in missing_words(comparison):
         print(printable(words))
     if any(cell.difference is not None for cell in comparison.cells):
-        print("%change: what names add more, in percent of the first's unnamed call")
-    print(f"{trust_words(comparison)}; {margin_words(said)}")
-    print(result_words(said))
+        print(
+            "%change: how much more names add, in percent of the first's unnamed call"
+        )
+    print(f"{trust_words(comparison)}; {margin_words(printed)}")
+    print(result_words(printed))
 
 
 def _columns(comparison: Comparison) -> tuple[str, ...]:
@@ -132,12 +134,12 @@ def _title(comparison: Comparison, cell: Compared) -> str:
 
 
 def _plain_markdown(word: str) -> str:
-    """A cell that is shown as it is: no link, no HTML, no other column."""
+    """The word with Markdown's special characters escaped."""
     return re.sub(r"([\\|`<&\[\]*_])", r"\\\1", word)
 
 
 def _mm(cell: Compared, value: float, spread: float) -> str:
-    # No interval and no separators: this layout has its own way to write numbers.
+    # This layout has its own number format: no interval, no separators.
     places = 0 if cell.difference is None else 1
     if math.isnan(spread) or not value:
         return f"{value:.{places}f}       "

@@ -1,4 +1,4 @@
-"""What every format of compare says in words: trust, counts, what is missing."""
+"""The words that every format of compare prints: trust, counts, missing cells."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 _MARGIN_FROM = {
     "given": "given with --margin", "plan": "chosen beforehand, in the plan",
-    "default": "the default, as there is no plan",
+    "default": "the default, because there is no plan",
 }  # fmt: skip
-# No more cells than that are named in a table for people; JSON has all.
+# The formats for people name at most this many missing cells; JSON names all.
 _MOST_NAMED = 200
-# A hash is known by its first digits.
+# Hashes are shortened to their first digits.
 _DIGEST, _DIGITS = re.compile(r"[0-9a-f]{32,64}"), 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """A comparison as it is printed.
+class PrintedComparison:
+    """A comparison, with what its printed form adds.
 
-    ``margin_from`` is plan, given or default; ``outcomes`` what keeps it from
-    passing, in words; ``status`` the exit status.
+    ``margin_from`` is plan, given or default. ``outcomes`` are the words for what
+    keeps it from passing; ``status`` is the exit status.
     """
 
     comparison: Comparison
@@ -36,9 +36,11 @@ class Said:
     missing_allowed: bool
 
 
-def margin_words(said: Said) -> str:
-    """The margin, and whose it is."""
-    return f"margin: {said.comparison.margin:g} %, {_MARGIN_FROM[said.margin_from]}"
+def margin_words(printed: PrintedComparison) -> str:
+    """The margin, and where it comes from."""
+    return (
+        f"margin: {printed.comparison.margin:g} %, {_MARGIN_FROM[printed.margin_from]}"
+    )
 
 
 def trust_words(comparison: Comparison) -> str:
@@ -56,12 +58,12 @@ def trust_words(comparison: Comparison) -> str:
             "arms differ"
         )
     else:
-        why = f"{doubted} cells have no two identical arms with {comparison.metric}"
+        why = f"{doubted} cells have no pair of identical arms with {comparison.metric}"
     return f"A/A check: {why}: {what} BE TRUSTED"
 
 
 def counts_of(comparison: Comparison) -> dict[str, int]:
-    """How many cells have which verdict, are not trusted, missing or short of boots."""
+    """Numbers of cells: per verdict, untrusted, missing, and with fewer boots."""
     verdicts = Counter(cell.judged.verdict.value for cell in comparison.cells)
     return {
         "cells": len(comparison.cells),
@@ -75,23 +77,23 @@ def counts_of(comparison: Comparison) -> dict[str, int]:
     }
 
 
-def result_words(said: Said) -> str:
-    """The last line: what came of how many cells, and the exit status."""
-    counts = counts_of(said.comparison)
+def result_words(printed: PrintedComparison) -> str:
+    """The last line: how many cells had which result, and the exit status."""
+    counts = counts_of(printed.comparison)
     parts = [f"{counts.pop('cells')} cells compared"]
     parts += [
         f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count
     ]
-    why = ", ".join(said.outcomes)
-    if said.missing_allowed and "missing" in said.outcomes:
+    why = ", ".join(printed.outcomes)
+    if printed.missing_allowed and "missing" in printed.outcomes:
         why += " (--allow-missing)"
-    return f"{', '.join(parts)}; exit status {said.status}" + (
+    return f"{', '.join(parts)}; exit status {printed.status}" + (
         f": {why}" if why else ""
     )
 
 
 def verdict_words(cell: Compared) -> str:
-    """The verdict, what more it takes, and whether it is to be trusted."""
+    """The verdict, how many more boots it needs, and whether it is trusted."""
     judged = cell.judged
     words = judged.verdict.value
     if judged.more_boots:
@@ -110,16 +112,16 @@ def differing_words(comparison: Comparison) -> list[str]:
 
 
 def missing_words(comparison: Comparison) -> list[str]:
-    """What is missing, and which cells have fewer boots: one line each."""
-    # Where there is one place only, its table says which.
+    """The cells that are missing or have fewer boots: one line each."""
+    # With a single place, the title of its table names it already.
     wheres = {cell.where for cell in comparison.cells}
     wheres |= {each.where for each in comparison.missing if each.where}
     wheres |= {each.where for each in comparison.fewer_boots}
-    told = len(wheres) > 1 or not comparison.cells
-    lines = [_missing(each, told) for each in comparison.missing]
-    lines += [_fewer(each, told) for each in comparison.fewer_boots]
+    show_where = len(wheres) > 1 or not comparison.cells
+    lines = [_missing(each, show_where=show_where) for each in comparison.missing]
+    lines += [_fewer(each, show_where=show_where) for each in comparison.fewer_boots]
     if (more := len(lines) - _MOST_NAMED) > 0:
-        lines[_MOST_NAMED:] = [f"and {more} more: --format json names all"]
+        lines[_MOST_NAMED:] = [f"and {more} more: --format json lists all"]
     return lines
 
 
@@ -127,13 +129,13 @@ def _short(value: str) -> str:
     return value[:_DIGITS] if _DIGEST.fullmatch(value) else value
 
 
-def _missing(each: Missing, told: bool) -> str:
-    where = f" ({each.where})" if told and each.where else ""
+def _missing(each: Missing, *, show_where: bool) -> str:
+    where = f" ({each.where})" if show_where and each.where else ""
     return f"missing, {each.side}: {each.metric}, {each.cell}{where}: {each.why}"
 
 
-def _fewer(each: FewerBoots, told: bool) -> str:
-    where = f" ({each.where})" if told else ""
+def _fewer(each: FewerBoots, *, show_where: bool) -> str:
+    where = f" ({each.where})" if show_where else ""
     have = f"{each.boots} boots"
     expected = f"{each.expected_boots}"
     if each.boots >= each.expected_boots:

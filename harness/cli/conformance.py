@@ -1,4 +1,4 @@
-"""Commands that compare a kernel with the model: agree, replay, mutants."""
+"""Commands that compare a kernel with the model: agree, replay."""
 
 import argparse
 import os
@@ -41,8 +41,8 @@ from harness.workload.gen import HARMLESS, Theme
 AGREED, DIVERGED = 0, 1
 
 
-# What agree plays when it is not told; and where only time is to end it.
-_OPERATIONS, _DAYS = 20_000, 10**9
+# The default of --ops, and its value where only --seconds ends the command.
+_OPERATIONS, _UNLIMITED = 20_000, 10**9
 
 
 _OF_A_KERNEL = ("--variant", "--base", "--accel", "--deadline")
@@ -50,9 +50,9 @@ _OF_A_KERNEL = ("--variant", "--base", "--accel", "--deadline")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreeRequest:
-    """What ``anonvma agree`` was asked.
+    """The arguments of ``anonvma agree``.
 
-    ``record`` is a file that every trace is added to; divergences go to ``out``.
+    Every trace is appended to the file ``record``; divergences go to ``out``.
     """
 
     plan: AgreePlan
@@ -66,7 +66,10 @@ class AgreeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayRequest:
-    """What ``anonvma replay`` was asked; without a choice, to judge what is there."""
+    """The arguments of ``anonvma replay``.
+
+    Without ``choice``, the recorded observations are checked and no kernel runs.
+    """
 
     trace: Path
     choice: TargetChoice | None
@@ -77,28 +80,28 @@ class ReplayRequest:
 def _add_agree(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--ops", type=count, metavar="N",
-        help=f"operations to play (default: {_OPERATIONS})",
+        help=f"operations to run (default: {_OPERATIONS})",
     )  # fmt: skip
     sub.add_argument(
         "--seconds", type=seconds, metavar="S",
-        help="start no guest after that long (default: as long as --ops takes)",
+        help="start no guest after this time (default: as long as --ops takes)",
     )  # fmt: skip
     sub.add_argument(
         "--seed", type=count_from_0, default=1, metavar="N",
-        help="of the operations: the same seed plays the same (default: 1)",
+        help="seed of the operations; the same seed runs the same ones (default: 1)",
     )  # fmt: skip
     sub.add_argument(
         "--theme", type=words, default=(), metavar="WORDS",
-        help=f"of {', '.join(theme.value for theme in Theme)} (default: all in turn; "
-        "on the host, those that touch nothing of others)",
+        help=f"kinds of traces: {', '.join(theme.value for theme in Theme)} (default: "
+        "all in turn; on the host, those that cannot disturb other processes)",
     )  # fmt: skip
     sub.add_argument(
         "--length", type=count, default=400, metavar="N",
-        help="operations of a trace (default: 400)",
+        help="operations per trace (default: 400)",
     )  # fmt: skip
     sub.add_argument(
         "--pages", type=count, default=32, metavar="N",
-        help="of a trace's arena (default: 32)",
+        help="pages of memory that a trace works on (default: 32)",
     )  # fmt: skip
     _add_player(sub, "uml")
     sub.add_argument(
@@ -107,11 +110,11 @@ def _add_agree(sub: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     sub.add_argument(
         "--record", type=path, metavar="FILE",
-        help="add every trace, with what was seen, to a file for replay",
+        help="append every trace and its results to a file, for replay",
     )  # fmt: skip
     sub.add_argument(
         "--no-shrink", dest="shrink", action="store_false",
-        help="keep a trace that diverges as long as it is",
+        help="do not shorten a trace that diverges",
     )  # fmt: skip
     add_results(sub)
 
@@ -119,22 +122,27 @@ def _add_agree(sub: argparse.ArgumentParser) -> None:
 def _add_player(sub: argparse.ArgumentParser, default: str) -> None:
     known = ", ".join(TARGETS)
     add_target(
-        sub, f"of kernel: {known} (default: {default})", single=True, timed=False
+        sub,
+        f"where the kernel runs: {known} (default: {default})",
+        single=True,
+        timed=False,
     )
     add_kernel(sub, variant="refcount")
     sub.add_argument(
         "--deadline", type=seconds, default=Deadlines().total_s, metavar="S",
-        help="for a guest (default: %(default)g)",
+        help="seconds that a guest may run (default: %(default)g)",
     )  # fmt: skip
 
 
 def _agree_request(options: argparse.Namespace, _: Sequence[str]) -> AgreeRequest:
-    """What agree was asked. UsageError for what would do nothing."""
+    """Raises UsageError for an option that has no effect."""
     choice = one_choice(options, "agree")
     if choice.kind == HOST:
-        refuse_idle(options, ("--jobs",), "with --target host, where all is in turn")
+        refuse_idle(
+            options, ("--jobs",), "with --target host, which runs one trace at a time"
+        )
     themes = _themes(options.theme, choice)
-    operations = options.ops or (_DAYS if options.seconds else _OPERATIONS)
+    operations = options.ops or (_UNLIMITED if options.seconds else _OPERATIONS)
     plan = AgreePlan(
         operations=operations,
         seconds=options.seconds,
@@ -142,7 +150,7 @@ def _agree_request(options: argparse.Namespace, _: Sequence[str]) -> AgreeReques
         pages=options.pages,
         length=options.length,
         themes=themes,
-        # Of what is not ours the base is not known, and its way is its own.
+        # The base of the user's own kernel is unknown, so nothing special is expected.
         expected={} if choice.foreign else OF_BASES[options.base],
         guests=1 if choice.kind == HOST else options.jobs,
     )
@@ -159,7 +167,7 @@ def _agree_request(options: argparse.Namespace, _: Sequence[str]) -> AgreeReques
 
 def _themes(words: Sequence[str], choice: TargetChoice) -> tuple[Theme, ...]:
     if not words:
-        # Elsewhere than in a guest of ours, others live under the same limit.
+        # On the host, other processes share vm.max_map_count.
         return HARMLESS if choice.kind == HOST else tuple(Theme)
     known = ", ".join(theme.value for theme in Theme)
     try:
@@ -169,7 +177,7 @@ def _themes(words: Sequence[str], choice: TargetChoice) -> tuple[Theme, ...]:
 
 
 def agree_(request: AgreeRequest) -> int:
-    """Play random traces; 1 when one diverges, which is then shrunk and kept."""
+    """Run random traces. Returns 1 if one diverges; it is then shrunk and kept."""
     if request.record is not None:
         check_file(request.record)
     check_folder(request.out)
@@ -191,62 +199,65 @@ def agree_(request: AgreeRequest) -> int:
             found = _shrunk_and_kept(found, place, targets, progress)
     show_divergence(found)
     where = printable(str(place))
-    print(f"kept in {where}: trace.jsonl for anonvma replay, reproduce.py for anyone")
+    print(f"kept in {where}: trace.jsonl for anonvma replay, reproduce.py to run alone")
     return DIVERGED
 
 
 def _shrunk_and_kept(
     found: Found, place: Path, targets: Targets, progress: Progress
 ) -> Found:
-    # Whatever ends the search, the shortest that was found is in its place.
+    # Each shorter trace is kept at once, so that an interrupted search loses none.
     best = found
     try:
         for best in shrunk(found, targets, on_step=progress.step):
             keep_divergence(best, place)
     except (HarnessError, OSError) as error:
         why = str(error).partition("\n")[0]
-        progress.line(f"not shrunk any further: {why}")
+        progress.line(f"shrinking stopped: {why}")
     except BaseException:
-        progress.line(f"the divergence, as far as it was shrunk, is kept in {place}")
+        progress.line(f"the shortest trace so far is kept in {place}")
         raise
     return best
 
 
 def agreed_words(agreement: Agreement) -> str:
-    """What agreed, in one line."""
+    """How much agreed, in one line."""
     exact = agreement.operations - agreement.by_content
     rate = agreement.operations / max(agreement.seconds, 1e-9)
-    died = f", {agreement.deaths} of them once more" if agreement.deaths else ""
+    died = f" ({agreement.deaths} of them retried)" if agreement.deaths else ""
     return (
         f"agreed: {agreement.operations} operations in {agreement.traces} traces"
         f"{died}, "
         f"{exact} by exact shape and {agreement.by_content} by content; "
-        f"{agreement.seconds:.0f} s, {rate:.0f} operations a second"
+        f"{agreement.seconds:.0f} s, {rate:.0f} operations per second"
     )
 
 
 def _add_replay(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
-        "trace", type=path, metavar="TRACE", help="what agree recorded or kept"
+        "trace",
+        type=path,
+        metavar="TRACE",
+        help="a file of agree --record, or trace.jsonl of a divergence",
     )
-    _add_player(sub, "judge what was recorded")
+    _add_player(sub, "none, check the recorded results")
 
 
 def _replay_request(options: argparse.Namespace, _: Sequence[str]) -> ReplayRequest:
-    """What replay was asked. UsageError for a kernel's options without a kernel."""
-    asked = options.target or options.kernel or options.arch
-    if not asked:
+    """Raises UsageError for options of a kernel if no kernel is chosen."""
+    on_kernel = options.target or options.kernel or options.arch
+    if not on_kernel:
         refuse_idle(options, _OF_A_KERNEL, "without --target, --kernel or --arch")
     return ReplayRequest(
         trace=options.trace,
-        choice=one_choice(options, "replay") if asked else None,
+        choice=one_choice(options, "replay") if on_kernel else None,
         variant=options.variant,
         base=options.base,
     )
 
 
 def replay(request: ReplayRequest) -> int:
-    """Judge recorded traces, or play them again; 1 when one diverges."""
+    """Check recorded traces, or run them again. Returns 1 if one diverges."""
     recordings = read_recordings(request.trace)
     diverged = 0
     started = time.monotonic()
@@ -276,7 +287,7 @@ def replay(request: ReplayRequest) -> int:
 
 
 def show_divergence(found: Found) -> None:
-    """The headline, the steps that led to it when they are few, and the rulers."""
+    """Print the headline, the steps that led to it if at most 20, and the drawing."""
     divergence = found.divergence
     console = stdout_console()
     steps = found.recording.steps[: divergence.index + 1]
@@ -292,7 +303,7 @@ def show_divergence(found: Found) -> None:
 
 AGREE = Command(
     name="agree",
-    summary="Hold a kernel against the model: random operations.",
+    summary="Compare a kernel with the model, by random operations.",
     examples="""\
 examples:
   anonvma agree                           20 000 operations on our kernel, natively
@@ -308,7 +319,7 @@ examples:
 
 REPLAY = Command(
     name="replay",
-    summary="Judge recorded traces, or play them on a kernel.",
+    summary="Check recorded traces with the model, or run them again.",
     examples="""\
 examples:
   anonvma replay results/diverged-1-20261123-101500/trace.jsonl

@@ -41,10 +41,11 @@ _OF_AN_IMAGE = ("--variant", "--base", "--target", "--arch", "--kernel")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootRequest:
-    """What ``anonvma boot`` was asked; without a command, a shell.
+    """The arguments of ``anonvma boot``; without a command it starts a shell.
 
-    ``image`` is one of ``anonvma image``, with a kernel of its own; ``share``
-    are folders that a UML guest may write to; without ``memory_mib`` it is enough.
+    ``image`` is a folder of ``anonvma image``, which has its own kernel. ``share``
+    lists folders that a UML guest may write to. None for ``memory_mib`` means the
+    default.
     """
 
     choice: TargetChoice
@@ -58,10 +59,7 @@ class BootRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KselftestRequest:
-    """What ``anonvma kselftest`` was asked: every kernel on each of ``choices``.
-
-    No ``bases`` are all that can be had.
-    """
+    """The arguments of ``anonvma kselftest``: each of ``choices`` runs every kernel."""
 
     choices: tuple[TargetChoice, ...]
     variants: tuple[str, ...]
@@ -70,9 +68,12 @@ class KselftestRequest:
 
 def _add_boot(sub: argparse.ArgumentParser) -> None:
     add_kernel(sub, variant="switch")
-    add_target(sub, "of guest: qemu or uml (default: qemu)", single=True)
+    add_target(sub, "kind of guest: qemu or uml (default: qemu)", single=True)
     sub.add_argument(
-        "--image", type=path, metavar="DIR", help="what anonvma image made, instead"
+        "--image",
+        type=path,
+        metavar="DIR",
+        help="boot a folder that anonvma image made",
     )
     sub.add_argument(
         "--share",
@@ -80,24 +81,24 @@ def _add_boot(sub: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="a folder that the guest may write to (uml)",
+        help="folder that the guest may write to (only uml; may be repeated)",
     )
     sub.add_argument(
         "--memory", type=count, metavar="MIB",
-        help=f"of the guest (default: {COMMAND_MIB}, with --image {IMAGE_MIB})",
+        help=f"memory of the guest (default: {COMMAND_MIB}, with --image {IMAGE_MIB})",
     )  # fmt: skip
     sub.add_argument(
         "--deadline",
         type=seconds,
         default=3600.0,
         metavar="S",
-        help="seconds until a command is taken for hung (default: 3600)",
+        help="seconds until a command counts as hung (default: 3600)",
     )
     sub.add_argument(
         "command",
         nargs="*",
         metavar="-- COMMAND",
-        help="its exit status is this command's",
+        help="command to run, else a shell; boot exits with its status",
     )
 
 
@@ -108,9 +109,11 @@ def _boot_request(options: argparse.Namespace, _: Sequence[str]) -> BootRequest:
     limits = Deadlines(boot_s=limit, silence_s=limit, total_s=limit)
     choices = choices_of(options, limits)
     if len(choices) != 1 or choices[0].kind == "host":
-        raise UsageError("boot boots one guest: --target qemu or uml, of one --arch")
+        raise UsageError(
+            "boot starts one guest: give --target qemu or uml, and one --arch"
+        )
     if options.share and choices[0].kind != "uml":
-        raise UsageError("only a guest of User-Mode Linux can share folders: add "
+        raise UsageError("only User-Mode Linux guests can share folders: add "
                          "--target uml")  # fmt: skip
     return BootRequest(
         choice=choices[0],
@@ -124,9 +127,9 @@ def _boot_request(options: argparse.Namespace, _: Sequence[str]) -> BootRequest:
 
 
 def boot(request: BootRequest) -> int:
-    """Run one command in a guest, or give the terminal to a shell in it."""
+    """Run one command in a guest, or a shell on this terminal."""
     if not request.command and not sys.stdin.isatty():
-        raise UsageError("a shell needs a terminal; give a command after --")
+        raise UsageError("a shell needs a terminal: give a command after --")
     for folder in request.share:
         check_given_folder("--share", folder)
     with Progress() as progress:
@@ -166,13 +169,13 @@ def _write_all(fd: int, chunk: bytes) -> None:
 
 def _add_kselftest(sub: argparse.ArgumentParser) -> None:
     add_kernels(sub, variant="refcount")
-    add_target(sub, "of guests: qemu, uml or both (default: qemu)", single=False)
+    add_target(sub, "kinds of guests: qemu, uml or both (default: qemu)", single=False)
     sub.add_argument(
         "--deadline",
         type=seconds,
         default=300.0,
         metavar="S",
-        help="seconds until a guest is taken for hung (default: 300)",
+        help="seconds until a guest counts as hung (default: 300)",
     )
 
 
@@ -184,13 +187,13 @@ def _kselftest_request(
         options, Deadlines(boot_s=limit, silence_s=limit, total_s=limit)
     )
     if any(choice.kind == "host" for choice in choices):
-        raise UsageError("kselftest boots guests: --target qemu, uml or both")
+        raise UsageError("kselftest runs in guests: give --target qemu, uml or both")
     variants, bases = chosen_kernels(options.variants, options.bases)
     return KselftestRequest(choices=choices, variants=variants, bases=bases)
 
 
 def kselftest(request: KselftestRequest) -> int:
-    """Print one KTAP report, a result for each guest; 1 unless all of them pass."""
+    """Print one KTAP report with a result per guest. Returns 1 unless all pass."""
     passed = True
     with Progress() as progress, scratch_folder() as scratch:
         guests = guests_of(
@@ -207,7 +210,7 @@ def kselftest(request: KselftestRequest) -> int:
 
 BOOT = Command(
     name="boot",
-    summary="Boot a guest: a shell in it, or one command.",
+    summary="Boot a guest, and run a shell or one command in it.",
     examples="""\
 examples:
   anonvma boot                            a shell; leave it with exit or Ctrl-D
@@ -223,7 +226,7 @@ examples:
 
 KSELFTEST = Command(
     name="kselftest",
-    summary="Run the kernel's own test of names; KTAP.",
+    summary="Run the kernel's own test of VMA names; prints KTAP.",
     examples="""\
 examples:
   anonvma kselftest --target uml,qemu --base all

@@ -1,4 +1,4 @@
-"""Commands that make kernels, images and the one file: build, image, pyz."""
+"""Commands that build kernels, guest images and anonvma.pyz: build, image, pyz."""
 
 import argparse
 from collections.abc import Sequence
@@ -20,10 +20,7 @@ from harness.targets import make_image, write_pyz
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """What ``anonvma build`` was asked; with ``mutants``, those and nothing else.
-
-    No ``bases`` are all that can be had.
-    """
+    """The arguments of ``anonvma build``; ``mutants`` are built instead of variants."""
 
     variants: tuple[str, ...]
     bases: tuple[str, ...]
@@ -33,7 +30,7 @@ class BuildRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRequest:
-    """What ``anonvma image`` was asked: where to, of which kernel and machine."""
+    """The arguments of ``anonvma image``: the folder, the kernel and the machine."""
 
     out: Path
     variant: str
@@ -44,7 +41,7 @@ class ImageRequest:
 
 @dataclass(frozen=True, slots=True)
 class PyzRequest:
-    """What ``anonvma pyz`` was asked."""
+    """The arguments of ``anonvma pyz``."""
 
     out: Path
 
@@ -54,7 +51,7 @@ def _add_build(sub: argparse.ArgumentParser) -> None:
     add_arch(sub, sorted(ARCHES))
     sub.add_argument(
         "--mutant", type=words, metavar="NAMES",
-        help="of kernels/mutants/, or all, instead: of 6.12, for um",
+        help="build mutants of kernels/mutants/ instead, or all; they are 6.12 for um",
     )  # fmt: skip
 
 
@@ -70,12 +67,12 @@ def _build_request(options: argparse.Namespace, _: Sequence[str]) -> BuildReques
 
 
 def _mutant_build_request(options: argparse.Namespace) -> BuildRequest:
-    # What says the same may be said.
+    # An option that repeats the only possible value is accepted.
     same = {"--base": options.bases == (BASE,), "--arch": options.arch == UM.name}
     if any(not same.get(option) for option in {*options.given} - {"--mutant"}):
         raise UsageError(
-            f"a mutant is a kernel of its own, of {BASE}, for {UM.name}: --mutant "
-            "goes with no --variant and no other --base or --arch"
+            f"mutants are built from {BASE} for {UM.name} only: with --mutant, leave "
+            "out --variant, --base and --arch"
         )
     names = chosen(options.mutant, mutant_names())
     for name in names:
@@ -84,7 +81,7 @@ def _mutant_build_request(options: argparse.Namespace) -> BuildRequest:
 
 
 def build(request: BuildRequest) -> int:
-    """Build kernels, and print where each image is."""
+    """Build kernels, and print the path of each image."""
     variants = [
         *map(variant_named, request.variants),
         *(mutant_variant(mutant_named(name)) for name in request.mutants),
@@ -107,14 +104,14 @@ def _add_image(sub: argparse.ArgumentParser) -> None:
         type=path,
         default=Path("image"),
         metavar="DIR",
-        help="where to (default: image)",
+        help="folder to write (default: image)",
     )
     add_kernel(sub, variant="switch")
     sub.add_argument(
         "--wheels",
         type=path,
         metavar="DIR",
-        help="take Python's packages from here instead of the package index",
+        help="folder with Python's packages, used instead of the package index",
     )
     add_arch(sub, QEMU_ARCHES)
 
@@ -130,7 +127,7 @@ def _image_request(options: argparse.Namespace, _: Sequence[str]) -> ImageReques
 
 
 def image(request: ImageRequest) -> int:
-    """Make an image, and say how to boot it."""
+    """Make a guest image, and print how to boot it."""
     check_given_folder("--wheels", request.wheels)
     check_folder(request.out)
     with Progress() as progress:
@@ -143,14 +140,14 @@ def image(request: ImageRequest) -> int:
             on_step=progress.step,
         )  # fmt: skip
     out = printable(str(request.out))
-    print(f"made {out}; a shell in it: anonvma boot --image {out}")
+    print(f"made {out}; to start a shell in it: anonvma boot --image {out}")
     return 0
 
 
 def _add_pyz(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--out", type=path, default=Path("anonvma.pyz"), metavar="FILE",
-        help="where to (default: anonvma.pyz)",
+        help="file to write (default: anonvma.pyz)",
     )  # fmt: skip
 
 
@@ -159,11 +156,11 @@ def _pyz_request(options: argparse.Namespace, _: Sequence[str]) -> PyzRequest:
 
 
 def pyz(request: PyzRequest) -> int:
-    """Make the one file, and say how to use it."""
+    """Make anonvma.pyz, and print how to use it."""
     check_file(request.out)
     write_pyz(request.out)
     print(
-        f"made {printable(str(request.out))}; where it is to measure: "
+        f"made {printable(str(request.out))}; run it on the other machine: "
         f"python3 {printable(request.out.name)} run --out records.jsonl"
     )
     return 0
@@ -171,7 +168,7 @@ def pyz(request: PyzRequest) -> int:
 
 BUILD = Command(
     name="build",
-    summary="Build kernels, or find them built before.",
+    summary="Build kernels; a kernel that was built before is reused.",
     examples="""\
 examples:
   anonvma build                           the kernel of run
@@ -186,7 +183,7 @@ examples:
 
 IMAGE = Command(
     name="image",
-    summary="Make an image that boots to the whole harness.",
+    summary="Make a guest image that contains the whole harness.",
     examples="""\
 examples:
   anonvma image                           into image/, for anonvma boot --image image
@@ -200,11 +197,11 @@ examples:
 PYZ = Command(
     name="pyz",
     old_name="probe",
-    summary="Make anonvma.pyz: one file that measures any machine.",
+    summary="Make anonvma.pyz: one file that measures another machine.",
     examples="""\
 examples:
   anonvma pyz
-and over there:
+then, on the other machine:
   python3 anonvma.pyz doctor
   python3 anonvma.pyz run --vmas 65536 --out records.jsonl
 """,

@@ -22,15 +22,16 @@ from harness.machine.doctor import examine
 from harness.machine.leftovers import Leftover, find_leftovers
 
 _DONE, _ENVIRONMENT = 0, 3
-# Where campaigns are, unless they were said to be elsewhere.
+# Folders to search for leftovers: the default --results, and its campaigns.
 _PLACES = ("results", "results/*")
 
 
 @dataclass(frozen=True, slots=True)
 class DoctorRequest:
-    """What ``anonvma doctor`` was asked: to look, unless it is one of the others.
+    """The arguments of ``anonvma doctor``.
 
-    ``mend`` is to put right what was left, ``bases`` to list those there are here.
+    ``mend`` asks to clean up what a killed harness left, ``bases`` to list the bases
+    that can be built here.
     """
 
     arch: Arch
@@ -40,7 +41,7 @@ class DoctorRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneRequest:
-    """What ``anonvma tune`` was asked: ``action`` is show, apply or undo."""
+    """The arguments of ``anonvma tune``: ``action`` is show, apply or undo."""
 
     action: str
 
@@ -50,11 +51,11 @@ def _add_doctor(sub: argparse.ArgumentParser) -> None:
     instead = sub.add_mutually_exclusive_group()
     instead.add_argument(
         "--mend", action="store_true",
-        help="instead, put back and remove what a killed harness left",
+        help="instead, restore settings and remove files that a killed harness left",
     )  # fmt: skip
     instead.add_argument(
         "--bases", action="store_true",
-        help="instead, list each Linux whose source this Debian has",
+        help="instead, list the Linux versions whose source this Debian has",
     )  # fmt: skip
 
 
@@ -67,10 +68,10 @@ def _doctor_request(options: argparse.Namespace, _: Sequence[str]) -> DoctorRequ
 
 
 def doctor(request: DoctorRequest) -> int:
-    """Print what was found; 3 when something that guests need is missing.
+    """Print what this machine has and lacks. Returns 3 if guests need what it lacks.
 
-    To mend, print what is done instead; 3 when something may not be done. Asked for
-    bases, print each on a line.
+    With ``mend``, clean up instead and print each step; returns 3 if a step failed.
+    With ``bases``, print one base per line instead.
     """
     if request.mend:
         return _mend()
@@ -90,9 +91,9 @@ def doctor(request: DoctorRequest) -> int:
     for leftover in _left():
         print(f"left behind: {printable(leftover.found)}{_remedy(leftover)}")
     if any(f.needed for f in failed):
-        console.print("to install all that is missing, as root: make setup")
+        console.print("to install what is missing, run as root: make setup")
         return _ENVIRONMENT
-    console.print("guests can be built and run here: anonvma run")
+    console.print("guests can be built and run here; to measure: anonvma run")
     return _DONE
 
 
@@ -101,9 +102,9 @@ def _remedy(leftover: Leftover) -> str:
 
 
 def _mend() -> int:
-    status, said = _DONE, False
+    status, nothing_left = _DONE, True
     for leftover in _left():
-        said = True
+        nothing_left = False
         if leftover.mend is None:
             print(printable(leftover.found))
             continue
@@ -112,10 +113,10 @@ def _mend() -> int:
                 print(printable(line))
         except (EnvironmentFault, OSError) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            words = printable(f"{leftover.found}: not mended ({why})")
+            words = printable(f"{leftover.found}: cannot clean up ({why})")
             print(f"anonvma: {words}", file=sys.stderr)
             status = _ENVIRONMENT
-    if not said:
+    if nothing_left:
         print("nothing was left behind")
     return status
 
@@ -132,11 +133,11 @@ def _add_tune(sub: argparse.ArgumentParser) -> None:
     action = sub.add_mutually_exclusive_group()
     action.add_argument(
         "--apply", action="store_const", dest="action", const="apply",
-        help="change what can be changed, saying what",
+        help="change the settings that disturb, and print each change",
     )  # fmt: skip
     action.add_argument(
         "--undo", action="store_const", dest="action", const="undo",
-        help="put back what --apply changed",
+        help="restore what --apply changed",
     )  # fmt: skip
     sub.set_defaults(action="show")
 
@@ -146,14 +147,16 @@ def _tune_request(options: argparse.Namespace, _: Sequence[str]) -> TuneRequest:
 
 
 def tune(request: TuneRequest) -> int:
-    """Show what disturbs, change it, or put it back; 0."""
+    """Show the settings that disturb, change them, or restore them. Returns 0."""
     console = stdout_console()
     if request.action == "undo":
         count = 0
         for path, value in machine.undo():
             count += 1
-            console.print(f"{path}: back to {value}", markup=False)
-        console.print("all is as it was" if count else "there is nothing to put back")
+            console.print(f"{path}: restored to {value}", markup=False)
+        console.print(
+            "every setting is restored" if count else "there is nothing to restore"
+        )
         return 0
     if request.action == "apply":
         changed = []
@@ -164,9 +167,9 @@ def tune(request: TuneRequest) -> int:
                 markup=False,
             )
         if changed:
-            console.print("anonvma tune --undo puts them back")
+            console.print("to restore them: anonvma tune --undo")
         else:
-            console.print("nothing is to be changed")
+            console.print("no setting needs a change")
         return 0
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
     disturbing = False
@@ -185,14 +188,14 @@ def tune(request: TuneRequest) -> int:
     console.print(table)
     if disturbing:
         console.print(
-            "as root: anonvma tune --apply changes them, --undo puts them back"
+            "to change them, run as root: anonvma tune --apply (--undo restores them)"
         )
     return 0
 
 
 DOCTOR = Command(
     name="doctor",
-    summary="Tell what this machine can run and what is missing.",
+    summary="Show what this machine can run and what is missing.",
     examples="""\
 examples:
   anonvma doctor                          what is missing, and how to install it
@@ -207,7 +210,7 @@ examples:
 
 TUNE = Command(
     name="tune",
-    summary="Show what disturbs measurements on this machine.",
+    summary="Show or change settings that disturb measurements here.",
     examples="""\
 examples:
   anonvma tune                            what disturbs measurements here

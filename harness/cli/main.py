@@ -1,4 +1,4 @@
-"""Arguments in, one frozen request out, an exit status back."""
+"""Parses the arguments into one frozen request, runs it, returns the exit status."""
 
 import os
 import sys
@@ -11,13 +11,14 @@ from harness.errors import EnvironmentFault, HarnessError
 from harness.host.programs import printable, printable_lines
 
 _INTERRUPTED = 130
-# Of an error: a path and more, and the end of any console.
+# Limits of an error message: a line holds a path (4095 bytes) and some words, and
+# 200 lines hold the end of a guest's console.
 _LONGEST_LINE, _MOST_LINES = 5000, 200
 _RENAMED = {each.old_name: each.name for each in COMMANDS if each.old_name}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command ``anonvma``: parse, do, and turn every error into one message."""
+    """Run the command ``anonvma``; print any error as one message. The exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         command, request = _parsed(arguments)
@@ -29,17 +30,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("anonvma: stopped", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has had enough of it.
+        # The reader of our output (head, less) closed the pipe early: not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        # The disk, a folder, a limit: the environment's, and it says which.
+        # The disk, a folder or a limit: a fault of the environment.
         print(f"anonvma: {printable(str(error))}", file=sys.stderr)
         return EnvironmentFault.status
 
 
 def message_of(error: HarnessError) -> str:
-    """What is said of an error; nothing in it steers a terminal."""
+    """The message of an error, without control characters."""
     lines = str(error).split("\n")[:_MOST_LINES]
     return printable_lines(
         "anonvma: " + "\n".join(line[:_LONGEST_LINE] for line in lines)
@@ -48,7 +49,7 @@ def message_of(error: HarnessError) -> str:
 
 # Any: each command has a request of its own type.
 def parse_arguments(arguments: Sequence[str]) -> Any:
-    """The request that the arguments make; UsageError where they make none.
+    """The request of a command line. Raises UsageError if it makes no sense.
 
     ``--help`` and argparse's own errors end the process, with status 0 and 2.
     """
@@ -57,12 +58,12 @@ def parse_arguments(arguments: Sequence[str]) -> Any:
 
 def _parsed(arguments: Sequence[str]) -> tuple[Command[Any], Any]:
     options = make_parser().parse_args(_with_new_name(arguments))
-    command: Command[Any] = options.asked
+    command: Command[Any] = options.chosen_command
     return command, command.request(options, arguments)
 
 
 def _with_new_name(arguments: Sequence[str]) -> Sequence[str]:
-    """The arguments with a command's new name for its old one, and a line of that."""
+    """The arguments with a command's old name replaced; prints the new name."""
     if not arguments or arguments[0] not in _RENAMED:
         return arguments
     old, new = arguments[0], _RENAMED[arguments[0]]

@@ -1,4 +1,4 @@
-"""Commands that take samples and keep them: run, show, import, export."""
+"""Commands that add records to a campaign: run, import."""
 
 import argparse
 import os
@@ -52,7 +52,7 @@ DONE, UNCHECKED = 0, 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What ``anonvma run`` was asked; each of ``choices`` runs the whole plan."""
+    """The arguments of ``anonvma run``; each of ``choices`` runs the whole plan."""
 
     plan: Plan
     choices: tuple[TargetChoice, ...]
@@ -64,7 +64,7 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRequest:
-    """What ``anonvma import`` was asked."""
+    """The arguments of ``anonvma import``."""
 
     records: Path
     results: Path
@@ -72,12 +72,19 @@ class ImportRequest:
 
 
 def _add_run(sub: argparse.ArgumentParser) -> None:
-    _add_plan(sub.add_argument_group("plan (its defaults make README's table)"), Plan())
+    _add_plan(
+        sub.add_argument_group("plan (the defaults measure README's table)"), Plan()
+    )
     where = sub.add_argument_group("where")
-    add_target(where, f"of kernel: {', '.join(TARGETS)} (default: qemu)", single=False)
+    add_target(
+        where,
+        f"where the kernel runs: {', '.join(TARGETS)} (default: qemu)",
+        single=False,
+    )
     how = sub.add_argument_group("how")
     how.add_argument(
-        "--name", help="of the campaign; one that was begun is gone on with"
+        "--name",
+        help="campaign name; an existing campaign is resumed (default: a new one)",
     )
     how.add_argument(
         "--jobs",
@@ -91,87 +98,92 @@ def _add_run(sub: argparse.ArgumentParser) -> None:
         type=seconds,
         default=Deadlines().boot_s,
         metavar="S",
-        help="until the first record (default: %(default)g)",
+        help="seconds to wait for a guest's first record (default: %(default)g)",
     )
     how.add_argument(
         "--silence-deadline",
         type=seconds,
         default=Deadlines().silence_s,
         metavar="S",
-        help="between records (default: %(default)g)",
+        help="seconds to wait for each further record (default: %(default)g)",
     )
     how.add_argument(
         "--deadline",
         type=seconds,
         default=Deadlines().total_s,
         metavar="S",
-        help="for a guest (default: %(default)g)",
+        help="seconds that a guest may run in total (default: %(default)g)",
     )
     add_results(how)
 
 
 def _add_plan(plan: argparse._ArgumentGroup, default: Plan) -> None:
     given = plan.add_mutually_exclusive_group()
-    given.add_argument("--plan", type=path, metavar="FILE", help="a plan in TOML")
+    given.add_argument(
+        "--plan", type=path, metavar="FILE", help="read the plan from a TOML file"
+    )
     given.add_argument(
         "--campaign",
         metavar="NAME",
-        help=f"a plan of ours: {', '.join(preset_names())}",
+        help=f"use a plan of the project: {', '.join(preset_names())}",
     )
     add_kernels(plan, variant="switch")
-    # What is not given is the plan's.
+    # An option that is not given takes the plan's value.
     plan.set_defaults(variants=None, bases=None)
     plan.add_argument(
         "--vmas", type=counts, metavar="N,N",
-        help=f"how many named VMAs (default: {_listed(default.vmas)})",
+        help=f"numbers of VMAs to name (default: {_listed(default.vmas)})",
     )  # fmt: skip
     plan.add_argument(
         "--pages",
         type=counts_from_0,
         metavar="N,N",
-        help=f"pages written in each VMA: 0, 1, 10 (default: {_listed(default.pages)})",
+        help="numbers of pages to write in each VMA, such as 0,1,10 "
+        f"(default: {_listed(default.pages)})",
     )
     plan.add_argument(
         "--naming",
         type=words,
         metavar="SCHEME:LENGTH,...",
-        help="shared:79 (one struct), distinct:79 (a struct each), "
-        f"distinct-same-text:79, none (default: {_listed(default.naming)})",
+        help="naming schemes: shared:79 (one name struct for all VMAs), distinct:79 "
+        "(one per VMA), distinct-same-text:79, none; 79 is the length in bytes "
+        f"(default: {_listed(default.naming)})",
     )
     plan.add_argument(
         "--vma-pages", type=count, metavar="N",
-        help="pages of a VMA, at least; from 2 on splits are measured too "
+        help="smallest size of a VMA in pages; from 2 on, splits are measured too "
         f"(default: {default.vma_pages})",
     )  # fmt: skip
     plan.add_argument(
         "--margin", type=percent, metavar="PERCENT",
-        help=f"what counts as no difference (default: {default.margin:g})",
+        help=f"differences up to this count as none (default: {default.margin:g})",
     )  # fmt: skip
     plan.add_argument(
         "--boots", type=count, metavar="N",
-        help=f"guests of each variant (default: {default.boots})",
+        help=f"boots of each variant (default: {default.boots})",
     )  # fmt: skip
     plan.add_argument(
         "--blocks",
         type=count,
         metavar="N",
-        help=f"rounds over all cells within a guest (default: {default.blocks})",
+        help=f"rounds over all cells per boot (default: {default.blocks})",
     )
     plan.add_argument(
         "--repetitions", type=count, metavar="N",
-        help=f"timed forks of each process (default: {default.repetitions})",
+        help=f"measured forks per process (default: {default.repetitions})",
     )  # fmt: skip
     plan.add_argument(
         "--warmups",
         type=count_from_0,
         metavar="N",
-        help=f"forks before them, kept but not analysed (default: {default.warmups})",
+        help="forks before the measured ones; recorded, but not analysed "
+        f"(default: {default.warmups})",
     )
     plan.add_argument(
         "--seed",
         type=count_from_0,
         metavar="N",
-        help=f"of the order and of what is written (default: {default.seed})",
+        help=f"seed of the random order and of page contents (default: {default.seed})",
     )
 
 
@@ -194,7 +206,7 @@ def _run_request(options: argparse.Namespace, arguments: Sequence[str]) -> RunRe
         total_s=options.deadline,
     )
     choices = choices_of(options, limits)
-    # The types were seen to by read_plan and by the options' own.
+    # read_plan and the options' types have checked the types.
     fields["variants"], fields["bases"] = chosen_kernels(
         fields.get("variants", Plan().variants),  # type: ignore[arg-type]
         fields.get("bases", Plan().bases),  # type: ignore[arg-type]
@@ -210,9 +222,9 @@ def _run_request(options: argparse.Namespace, arguments: Sequence[str]) -> RunRe
 
 
 def run(request: RunRequest) -> int:
-    """Measure what is left of a plan on each target, and print its table.
+    """Measure the unfinished cells of a plan on each target, and print the table.
 
-    1 when a cell failed its check, or could not be measured here.
+    Returns 1 if a cell failed its check or could not be measured.
     """
     folder = campaign_folder(request.results, request.name)
     outcomes = []
@@ -223,22 +235,22 @@ def run(request: RunRequest) -> int:
         try:
             keep_plan(folder, request.plan, request.argv)
             for choice in request.choices:
-                # A kernel of the user's has a base of its own: it is measured once.
+                # The user's own kernel has no base of ours, so it is measured once.
                 bases = request.plan.bases
                 for base in bases[:1] if choice.foreign else bases:
                     outcomes.append(
                         _run_on(choice, base, request, folder, append, progress)
                     )
         except (HarnessError, KeyboardInterrupt) as error:
-            # What cannot be meant will not go on when it is said again.
-            meant = not isinstance(error, UsageError)
-            if not remove_empty_campaign(folder) and meant:
+            # A usage error would fail again, so no retry is suggested.
+            may_retry = not isinstance(error, UsageError)
+            if not remove_empty_campaign(folder) and may_retry:
                 progress.line(
-                    f"what was recorded before is kept: anonvma show {folder}; to go "
-                    f"on with it, the same command with --name {folder.name}"
+                    f"records so far are kept (anonvma show {folder}); to resume, "
+                    f"repeat the command with --name {folder.name}"
                 )
             raise
-        progress.line(_told(outcomes))
+        progress.line(_summary(outcomes))
     invalid = [reason for outcome in outcomes for reason in outcome.invalid]
     for reason in invalid:
         print(f"not measured: {printable(reason)}", file=sys.stderr)
@@ -247,13 +259,13 @@ def run(request: RunRequest) -> int:
     return UNCHECKED if invalid else DONE
 
 
-def _told(outcomes: Sequence[Outcome]) -> str:
+def _summary(outcomes: Sequence[Outcome]) -> str:
     kept = sum(outcome.kept for outcome in outcomes)
     done = kept + sum(outcome.ended for outcome in outcomes)
     planned = sum(outcome.planned for outcome in outcomes)
     if kept == planned:
-        return f"all {planned} cells were measured before; --boots N adds boots"
-    before = f", {kept} of them before" if kept else ""
+        return f"all {planned} cells were measured before; raise --boots to add boots"
+    before = f" ({kept} of them before)" if kept else ""
     return f"{done} of {planned} cells measured{before}"
 
 
@@ -280,8 +292,10 @@ def _run_on(
 
 
 def _add_import(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("records", type=path, metavar="RECORDS", help="records.jsonl")
-    sub.add_argument("--name", help="of the campaign (default: a new one)")
+    sub.add_argument(
+        "records", type=path, metavar="RECORDS", help="a file records.jsonl"
+    )
+    sub.add_argument("--name", help="name of the campaign (default: a new one)")
     add_results(sub)
 
 
@@ -292,12 +306,13 @@ def _import_request(options: argparse.Namespace, _: Sequence[str]) -> ImportRequ
 
 
 def import_(request: ImportRequest) -> int:
-    """Append foreign records to a campaign, or refuse all of them; 0."""
-    # pandas takes a second to import: only what needs it waits for it.
+    """Append records from elsewhere to a campaign: all of them, or none. Returns 0."""
+    # pandas takes a second to import, so only this command imports it.
     from harness.campaign.importing import check_fits, foreign_records
 
     with scratch_folder() as scratch:
-        # All of it is looked at before any is taken, and what was looked at is taken.
+        # Check every record before appending any. The checked copy is appended, so
+        # that a file that changes meanwhile does no harm.
         copy = scratch / RECORDS
         runs = []
         count = 0
@@ -316,13 +331,16 @@ def import_(request: ImportRequest) -> int:
                 remove_empty_campaign(folder)
                 raise
     where = printable(str(folder))
-    print(f"{len(runs)} runs, {count} records: anonvma show {where}", file=sys.stderr)
+    print(
+        f"imported {len(runs)} runs, {count} records: anonvma show {where}",
+        file=sys.stderr,
+    )
     return 0
 
 
 RUN = Command(
     name="run",
-    summary="Measure: build, boot, name, check, fork; then the table.",
+    summary="Build kernels, boot guests, measure calls, print the table.",
     examples="""\
 examples:
   anonvma run
@@ -346,7 +364,7 @@ Options on the command line win.
 
 IMPORT = Command(
     name="import",
-    summary="Bring records taken elsewhere into a campaign.",
+    summary="Add records from another machine to a campaign.",
     examples="""\
 examples:
   anonvma import records.jsonl --name phones

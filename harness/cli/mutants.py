@@ -1,4 +1,4 @@
-"""The command that checks the check itself: mutants."""
+"""The command that tests agree and audit themselves: mutants."""
 
 import argparse
 import datetime
@@ -41,7 +41,7 @@ ALL_KILLED, SURVIVED = 0, 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MutantsRequest:
-    """What ``anonvma mutants`` was asked; ``of_the_day`` is how many of them."""
+    """The arguments of ``anonvma mutants``; ``of_the_day`` limits their number."""
 
     names: tuple[str, ...]
     of_the_day: int | None
@@ -51,19 +51,19 @@ class MutantsRequest:
 def _add_mutants(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--name", type=words, default=("all",), metavar="NAMES",
-        help="of kernels/mutants/, or all (default: all)",
+        help="mutants of kernels/mutants/, or all (default: all)",
     )  # fmt: skip
     sub.add_argument(
         "--of-the-day", type=count, metavar="N",
-        help="only N of them, others each day",
+        help="try only N of them, different ones each day",
     )  # fmt: skip
     sub.add_argument(
         "--ops", type=count, default=20_000, metavar="N",
-        help="operations to play on each (default: 20000)",
+        help="operations to run on each (default: 20000)",
     )  # fmt: skip
     sub.add_argument(
         "--seed", type=count_from_0, default=1, metavar="N",
-        help="of the operations (default: 1)",
+        help="seed of the operations (default: 1)",
     )  # fmt: skip
     sub.add_argument(
         "--jobs", type=count, default=len(os.sched_getaffinity(0)), metavar="N",
@@ -72,7 +72,7 @@ def _add_mutants(sub: argparse.ArgumentParser) -> None:
 
 
 def _mutants_request(options: argparse.Namespace, _: Sequence[str]) -> MutantsRequest:
-    """What mutants was asked. UsageError for one that there is not."""
+    """Raises UsageError for an unknown mutant."""
     names = chosen(options.name, mutant_names())
     for name in names:
         mutant_named(name)
@@ -89,10 +89,10 @@ def _mutants_request(options: argparse.Namespace, _: Sequence[str]) -> MutantsRe
 
 
 def mutants(request: MutantsRequest) -> int:
-    """Try the stock kernel and mutants with one budget, and print what came of each.
+    """Try the stock kernel and the mutants with one budget, and print each outcome.
 
-    1 when stock diverges, a mutant survives, or one is seen at an operation that
-    its bug cannot be seen at.
+    Returns 1 if the stock kernel diverges, if a mutant survives, or if a mutant
+    diverges at an operation that its bug does not affect.
     """
     names = list(request.names)
     if request.of_the_day is not None:
@@ -111,12 +111,12 @@ def mutants(request: MutantsRequest) -> int:
 def _try_twice(
     mutant: Mutant | None, request: MutantsRequest, progress: Progress
 ) -> MutantResult:
-    # A guest that is lost before it plays says nothing of its kernel, and must not
-    # take with it what the others came to.
+    # A guest that is lost early shows nothing about its kernel. One retry keeps it
+    # from discarding the outcomes of the other mutants.
     try:
         return _try(mutant, request, progress)
     except GuestError as error:
-        progress.line(f"once more: {printable(error.what)}")
+        progress.line(f"retrying: {printable(error.what)}")
         return _try(mutant, request, progress)
 
 
@@ -175,12 +175,12 @@ def _print(results: list[MutantResult]) -> None:
     stdout_console().print(table)
     tried = [result for result in results if result.mutant]
     killed = [result for result in tried if result.as_expected]
-    print(f"{len(killed)} of {len(tried)} mutants killed where their bug is")
+    print(f"{len(killed)} of {len(tried)} mutants killed at the place of their bug")
 
 
 MUTANTS = Command(
     name="mutants",
-    summary="Try the check: kernels with a bug must diverge.",
+    summary="Test the checks: kernels with a planted bug must diverge.",
     examples="""\
 examples:
   anonvma mutants                         all: some minutes, their kernels included

@@ -1,7 +1,7 @@
-"""Rows as tables for people: rich on a terminal, plain text elsewhere.
+"""Prints rows as tables: rich on a terminal, plain text elsewhere.
 
-The rows come from analysis, which takes a second to import: their types are
-imported for the type checker only.
+The rows come from analysis, which takes a second to import. Only the type checker
+imports their types here.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from harness.host.programs import printable, printable_lines
 if TYPE_CHECKING:
     from harness.analysis import Cost, CostRow, Interval, MetricTables, Place, Row
 
-# Wide enough for every column; files and pipes have no width of their own.
+# Files and pipes have no width; this one fits every column.
 _PLAIN_WIDTH = 176
 
 _NOTES = {
     "insns": (
-        "insns: instructions of the whole guest between two clock reads, counted by "
-        "QEMU; exact, but blind to caches and memory. They are not time. A value is "
-        "the median of the boots, [] their range."
+        "insns: instructions that the whole guest executed between two clock reads, "
+        "counted by QEMU. The count is exact, but it is not time: caches and memory "
+        "have no effect on it. A value is the median of the boots, [] their range."
     ),
     "ns": (
-        "ns: nanoseconds of the clock of the machine that is named; a process is "
-        "summarised by the first decile of its forks, as neighbours make forks "
-        "slower, never faster. A value is the mean of the boots, [] its 95 % "
-        "interval, of fewer than 6 boots their range."
+        "ns: nanoseconds on the machine in the title. A process is summarised by the "
+        "first decile of its calls, because other load makes calls slower, never "
+        "faster. A value is the mean of the boots, [] its 95 % interval (with fewer "
+        "than 6 boots, their range)."
     ),
 }
 _EFFECT_NOTE = (
     "extra: named - unnamed within one kernel, boot and block. times less: strdup's "
-    "extra over refcount's. ±: how far [] reaches."
+    "extra divided by refcount's. ±: how far the bounds in [] lie from the value."
 )
 _PUBLISHED_NOTE = (
-    "2021: percent of milliseconds on an ARM64 device, linux 5.14, 64K VMAs, names of "
-    "up to 63 bytes (cover letter of v8)."
+    "2021: published percentages of time, from an ARM64 device with linux 5.14, 64K "
+    "VMAs and names of up to 63 bytes (cover letter of v8)."
 )
 _STORES = {"strdup": "strdup", "refcounted": "refcount"}
 _ALIKE = {True: "alike", False: "DIFFER", None: "not measured"}
-# What a metric is in the title of its table.
+# The word for each metric in the title of its table.
 _AT = {
     "fork": "fork", "exit_reap": "exit", "split": "splitting", "munmap": "munmap",
     "name": "naming", "rename": "renaming",
@@ -55,22 +55,22 @@ _AT = {
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        # Rich would exit with 1, which says that a check failed.
+        # Rich would exit with 1, the status of a check that failed.
         raise
 
     def render_str(self, text: str, **how: Any) -> Text:
-        # Whatever is printed, in a cell or by itself: rich lets escapes through.
+        # Rich does not remove escape sequences; this covers all that is printed.
         return super().render_str(printable_lines(text), **how)
 
 
 def stdout_console() -> Console:
-    """Where results go; as wide as the terminal, or as wide as is needed."""
+    """The console for results, as wide as the terminal or as the widest table."""
     width = None if sys.stdout.isatty() else _PLAIN_WIDTH
     return _Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def print_metric(tables: MetricTables, console: Console) -> None:
-    """Every table of one metric, or that there is none yet."""
+    """Print every table of one metric, or that there is none yet."""
     if tables.effects:
         print_effect_tables(tables.effects, console)
     if tables.costs:
@@ -78,11 +78,11 @@ def print_metric(tables: MetricTables, console: Console) -> None:
     if tables.unnamed:
         print_unnamed_table(tables.unnamed, console)
     if not (tables.effects or tables.costs or tables.unnamed):
-        console.print(f"no cell with {tables.metric} has been measured to its end")
+        console.print(f"no cell with {tables.metric} has been measured completely")
 
 
 def print_effect_tables(rows: Sequence[Row], console: Console) -> None:
-    """One table for each place, clock and set of kernels: never two clocks in one."""
+    """Print one table for each place, clock and set of kernels."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault((*_where(row.place), " and ".join(row.kernels)), []).append(
@@ -103,7 +103,7 @@ def print_effect_tables(rows: Sequence[Row], console: Console) -> None:
 
 
 def print_cost_tables(rows: Sequence[CostRow], console: Console) -> None:
-    """What named processes alone do, a table for each kernel and clock."""
+    """Print what only named processes do, with a table for each kernel and clock."""
     groups: dict[tuple[str, ...], list[CostRow]] = {}
     for row in rows:
         groups.setdefault((*_where(row.place), row.place.variant), []).append(row)
@@ -118,7 +118,7 @@ def print_cost_tables(rows: Sequence[CostRow], console: Console) -> None:
 
 
 def print_unnamed_table(costs: Sequence[Cost], console: Console) -> None:
-    """The unnamed forks of kernels that were not measured named."""
+    """Print the unnamed calls of kernels that were measured without names only."""
     table = _new_table()
     table.add_column("kernel")
     table.add_column("base")
@@ -139,7 +139,9 @@ def print_unnamed_table(costs: Sequence[Cost], console: Console) -> None:
         )
     console.print()
     at = _AT[costs[0].metric]
-    console.print(f"What {at} costs without names, on kernels measured only so")
+    console.print(
+        f"What {at} costs without names, on kernels that have unnamed cells only"
+    )
     console.print(table)
 
 
@@ -209,8 +211,8 @@ def _where(place: Place) -> tuple[str, str, str]:
 
 
 def _whole(estimate: Interval) -> str:
-    """A whole call: its value, and how far its interval reaches in percent."""
+    """A whole call: its value, and the half-width of its interval in percent."""
     value = estimate.value
     away = max(estimate.high - value, value - estimate.low)
-    # Records from elsewhere may say that a fork costs nothing.
+    # Foreign records may hold a value of 0.
     return f"{value:,.0f} ±{away / value:.2%}" if value else "0 ±?"

@@ -1,4 +1,4 @@
-"""The parser of every command line, made from the table of commands."""
+"""The parser of all command lines, built from the table of commands."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -39,35 +39,34 @@ COMMANDS: tuple[Command[Any], ...] = (
 
 STATUS = """\
 exit status: 0 done; 1 a check failed or a kernel diverged; 2 wrong usage; 3 something
-in the environment is missing or failed; 4 not supported by this kernel; 130 stopped;
-compare has 5 and 6, too
+in the environment is missing or failed; 4 not supported by this kernel; 130 stopped.
+compare also has 5 (A/A check failed) and 6 (cells missing).
 """
 
 EXAMPLES = """\
 examples:
   anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
+  anonvma run                             measure README's table, in a few minutes
+  anonvma run --target uml                measure time, in User-Mode Linux
+  anonvma show                            the newest campaign's tables again
   anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma agree                           compare the kernel with the model
+  anonvma kselftest                       the kernel's own test of VMA names
 """
 
 
 class _Parser(argparse.ArgumentParser):
-    """One whose errors quote arguments so that they cannot steer a terminal."""
+    """An ArgumentParser whose errors show arguments without control characters."""
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser; what it parses has the ``Command`` as ``command``."""
+    """The parser; its namespace has the ``Command`` as ``chosen_command``."""
     parser = _described(
         _Parser, EXAMPLES, prog="anonvma",
-        description="What a named anonymous VMA costs, on kernels built for it.",
+        description="Measure what names of anonymous VMAs cost, and check kernels.",
     )  # fmt: skip
     parser.add_argument(
         "-V", "--version", action="version", version=harness.__version__
@@ -80,14 +79,14 @@ def make_parser() -> argparse.ArgumentParser:
         )  # fmt: skip
         note_given(sub)
         command.add_options(sub)
-        sub.set_defaults(asked=command)
+        sub.set_defaults(chosen_command=command)
     return parser
 
 
 def commands_of(
     parser: argparse.ArgumentParser,
 ) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """The commands of what ``make_parser`` made, in their order, each with its own."""
+    """The name and the parser of every command of ``make_parser``, in order."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             yield from action.choices.items()

@@ -1,4 +1,4 @@
-"""Whether a place can be written to or read, asked before anything is done."""
+"""Checks of the paths that a user gives, made before any work starts."""
 
 import os
 from pathlib import Path
@@ -7,16 +7,16 @@ from harness.errors import EnvironmentFault, UsageError
 
 
 def check_folder(path: Path) -> None:
-    """Assert that a folder is there, or can be made; nothing stays made.
+    """Check that a folder exists or can be created; a folder made for this is removed.
 
-    Raises EnvironmentFault, which says why not.
+    Raises EnvironmentFault with the reason.
     """
     missing = [p for p in (path, *path.parents) if not p.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EnvironmentFault(
-            f"{path} cannot be a folder to write to: {error.strerror}; give another"
+            f"cannot create the folder {path}: {error.strerror}; choose another folder"
         ) from None
     finally:
         for made in missing:
@@ -25,35 +25,38 @@ def check_folder(path: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Assert that a file can be written; what is there stays, nothing stays made.
+    """Check that a file can be written.
 
-    Raises EnvironmentFault, which says why not.
+    An existing file keeps its content; a file made for this is removed. Raises
+    EnvironmentFault with the reason.
     """
-    there = os.path.lexists(path)
+    existed = os.path.lexists(path)
     try:
         path.open("ab").close()
     except OSError as error:
         raise EnvironmentFault(
-            f"{path} cannot be written: {error.strerror}; give another place"
+            f"cannot write {path}: {error.strerror}; choose another path"
         ) from None
-    if not there:
+    if not existed:
         path.unlink()
 
 
 def check_suffix(path: Path, suffix: str) -> None:
-    """Assert that what is to be made is called what it will be; UsageError."""
+    """Check that an output file has the suffix of its format; UsageError."""
     if path.suffix != suffix:
-        raise UsageError(f"expected a name that ends in {suffix}, not {path}")
+        raise UsageError(f"expected a file name that ends in {suffix}, not {path}")
 
 
 def check_not_in_use(path: Path, campaign: Path) -> None:
-    """Assert that a file is none of those that a campaign has; UsageError."""
-    place, own = path.parent.resolve() / path.name, campaign.resolve()
-    if os.path.lexists(path) and own in (place, *place.parents):
-        raise UsageError(f"{path} is a file of the campaign itself; give another place")
+    """Check that an output file would not overwrite one of a campaign's; UsageError."""
+    target, own = path.parent.resolve() / path.name, campaign.resolve()
+    if os.path.lexists(path) and own in (target, *target.parents):
+        raise UsageError(
+            f"{path} is one of the campaign's own files; choose another path"
+        )
 
 
 def check_given_folder(option: str, path: Path | None) -> None:
-    """Assert that a folder that a user named is there; UsageError."""
+    """Check that the folder given with ``option`` exists; UsageError."""
     if path is not None and not path.is_dir():
-        raise UsageError(f"{option} expects a folder that is there, not {path}")
+        raise UsageError(f"{option} expects an existing folder, not {path}")

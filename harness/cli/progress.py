@@ -1,4 +1,4 @@
-"""What is being done: a live line on a terminal, plain lines elsewhere."""
+"""Progress messages: one live line on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -11,17 +11,17 @@ from rich.text import Text
 
 from harness.host.programs import printable
 
-# Elsewhere than on a terminal, steps of one kind are told this often.
+# Without a terminal, steps of the same kind are printed at most this often.
 _PLAIN_EVERY_S = 15.0
 
 
 class Progress:
-    """Tells steps on standard error; a context manager, for the live line."""
+    """Prints steps on standard error. A context manager: it removes the live line."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, emoji=False)
         self._live: Status | None = None
-        self._told = ("", 0.0)
+        self._printed = ("", 0.0)
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -40,32 +40,32 @@ class Progress:
             self._live.stop()
 
     def step(self, what: str) -> None:
-        """Tell what is being done; ``KIND: detail`` may be told less often."""
+        """Print the current step. Of ``KIND: detail``, not every detail is printed."""
         what = printable(what)
         if self._live is not None:
             self._live.update(Text.assemble(what, (f" ({self._elapsed()})", "dim")))
             return
         kind, now = what.partition(":")[0], time.monotonic()
-        told, when = self._told
-        if kind != told or now - when >= _PLAIN_EVERY_S:
-            self._told = (kind, now)
+        printed, when = self._printed
+        if kind != printed or now - when >= _PLAIN_EVERY_S:
+            self._printed = (kind, now)
             self.line(what)
 
     def cell(self, ended: int, planned: int, what: str) -> None:
-        """Tell that a cell is over."""
+        """Print how many cells are finished."""
         self.step(f"measuring: {ended} of {planned} cells, {what}")
 
     def line(self, what: str) -> None:
-        """Tell something that stays to be read."""
+        """Print a line that stays on the screen."""
         self._console.print(
             f"{self._elapsed()} {printable(what)}", markup=False, soft_wrap=True
         )
         sys.stderr.flush()
 
     def result(self, text: str) -> None:
-        """Put a result on standard output, wherever that goes.
+        """Write a result to standard output, also when that is redirected.
 
-        While rich shows a live line, what is printed goes to the line's terminal.
+        The live line is stopped meanwhile: rich redirects prints to its terminal.
         """
         if self._live is not None:
             self._live.stop()

@@ -1,4 +1,4 @@
-"""Commands that show what was measured: show, report, export."""
+"""Commands that show a campaign's results: show, report, export."""
 
 import argparse
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from harness.host.programs import printable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportRequest:
-    """What ``anonvma report`` was asked; ``text`` for a mail instead of a page."""
+    """The arguments of ``anonvma report``; ``text`` asks for a mail, not a page."""
 
     campaign: Path
     out: Path | None
@@ -27,16 +27,21 @@ class ReportRequest:
 def _add_report(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("campaign", type=path, metavar="CAMPAIGN", help=CAMPAIGN)
     sub.add_argument(
-        "--out", type=path, metavar="FILE", help="the page (default: CAMPAIGN.html)"
+        "--out",
+        type=path,
+        metavar="FILE",
+        help="file of the page (default: CAMPAIGN.html)",
     )
-    sub.add_argument("--text", action="store_true", help="print a mail instead")
+    sub.add_argument(
+        "--text", action="store_true", help="print a mail instead of making a page"
+    )
     add_results(sub)
 
 
 def _report_request(options: argparse.Namespace, _: Sequence[str]) -> ReportRequest:
-    """What report was asked. UsageError for a page and a mail at once."""
+    """Raises UsageError if both a page and a mail are asked for."""
     if options.text and options.out:
-        raise UsageError("--text goes to standard output; --out is of the page")
+        raise UsageError("--text prints to standard output: leave out --out")
     return ReportRequest(
         campaign=options.campaign, out=options.out, text=options.text,
         results=options.results,
@@ -60,20 +65,20 @@ def report(request: ReportRequest) -> int:
     try:
         out.write_text(render_page(made))
     except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error}") from None
+        raise UsageError(f"cannot write {out}: {error}") from None
     print(f"made {printable(str(out))}")
     return 0
 
 
 def page_of(campaign: Path) -> Path:
-    """Where the page of a campaign goes, unless it was said; dots of a name stay."""
+    """The default path of a campaign's page; dots in the campaign's name stay."""
     name = campaign.absolute().name
     return Path(f"{name.removesuffix('.parquet')}.html")
 
 
 REPORT = Command(
     name="report",
-    summary="Make a page of a campaign, or a mail for linux-mm.",
+    summary="Write a campaign as an HTML page, or as a mail for linux-mm.",
     examples="""\
 examples:
   anonvma report results/nightly          nightly.html, one page that opens offline
@@ -87,9 +92,9 @@ examples:
 
 @dataclass(frozen=True, slots=True)
 class ShowRequest:
-    """What ``anonvma show`` was asked; without a path, the newest campaign.
+    """The arguments of ``anonvma show``; without a path, the newest campaign.
 
-    ``metrics`` are the tables to print, by name.
+    ``metrics`` names the tables to print.
     """
 
     path: Path | None
@@ -99,7 +104,7 @@ class ShowRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """What ``anonvma export`` was asked."""
+    """The arguments of ``anonvma export``."""
 
     campaign: Path
     out: Path
@@ -113,13 +118,13 @@ def _add_show(sub: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     sub.add_argument(
         "--metric", type=words, default=("fork",), metavar="NAME[,NAME]",
-        help=f"which tables: {', '.join(METRICS)}, or all (default: fork)",
+        help=f"metrics to show: {', '.join(METRICS)}, or all (default: fork)",
     )  # fmt: skip
     add_results(sub)
 
 
 def _show_request(options: argparse.Namespace, _: Sequence[str]) -> ShowRequest:
-    """What show was asked. UsageError for a metric that is none."""
+    """Raises UsageError for an unknown metric."""
     metrics = METRICS if options.metric == ("all",) else options.metric
     for metric in metrics:
         if metric not in METRICS:
@@ -132,15 +137,15 @@ def _show_request(options: argparse.Namespace, _: Sequence[str]) -> ShowRequest:
 
 
 def show(request: ShowRequest) -> int:
-    """Print the table of a campaign."""
+    """Print the tables of a campaign."""
     if request.path is None:
         return show_campaign(newest_campaign(request.results), request.metrics)
     return show_campaign(find_campaign(request.path, request.results), request.metrics)
 
 
 def show_campaign(path: Path, metrics: Sequence[str]) -> int:
-    """Print the tables of a campaign: those of ``metrics``, by name. 0."""
-    # pandas takes a second to import: only what needs it waits for it.
+    """Print a campaign's tables of the named ``metrics``. Returns 0."""
+    # pandas takes a second to import, so only this command imports it.
     from harness.analysis import (
         TABLE_COLUMNS,
         distrust,
@@ -151,17 +156,17 @@ def show_campaign(path: Path, metrics: Sequence[str]) -> int:
     from harness.analysis.records.provenance import DEFAULT_MARGIN, margin_of
 
     kept = path / "records.parquet"
-    unwritten: OSError | None = None
+    write_error: OSError | None = None
     if path.is_dir():
         try:
             stream_parquet(path, kept)
         except OSError as error:
-            # The table can be had all the same.
-            unwritten = error
-    readable = kept if path.is_dir() and unwritten is None else path
+            # The tables can be printed without the file; the error is raised after.
+            write_error = error
+    readable = kept if path.is_dir() and write_error is None else path
     frame = load(readable, TABLE_COLUMNS)
-    told = margin_of(path)
-    margin = DEFAULT_MARGIN if told is None else told
+    planned = margin_of(path)
+    margin = DEFAULT_MARGIN if planned is None else planned
     console = stdout_console()
     recorded = list(frame["metric"].unique())
     for metric in metrics:
@@ -169,9 +174,9 @@ def show_campaign(path: Path, metrics: Sequence[str]) -> int:
     for warning in distrust(frame, metrics[0], margin=margin):
         console.print(f"distrust: {printable(warning)}", soft_wrap=True)
     if others := [each for each in recorded if each not in metrics]:
-        console.print(f"also recorded: {', '.join(others)}; --metric NAME or all")
-    if unwritten is not None:
-        raise unwritten
+        console.print(f"also recorded: {', '.join(others)} (--metric NAME, or all)")
+    if write_error is not None:
+        raise write_error
     if path.is_dir():
         console.print(f"{len(frame)} samples: {kept}", soft_wrap=True)
     return 0
@@ -180,21 +185,20 @@ def show_campaign(path: Path, metrics: Sequence[str]) -> int:
 def _add_export(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "campaign", type=path, metavar="CAMPAIGN",
-        help="its name in --results, or its folder",
+        help="a campaign: its name in --results, or its folder",
     )  # fmt: skip
-    sub.add_argument("out", type=path, metavar="FILE", help="FILE.parquet")
+    sub.add_argument("out", type=path, metavar="FILE", help="the Parquet file to write")
     add_results(sub)
 
 
 def _export_request(options: argparse.Namespace, _: Sequence[str]) -> ExportRequest:
-    """What export was asked."""
     return ExportRequest(
         campaign=options.campaign, out=options.out, results=options.results
     )
 
 
 def export(request: ExportRequest) -> int:
-    """Write a campaign as one Parquet that says what it is."""
+    """Write a campaign as one Parquet file that also holds its plan."""
     from harness.analysis.records.provenance import export_campaign
 
     path = find_campaign(request.campaign, request.results)
@@ -203,7 +207,7 @@ def export(request: ExportRequest) -> int:
     try:
         export_campaign(path, request.out)
     except OSError as error:
-        raise UsageError(f"{request.out} cannot be written: {error}") from None
+        raise UsageError(f"cannot write {request.out}: {error}") from None
     print(f"made {printable(str(request.out))}")
     return 0
 
@@ -228,7 +232,7 @@ only if it is a campaign too; then give the whole path of the one you mean.
 
 EXPORT = Command(
     name="export",
-    summary="Write a campaign as one Parquet that says what it is.",
+    summary="Write a campaign and its plan as one Parquet file.",
     examples="""\
 examples:
   anonvma export results/nightly nightly.parquet

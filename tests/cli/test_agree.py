@@ -76,7 +76,7 @@ def test_what_ends_the_shrinking_leaves_the_shortest_so_far(
     said = capsys.readouterr()
     assert "diverged on 6.12.0-test" in said.out
     assert "kept in " in said.out
-    assert f"not shrunk any further: {str(error).splitlines()[0]}" in said.err
+    assert f"shrinking stopped: {str(error).splitlines()[0]}" in said.err
 
 
 @pytest.mark.parametrize("boots", [1, 2])

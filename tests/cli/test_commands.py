@@ -106,7 +106,9 @@ def test_what_is_made_of_a_campaign_takes_no_file_s_place_in_it(
     for command in (["export", "c"], ["report", "c", "--out"]):
         said = [*command, str(folder / out), "--results", str(tmp_path)]
         assert main(said) == 2
-        assert "expected a name that ends" in capsys.readouterr().err or "kept" in out
+        assert (
+            "expected a file name that ends" in capsys.readouterr().err or "kept" in out
+        )
 
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -126,7 +128,7 @@ def test_show_tells_what_speaks_against_the_table(
 
     lines = shown(capsys, str(folder))
 
-    assert lines[0] == "no cell with fork has been measured to its end"
+    assert lines[0] == "no cell with fork has been measured completely"
     assert lines[1] == "distrust: 8 runs did not end, or ended invalid: left out"
 
 
@@ -244,5 +246,5 @@ def test_run_says_how_to_go_on_only_where_that_would(
     monkeypatch.setattr(measure, "subjects_of", fail)
 
     assert main(["run", "--name", "n", "--results", str(tmp_path)]) == status
-    assert ("the same command with --name n" in capsys.readouterr().err) == advised
+    assert ("repeat the command with --name n" in capsys.readouterr().err) == advised
     assert (folder / "records.jsonl").exists()

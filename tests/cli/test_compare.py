@@ -102,7 +102,7 @@ def planned(campaigns: Path, name: str, margin: float) -> None:
     [
         ([BASELINE], "margin: 5 %, chosen beforehand, in the plan"),
         ([BASELINE, SAME], "margin: 5 %, chosen beforehand, in the plan"),
-        ([SAME], "margin: 2 %, the default, as there is no plan"),
+        ([SAME], "margin: 2 %, the default, because there is no plan"),
         ([BASELINE, "--margin", "3"], "margin: 3 %, given with --margin"),
     ],
 )
@@ -204,7 +204,7 @@ def test_one_boot_is_told_by_its_range_and_no_number_in_json_is_none(
     assert cell["change_percent"]["interval"] == "range"
     assert cell["first"]["stddev"] is None
     assert "[]: range of the boots" in text
-    assert "1 cells have no two identical arms with fork: NO VERDICT BELOW" in text
+    assert "1 cells have no pair of identical arms with fork: NO VERDICT BELOW" in text
 
 
 @pytest.mark.parametrize(

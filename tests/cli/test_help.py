@@ -1,4 +1,4 @@
-"""What --help says of defaults is what happens without the option."""
+"""The defaults in --help are what happens without the option."""
 
 import argparse
 import os
@@ -75,16 +75,18 @@ DECIDED: dict[tuple[str, str], tuple[str, Callable[[], object]]] = {
         "aarch64", lambda: asked("replay x --target qemu").choice.arch
     ),
     ("replay", "--target"): (
-        "judge what was recorded", lambda: asked("replay x").choice or
-        "judge what was recorded"
+        "none, check the recorded results", lambda: asked("replay x").choice or
+        "none, check the recorded results"
     ),
 }  # fmt: skip
 # What is no value: in words, and said to be so by the tests of its command.
 IN_WORDS = {
     ("show", "path"): "the newest",
     ("import", "--name"): "a new one",
+    ("run", "--name"): "a new one",
+    ("audit", "--name"): "a new one",
     ("report", "--out"): "CAMPAIGN.html",
-    ("compare", "--margin"): "the plan's, without one 2%",
+    ("compare", "--margin"): "the plan's, else 2%",
     ("agree", "--seconds"): "as long as --ops takes",
     ("agree", "--theme"): "all in turn",
     ("agree", "--jobs"): "one per CPU",
@@ -178,7 +180,7 @@ def test_auto_is_the_accelerator_that_help_says() -> None:
         if option == "--accel":
             unclocked = command in ("agree", "replay")
             shown = "tcg, as no clock" if unclocked else "kvm where it works, else"
-            assert f"auto is {shown}" in str(action.help)
+            assert f"auto means {shown}" in str(action.help)
     for line in ("agree --target qemu", "replay x --target qemu"):
         assert asked(line).choice.accelerator is Accelerator.TCG
     # The best that works, once it is known.

@@ -78,9 +78,9 @@ Printed = Callable[[Callable[[Console], None]], list[str]]
 
 
 def cell_lines(printed: Printed, rows: Sequence[Row]) -> list[str]:
-    """The lines of cells, a store each."""
+    """The lines of cells, one per store."""
     lines = printed(lambda console: print_effect_tables(rows, console))
-    return [line for line in lines if " ±" in line and "reaches" not in line]
+    return [line for line in lines if " ±" in line and "bounds" not in line]
 
 
 def test_a_table_says_what_each_column_is(printed: Printed) -> None:
@@ -97,7 +97,7 @@ def test_a_table_says_what_each_column_is(printed: Printed) -> None:
         "refcount 4 1,234,567 ±0.10% -0.1 [-2.0, 1.0] -1.72 [-2.00, 0.00] +5.39 "
         "15.7 [15.6, 15.7]",
     ]
-    assert lines[9].startswith("insns: instructions of the whole guest")
+    assert lines[9].startswith("insns: instructions that the whole guest executed")
     assert lines[10].startswith(
         "extra: named - unnamed within one kernel, boot and block"
     )
@@ -193,7 +193,7 @@ def test_an_unnamed_table_has_a_row_a_kernel(printed: Printed) -> None:
 
     assert lines[:2] == [
         "",
-        "What fork costs without names, on kernels measured only so",
+        "What fork costs without names, on kernels that have unnamed cells only",
     ]
     assert lines[3] == "kernel base where VMAs pages boots unnamed unit"
     assert lines[5] == "none 6.1 qemu aarch64 1,000 1 3 200,000 ±0.25% ns"

@@ -254,5 +254,5 @@ def test_what_may_not_be_mended_is_told_and_the_rest_is_done(
 
     assert status == 3
     assert len(err.splitlines()) == 1
-    assert err.endswith("not mended (Operation not permitted)\n")
+    assert err.endswith("cannot clean up (Operation not permitted)\n")
     assert len(out.splitlines()) == 10

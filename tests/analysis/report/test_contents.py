@@ -92,9 +92,9 @@ def test_report_writes_its_page_here_and_mails_on_request(
     assert "Subject: anon VMA names" in capsys.readouterr().out
     assert main(["report", path, "--text", "--out", "x"]) == 2
     assert main(["report", path, "--out", "no/such/folder.html"]) == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert "cannot write no/such/folder.html" in capsys.readouterr().err
     assert main(["report", path, "--out", "x.parquet"]) == 2
-    assert "expected a name that ends in .html" in capsys.readouterr().err
+    assert "expected a file name that ends in .html" in capsys.readouterr().err
 
 
 def test_what_is_no_campaign_is_one_error(tmp_path: Path) -> None:
