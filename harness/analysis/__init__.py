@@ -1,4 +1,4 @@
-"""Records to answers; the only room with pandas."""
+"""Turns records into answers; the only package that imports pandas."""
 
 from harness.analysis.aa_check import AACheck, aa_checks
 from harness.analysis.costs import Cost, cell_costs, unnamed_only

@@ -1,9 +1,9 @@
 """The A/A check: two identical arms of a layout, measured like any other two.
 
-How far they lie apart is what cannot be told from nothing. Where a metric has
-unnamed processes, the arms are the two unnamed processes of a block. Where only
-named processes have it (naming, renaming), they are two processes of one named arm,
-of neighbouring blocks of a boot.
+Their difference is the noise floor: a smaller effect cannot be distinguished from
+zero. If a metric has unnamed processes, the arms are the two unnamed processes of a
+block. If only named processes have it (naming, renaming), they are two processes of
+the same named arm, from neighbouring blocks of a boot.
 """
 
 from collections.abc import Sequence
@@ -31,14 +31,14 @@ from harness.analysis.stats import (
     judge_exact,
 )
 
-# Two identical arms of the instruction clock must lie within this part of the
-# margin; of time, within all of it.
+# On the instruction clock, identical arms must differ by at most this part of the
+# margin; on a clock of time, by at most the margin.
 EXACT_PART = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AACheck:
-    """Two identical arms of a layout: their difference in percent, and if it holds.
+    """Two identical arms of a layout: their difference in percent, and the result.
 
     ``by_boot`` has one percentage for each boot.
     """
@@ -54,20 +54,20 @@ class AACheck:
 def aa_checks(
     frame: pd.DataFrame, *, margin: float, metric: str = "fork"
 ) -> list[AACheck]:
-    """The A/A check of every layout of every kernel, of one metric.
+    """The A/A check of every layout of every kernel, for one metric.
 
-    It holds when the two arms are the same: all boots within ``EXACT_PART`` of
-    ``margin`` percent where instructions are counted; where time is taken, their
-    estimate within the margin and no difference beyond it shown. A layout without
-    two identical processes has none.
+    On the instruction clock it holds if all boots differ by at most ``EXACT_PART`` of
+    ``margin`` percent. On a clock of time it holds if the estimated difference is
+    within the margin and no test shows a larger one. A layout without two identical
+    processes has no check.
     """
     return _checks(processes(frame, metric), margin=margin, metric=metric)
 
 
 def checks_of(checks: Sequence[AACheck], place: Place, arm: Arm) -> list[AACheck]:
-    """The checks that speak for an arm: of its layout unnamed, or of the arm itself.
+    """The checks that cover an arm: of its unnamed layout, or of the arm itself.
 
-    An arm that has none, or one that does not hold, is not to be trusted.
+    Do not trust an arm that has no check, or one that does not hold.
     """
     return [
         check
@@ -81,7 +81,10 @@ def checks_of(checks: Sequence[AACheck], place: Place, arm: Arm) -> list[AACheck
 def holding_layouts(
     table: pd.DataFrame, *, margin: float
 ) -> dict[tuple[Place, tuple[int, int, int]], bool]:
-    """Whether all checks of a layout hold, by place and layout; of ``processes``."""
+    """Whether all checks of a layout hold, by place and layout.
+
+    ``table`` comes from ``processes``.
+    """
     held: dict[tuple[Place, tuple[int, int, int]], bool] = {}
     for check in _checks(table, margin=margin, metric=""):
         key = (check.place, check.arm.layout)
@@ -108,7 +111,7 @@ def _checks(table: pd.DataFrame, *, margin: float, metric: str) -> list[AACheck]
 
 
 def _pairs(table: pd.DataFrame) -> pd.DataFrame:
-    """The first and the last value of every two identical processes."""
+    """The first and the last value of every pair of identical processes."""
     unnamed = table[table["naming"] == "none"].assign(store="any")
     if len(unnamed) or table.empty:
         arms, pair = unnamed, unnamed["block"]
@@ -124,6 +127,6 @@ def _pairs(table: pd.DataFrame) -> pd.DataFrame:
 def _holds(values: Values, margin: float, *, exact: bool) -> bool:
     if exact:
         return judge_exact(values, EXACT_PART * margin).verdict is Verdict.EQUIVALENT
-    # A difference that is shown, not one that could not be excluded.
+    # Only a proven difference fails the check, not one that is merely possible.
     shown = judge(values, margin).verdict in (Verdict.REGRESSED, Verdict.IMPROVED)
     return not shown and abs(estimate(values, exact=False).value) <= margin

@@ -1,16 +1,16 @@
 """What kernels hold: the counts of ``anonvma audit``, as tidy frames.
 
-``AllocationCounts`` is the one object for users. One row a number, of ``load_counts``:
+``AllocationCounts`` is the object for users. ``load_counts`` has a row per number:
 
     column                  dtype   what
     variant, base, machine  str     the kernel, and where it ran
     vmas                    int64   VMAs of the cell
-    naming, name_length     str, int64   how they are named
+    naming, name_length     str, int64   how the VMAs are named
     step                    str     built, named, fork 1, fork 2, ...
-    what                    str     allocated or freed (structs), or a slab class in
-                                    bytes (objects of it)
+    what                    str     allocated or freed (structs), or the bytes of a
+                                    slab class (its objects)
     predicted, counted      int64   by the model; by the kernel
-    agrees                  bool    whether they are the same, as far as can be told
+    agrees                  bool    whether they are equal; objects within one slab
 """
 
 import os
@@ -40,7 +40,7 @@ _PLAIN = {
 
 
 class AllocationCounts:
-    """What kernels were seen to hold for names, beside what the model predicts."""
+    """What kernels hold for names, as counted and as the model predicts."""
 
     def __init__(self, counts: pd.DataFrame) -> None:
         self.counts = Table(counts)
@@ -54,7 +54,7 @@ class AllocationCounts:
         return cls(load_counts(Path(path)))
 
     def memory(self) -> Table:
-        """What one fork takes for names: a row a kernel, machine and naming."""
+        """What one fork allocates for names, one row per kernel, machine and naming."""
         return Table(memory_table(self.counts).rename(columns=_PLAIN))
 
     def differences(self) -> Table:
@@ -63,12 +63,12 @@ class AllocationCounts:
         return found.told_when_empty("Every number is as the model predicts.")
 
     def plot(self) -> Figure:
-        """Bytes that one fork takes for names, over their length."""
+        """Bytes that one fork allocates for names, over their length."""
         return plot_memory(memory_table(self.counts))
 
     @property
     def answer(self) -> str:
-        """What a fork takes where names are shared and copied, in sentences."""
+        """What a fork allocates if names are shared or copied, in sentences."""
         memory = memory_table(self.counts)
         lines = []
         for variant, kernels in memory.groupby("variant", sort=False):
@@ -79,8 +79,10 @@ class AllocationCounts:
                 f"{' to '.join(f'{size:,}' for size in sizes)} bytes in all."
             )
         agree = int(self.counts["agrees"].sum())
-        told = f"{agree:,} of {len(self.counts):,} numbers are as the model predicts."
-        return "\n".join([*lines, told])
+        summary = (
+            f"{agree:,} of {len(self.counts):,} numbers are as the model predicts."
+        )
+        return "\n".join([*lines, summary])
 
     def _repr_html_(self) -> str:
         return Table({"answer": self.answer.split("\n")})._repr_html_()
@@ -92,8 +94,7 @@ class AllocationCounts:
 def load_counts(path: Path) -> pd.DataFrame:
     """The counts of a campaign: its folder, or its records.
 
-    Raises UsageError where there are none, RecordError for a line that is not a
-    record.
+    Raises UsageError if there are none, RecordError for a line that is not a record.
     """
     path = path / "records.jsonl" if path.is_dir() else path
     if not path.exists():
@@ -106,7 +107,7 @@ def load_counts(path: Path) -> pd.DataFrame:
         elif isinstance(record, Count):
             rows.append({**runs[record.run], **asdict(record)})
     if not rows:
-        raise UsageError(f"{path} has no counts; anonvma audit takes them")
+        raise UsageError(f"{path} has no counts: anonvma audit records them")
     frame = pd.DataFrame(rows).drop(columns="run")
     # Records of 0.3 call the audited kernels refcount-truth and strdup-truth.
     frame["variant"] = frame["variant"].str.replace("-(audit|truth)$", "", regex=True)
@@ -114,9 +115,9 @@ def load_counts(path: Path) -> pd.DataFrame:
 
 
 def memory_table(counts: pd.DataFrame) -> pd.DataFrame:
-    """What one fork takes for names: structs, their slab class, bytes.
+    """What one fork allocates for names: structs, their slab class, bytes.
 
-    A row for each kernel, machine and scheme; the last fork of each.
+    One row per kernel, machine and naming scheme, for its last fork.
     """
     forks = counts[counts["step"].str.startswith("fork")]
     rows = []

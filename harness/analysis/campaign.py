@@ -1,4 +1,4 @@
-"""One object for users: a campaign, its tables and its plots.
+"""The object for users: a campaign, its tables and its plots.
 
 ::
 
@@ -57,14 +57,14 @@ from harness.host.programs import printable, printable_lines
 from harness.worker.measure.records import Metric
 
 _T = TypeVar("_T")
-# A notebook's folder is a step below the repository's.
+# Notebooks run in a folder one level below the repository.
 _RESULTS = (Path("results"), Path("../results"))
-# Files of a campaign's folder that stand for it.
+# Files of a campaign's folder that mean the whole campaign.
 _OWN_FILES = (RECORDS, "records.parquet")
 
 
 class _Found:
-    """What a campaign's tables and plots are made of, each found once."""
+    """The results behind a campaign's tables and plots, each computed once."""
 
     def __init__(self, samples: Table, margin: float, name: str) -> None:
         self.samples, self.margin, self.name = samples, margin, name
@@ -75,7 +75,7 @@ class _Found:
         self._costs: dict[str, list[Cost]] = {}
 
     def checked(self, metric: str) -> str:
-        """The metric; UsageError where it was not measured."""
+        """The metric. Raises UsageError if it was not measured."""
         if metric in self.metrics:
             return metric
         raise UsageError(
@@ -113,12 +113,12 @@ class _Found:
 
 
 class Campaign:
-    """What was measured, and what it says: tables, plots, and an answer.
+    """A campaign's tables, plots, and its answer in words.
 
-    Every table is a DataFrame. Costs are in its column ``unit``: insns (instructions)
-    or ns (nanoseconds). An estimate has its bounds in columns ``..., low`` and
-    ``..., high``: a 95 % interval over boots where time is taken, the range of the
-    boots where instructions are counted or boots are few.
+    Every table is a DataFrame. Costs are in the unit of its column ``unit``: insns
+    (instructions) or ns (nanoseconds). An estimate has its bounds in the columns
+    ``..., low`` and ``..., high``. They are a 95 % interval over boots for time, and
+    the range of the boots for instructions or few boots.
     """
 
     def __init__(self, path: Path, identity: Identity, samples: pd.DataFrame) -> None:
@@ -129,10 +129,10 @@ class Campaign:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> "Campaign":
-        """A campaign: its folder, its name in results, records.jsonl, or Parquet.
+        """Load a campaign: its folder, its name in results, records.jsonl, or Parquet.
 
-        Without a path it is the ``newest``. Raises UsageError where there is none, or
-        it has no samples yet, and RecordError for a line that is not a record.
+        Without a path, load the ``newest``. Raises UsageError if there is none or if it
+        has no samples yet, and RecordError for a line that is not a record.
         """
         if path is None:
             return cls.newest()
@@ -148,9 +148,9 @@ class Campaign:
     ) -> "Campaign":
         """The campaign in ``results`` that was measured last and has samples.
 
-        ``results`` is by default that of the working directory, or of the one above
-        it. ``otherwise`` is loaded where there is no such campaign; without it that is
-        a UsageError.
+        The default for ``results`` is the folder of that name in the working directory
+        or in the one above. If there is no such campaign, ``otherwise`` is loaded;
+        without ``otherwise``, UsageError is raised.
         """
         folder = _results() if results is None else Path(results)
         for found in campaigns_in(folder):
@@ -166,17 +166,17 @@ class Campaign:
 
     @property
     def name(self) -> str:
-        """What the campaign was called when it was measured."""
+        """The campaign's name when it was measured."""
         return self.identity.name
 
     @property
     def margin(self) -> float:
-        """What verdicts are given against, in percent; fixed by the plan."""
+        """The margin of all verdicts, in percent; the plan fixes it."""
         return self.identity.margin
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """What was measured: fork, and what else there is."""
+        """The metrics that were measured: fork, and others."""
         return self._found.metrics
 
     @property
@@ -185,31 +185,31 @@ class Campaign:
         return Plots(self._found)
 
     def effects(self, metric: str = "fork") -> Table:
-        """What names cost, a row for each named arm: named minus unnamed."""
+        """What names cost: named minus unnamed, one row per named arm."""
         return effects_table(self._found.effects(metric))
 
     def aa_check(self, metric: str = "fork") -> Table:
-        """How far identical processes lie apart, a row for each layout."""
+        """The difference of identical processes, one row per layout."""
         return aa_table(self._found.checks(metric))
 
     def costs(self, metric: str = "fork") -> Table:
-        """What the call costs in each arm by itself, unnamed ones included."""
+        """The whole cost of the call in each arm, including unnamed ones."""
         return costs_table(self._found.costs(metric))
 
     def slopes(self, metric: str = "fork") -> Table:
-        """What one VMA more costs, over three or more numbers of VMAs."""
+        """The cost of each additional VMA, from three or more VMA counts."""
         return slopes_table(self._found.slopes(metric))
 
     def published(self) -> Table:
-        """The cells that were published in 2021, beside what was measured of them."""
+        """The cells published in 2021, beside the measured ones."""
         return published_table(self._found.effects("fork"))
 
     def claims(self) -> Table:
-        """What was claimed in 2021, and what this campaign found."""
+        """The claims of 2021, and what this campaign found."""
         return claims_table(self._found.claims)
 
     def reductions(self) -> Table:
-        """How many times less names cost fork when they are shared, not copied."""
+        """How many times less names cost at fork if they are shared, not copied."""
         return reductions_table(reductions(self._found.effects("fork")))
 
     def noise(self, metric: str = "fork") -> Table:
@@ -217,24 +217,24 @@ class Campaign:
         return noise_table(cell_noise(self.samples, self._found.checked(metric)))
 
     def distrust(self, metric: str = "fork") -> Table:
-        """What speaks against the numbers, a row for each."""
+        """Reasons to distrust the numbers, one row each."""
         return distrust_table(
             distrust(self.samples, self._found.checked(metric), margin=self.margin)
         )
 
     @property
     def question(self) -> str:
-        """What the campaign asks."""
+        """The question that the campaign answers."""
         return self._report.answer.question
 
     @property
     def answer(self) -> str:
-        """The answer in a few sentences, each on a line."""
+        """The answer in a few sentences, one per line."""
         return printable_lines("\n".join(self._report.answer.sentences))
 
     @property
     def aa_answer(self) -> str:
-        """Whether identical processes fork alike, in a sentence or two."""
+        """The result of the A/A check of fork, in a sentence or two."""
         return printable(self._report.aa_words)
 
     @cached_property
@@ -242,13 +242,13 @@ class Campaign:
         return report_on(self.samples, self.identity)
 
     def _table(self) -> tuple[Table, str]:
-        """The rows of the cells that the answer is about, and where the others are."""
+        """The rows that the answer is about, and a note about the others."""
         found = self._found.effects("fork")
         if not found:
             return costs_table(unnamed_only(self._found.costs("fork"))), ""
-        told = [e for unit in ("ns", "insns") for e in main_cell(found, unit)]
-        note = f"{len(told)} of {len(found)} rows; .effects() has all of them."
-        return effects_table(told), note if len(told) < len(found) else ""
+        main = [e for unit in ("ns", "insns") for e in main_cell(found, unit)]
+        note = f"{len(main)} of {len(found)} rows; .effects() has all of them."
+        return effects_table(main), note if len(main) < len(found) else ""
 
     def _repr_html_(self) -> str:
         table, more = self._table()
@@ -269,13 +269,13 @@ class Campaign:
 
 
 class Plots:
-    """The plots of a campaign; each is a picture that a notebook shows."""
+    """The plots of a campaign; a notebook shows each of them."""
 
     def __init__(self, found: _Found) -> None:
         self._found = found
 
     def effects(self, metric: str = "fork") -> Figure:
-        """What names cost in percent, with intervals, a row for each named arm."""
+        """What names cost in percent, with intervals, one row per named arm."""
         found = self._found.effects(metric)
         return _picture(campaign_plots.plot_effects, found, _no_cell(metric))
 
@@ -300,7 +300,7 @@ class Plots:
         return _picture(campaign_plots.plot_lengths, found, _no_cell(metric))
 
     def costs(self, metric: str = "fork") -> Figure:
-        """What the call costs in each arm by itself."""
+        """The whole cost of the call in each arm."""
         return _picture(
             campaign_plots.plot_costs, self._found.costs(metric), _no_cell(metric)
         )
@@ -312,7 +312,7 @@ class Plots:
         return _picture(campaign_plots.plot_slopes, found, nothing)
 
     def aa(self, metric: str = "fork") -> Figure:
-        """How far identical processes lie apart, a dot for each boot."""
+        """The difference of identical processes, one dot per boot."""
         checks = self._found.checks(metric)
         return _picture(
             campaign_plots.plot_aa,
@@ -321,7 +321,7 @@ class Plots:
         )
 
     def order(self, metric: str = "fork") -> Figure:
-        """Every sample beside its cell's median, in the order they were taken."""
+        """Every sample relative to its cell's median, in the order of measurement."""
         return campaign_plots.plot_order(
             self._found.samples, self._found.checked(metric)
         )

@@ -1,10 +1,10 @@
-"""What was claimed in 2021, and what a campaign measures beside it.
+"""The claims of 2021, and what a campaign measures for each.
 
-The claims are those of the commit message of 78db3412833d and of the cover letter of
-v8 (2021-08-27). They are about milliseconds, so a clock that counts instructions
-decides none of them: its figure is shown, and called what it is. A clock of time
-says whether there is an effect beyond the margin, and whether the published figure
-lies in the measured interval.
+The claims come from the commit message of 78db3412833d and from the cover letter of
+v8 (2021-08-27). They are about milliseconds, so the instruction clock decides none of
+them; its figure is shown and labelled as instructions. A clock of time decides whether
+there is an effect beyond the margin, and whether the published figure lies in the
+measured interval.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from harness.analysis.processes import Arm, Place
 from harness.analysis.published import PUBLISHED_PERCENT, like_2021
 from harness.analysis.stats import Interval, Verdict
 
-# "a few thousand"
+# The VMA counts that "a few thousand" is taken to mean.
 FEW_THOUSAND = (1_000, 8_000)
 REDUCTION = (3.0, 4.0)
 
@@ -26,7 +26,7 @@ NOTHING = "with a few thousand VMAs, sharing is not measurable"
 
 
 class Finding(Enum):
-    """What a measured figure is beside the published one."""
+    """How a measured figure compares with the published one."""
 
     REPRODUCED = "reproduced"
     SMALLER = "smaller"
@@ -37,11 +37,11 @@ class Finding(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A claim, the published figure, and what a place measured of it.
+    """A claim, the published figure, and the figure that one place measured.
 
-    ``published`` and ``measured`` are in ``unit``: percent, or times; ``published``
-    is a range, or one figure twice. ``verdict`` is the measured effect against the
-    margin, None where there is none. ``trusted`` is whether the A/A checks held.
+    ``published`` and ``measured`` are in ``unit``: percent, or times. ``published``
+    is a range, or one figure twice. ``verdict`` compares the measured effect with the
+    margin; None for a ratio. ``trusted`` is whether the A/A check held.
     """
 
     claim: str
@@ -58,9 +58,9 @@ class Claim:
     def words(self) -> str:
         """The published figure and the measured one, in a sentence."""
         counted = " of instructions" if self.place.exact else ""
-        was = f"published: {self.published_words}; "
-        ours = f"measured: {self.measured_words}{counted} ({self.arm.words})"
-        return was + ours
+        published = f"published: {self.published_words}; "
+        measured = f"measured: {self.measured_words}{counted} ({self.arm.words})"
+        return published + measured
 
     @property
     def published_words(self) -> str:
@@ -78,13 +78,13 @@ class Claim:
 
 
 def answer_claims(found: list[Effect]) -> list[Claim]:
-    """Every claim, for every place that has the cells it is about."""
+    """Every claim, for every place that measured the cells of the claim."""
     forks = [e for e in found if e.metric == "fork"]
-    told = []
+    claims = []
     for place in sorted({e.place for e in forks}, key=lambda place: place.words):
         here = [e for e in forks if e.place == place]
-        told += [*_copying(here), *_reducing(here), *_nothing(here)]
-    return told
+        claims += [*_copying(here), *_reducing(here), *_nothing(here)]
+    return claims
 
 
 def _copying(here: list[Effect]) -> list[Claim]:
@@ -105,8 +105,7 @@ def _reducing(here: list[Effect]) -> list[Claim]:
         return []
     for each in reductions([copied, shared]):
         finding = _beside(each.times, REDUCTION, nothing=1.0)
-        told = _claim(REDUCING, shared, REDUCTION, each.times, "times", finding)
-        return [told]
+        return [_claim(REDUCING, shared, REDUCTION, each.times, "times", finding)]
     return []
 
 
@@ -127,16 +126,15 @@ def _nothing(here: list[Effect]) -> list[Claim]:
         finding = Finding.LARGER
     else:
         finding = Finding.UNDECIDED
-    told = _claim(NOTHING, worst, (0.0, 0.0), worst.percent, "%", finding)
-    return [told]
+    return [_claim(NOTHING, worst, (0.0, 0.0), worst.percent, "%", finding)]
 
 
 def _beside(
     measured: Interval, published: tuple[float, float], *, nothing: float
 ) -> Finding:
-    """The measured interval beside the published figure.
+    """Compare the measured interval with the published figure.
 
-    An interval that holds both the figure and ``nothing`` decides nothing, nor does
+    An interval that contains both the figure and ``nothing`` is undecided, and so is
     the range of a few boots.
     """
     if measured.kind == "range":

@@ -1,7 +1,7 @@
-"""What a call costs in one arm by itself, where there is nothing to take it from.
+"""The cost of a call in one arm, without a baseline to subtract.
 
 For metrics that only named processes have (naming, renaming), and for kernels that
-were measured unnamed only.
+were measured without names only.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ from harness.analysis.stats import Interval, estimate
 class Cost:
     """A metric in one arm: ``total`` in ``place.unit``, and the same ``per_vma``.
 
-    ``by_boot`` has the total of each boot. ``alike`` is whether two identical arms of
-    it were: None where none were measured.
+    ``by_boot`` has the total of each boot. ``alike`` is whether two identical arms
+    measured the same; None if there is no such pair.
     """
 
     place: Place
@@ -41,16 +41,16 @@ class Cost:
 
     @property
     def trusted(self) -> bool:
-        """Whether identical arms were measured, and were alike."""
+        """Whether identical arms were measured, and measured the same."""
         return bool(self.alike)
 
 
 def cell_costs(
     frame: pd.DataFrame, *, margin: float, metric: str = "fork"
 ) -> list[Cost]:
-    """The cost of every arm, unnamed ones included, in the order of places and arms.
+    """The cost of every arm, including unnamed ones, sorted by place and arm.
 
-    Boots are summarised like effects. Raises UsageError when runs may not be pooled.
+    Boots are summarised as for effects. Raises UsageError if runs may not be pooled.
     """
     boots = arm_values(processes(frame, metric), within="boot")
     checks = aa_checks(frame, margin=margin, metric=metric)
@@ -58,20 +58,20 @@ def cell_costs(
     for key, rows in boots.groupby([*PLACE, *ARM]):
         place, arm = place_of(key), arm_of(key)
         values = rows["value"].to_numpy(dtype=float)
-        about = checks_of(checks, place, arm)
+        own_checks = checks_of(checks, place, arm)
         found.append(
             Cost(
                 place=place, metric=metric, arm=arm,
                 total=estimate(values, exact=place.exact),
                 per_vma=estimate(values / arm.vmas, exact=place.exact),
                 by_boot=tuple(map(float, values)),
-                alike=all(check.holds for check in about) if about else None,
+                alike=all(c.holds for c in own_checks) if own_checks else None,
             )
         )  # fmt: skip
     return found
 
 
 def unnamed_only(costs: Sequence[Cost]) -> list[Cost]:
-    """Those of kernels that have no named cell: kernels without names, above all."""
+    """The costs of kernels without a named cell, such as the variant ``none``."""
     named = {cost.place for cost in costs if cost.arm.named}
     return [cost for cost in costs if cost.place not in named]

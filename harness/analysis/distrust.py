@@ -1,4 +1,4 @@
-"""What a reader of a campaign's numbers should know against them, in words."""
+"""Reasons to distrust a campaign's numbers, as sentences."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from harness.analysis.processes import BOOT, PLACE
 from harness.analysis.records.frames import impossible, plain, usable
 from harness.worker.measure.pooling import MUST_MATCH
 
-# What ``distrust`` and the tables of the command line look at.
+# The columns that ``distrust`` and the command line's tables need.
 TABLE_COLUMNS = (
     *PLACE, *MUST_MATCH, "vmas", "vma_pages", "written_pages",
     "store", "naming", "name_length", *BOOT, "block", "position",
@@ -19,7 +19,7 @@ TABLE_COLUMNS = (
 
 
 def distrust(frame: pd.DataFrame, metric: str = "fork", *, margin: float) -> list[str]:
-    """One sentence for each thing that speaks against a campaign's numbers."""
+    """One sentence for each reason to distrust a campaign's numbers."""
     return [
         *_different(aa_checks(frame, margin=margin, metric=metric)),
         *_few_boots(frame, metric), *_left_out(frame), *_conditions(frame),
@@ -37,7 +37,7 @@ def _different(checks: Sequence[AACheck]) -> list[str]:
 
 
 def _few_boots(frame: pd.DataFrame, metric: str) -> list[str]:
-    # Of boots that a table is made of: one with nothing valid in it is none.
+    # Only boots with a valid sample count, because tables use no others.
     analysed = plain(usable(frame, metric)[[*PLACE, *BOOT]].drop_duplicates())
     boots = analysed.groupby(PLACE).size()
     single = sorted(map(_place_words, boots[boots < 2].index))
@@ -54,25 +54,25 @@ def _left_out(frame: pd.DataFrame) -> list[str]:
     invalid = frame[frame["run_valid"] & ~frame["valid"]]
     for reason, count in plain(invalid[["reason"]])["reason"].value_counts().items():
         warnings.append(f"{count} samples left out: {reason}")
-    if odd := int((impossible(frame) & frame["run_valid"] & frame["valid"]).sum()):
+    if excluded := int((impossible(frame) & frame["run_valid"] & frame["valid"]).sum()):
         warnings.append(
-            f"{odd} impossible samples left out (a cost below 1 or beyond 2^53, no "
-            "VMAs, or names on a kernel without)"
+            f"{excluded} impossible samples left out (a cost below 1 or above 2^53, no "
+            "VMAs, or names on a kernel that keeps none)"
         )
     return warnings
 
 
 def _conditions(frame: pd.DataFrame) -> list[str]:
     warnings = []
-    loose = int((~frame["fifo"]).sum())
-    if loose:
+    no_fifo = int((~frame["fifo"]).sum())
+    if no_fifo:
         warnings.append(
-            f"{loose} samples without SCHED_FIFO: other tasks may have preempted them"
+            f"{no_fifo} samples without SCHED_FIFO: other tasks may have preempted them"
         )
     if ((frame["target"] == "uml") & (frame["written_pages"] > 0)).any():
         warnings.append(
-            "written pages of User-Mode Linux go through its own address-space code: "
-            "they do not stand for other machines"
+            "User-Mode Linux handles written pages with its own address-space code, so "
+            "these cells do not predict other machines"
         )
     return warnings
 

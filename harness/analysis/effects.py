@@ -1,10 +1,10 @@
 """What names cost: named minus unnamed within one kernel, boot and block.
 
-Every effect that leaves the project is computed by ``cell_effects``; tables, mails,
-pages, JSON and notebooks only format it. Processes are paired within a block, a boot
-is the median of its blocks, and ``stats.estimate`` summarises the boots: the mean
-with a bootstrap-t interval where the clock takes time, the median with the range of
-the boots where it counts instructions.
+``cell_effects`` computes every effect that is shown anywhere; tables, mails, pages,
+JSON and notebooks only format it. Processes are paired within a block, and the median
+of its blocks stands for a boot. ``stats.estimate`` summarises the boots: for a clock
+of time, the mean with a bootstrap-t interval; for the instruction clock, the median
+with the range of the boots.
 """
 
 from collections.abc import Sequence
@@ -40,12 +40,12 @@ from harness.analysis.stats import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What the names of an arm cost, of one metric.
+    """What the names of an arm cost, for one metric.
 
-    ``extra`` is named - unnamed in ``place.unit`` per VMA, ``percent`` the same in
-    percent of unnamed; ``unnamed`` and ``named`` are whole calls, in ``place.unit``.
-    The tuples have one number for each of ``boots`` (session, boot).
-    ``trusted`` is whether the A/A check of its layout held.
+    ``extra`` is named - unnamed per VMA, in ``place.unit``; ``percent`` is named -
+    unnamed in percent of unnamed. ``unnamed`` and ``named`` are whole calls, in
+    ``place.unit``. The tuples have one number per boot, in the order of ``boots``
+    (session, boot). ``trusted`` is whether the A/A check of its layout held.
     """
 
     place: Place
@@ -69,9 +69,9 @@ def cell_effects(
 ) -> list[Effect]:
     """The effect of every named arm, judged against ``margin`` percent.
 
-    In the order of places and arms; verdicts are corrected (Holm) for the cells of
-    each place. Empty for metrics that unnamed processes do not have (``cell_costs``
-    has those). Raises UsageError when runs may not be pooled.
+    Sorted by place and arm. Verdicts are corrected (Holm) for the number of cells of
+    each place. Empty for metrics that unnamed processes do not have; ``cell_costs``
+    covers those. Raises UsageError if runs may not be pooled.
     """
     table = processes(frame, metric)
     blocks = arm_values(table)
@@ -130,7 +130,7 @@ def _corrected(found: list[Effect]) -> list[Effect]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reduction:
-    """How many times less the names of ``arm`` cost where they are shared."""
+    """How many times less the names of ``arm`` cost if they are shared, not copied."""
 
     place: Place
     arm: Arm
@@ -138,25 +138,26 @@ class Reduction:
 
 
 def reductions(found: Sequence[Effect]) -> list[Reduction]:
-    """The reduction of every cell that one kernel was measured with in both stores.
+    """The reduction of every cell that one kernel measured with both stores.
 
-    Left out where there is no ratio (``reduction``). ``arm`` is the shared one.
+    A cell without a ratio (see ``reduction``) is left out. ``arm`` is the shared one.
     """
     copied = {_cell(e): e for e in found if e.arm.store == "strdup"}
-    told = []
+    result = []
     for shared in (e for e in found if e.arm.store == "refcounted"):
         if (other := copied.get(_cell(shared))) is None:
             continue
         if (times := reduction(other, shared)) is not None:
-            told.append(Reduction(place=shared.place, arm=shared.arm, times=times))
-    return told
+            result.append(Reduction(place=shared.place, arm=shared.arm, times=times))
+    return result
 
 
 def reduction(copied: Effect, shared: Effect) -> Interval | None:
     """How many times less ``shared`` costs than ``copied``, in percent of unnamed.
 
-    Of one kernel, the boots that have both are paired. None where sharing may cost
-    nothing: in some boot (instructions), or as no finite interval exists (time).
+    If one kernel has both, the ratio pairs the boots that have both. None if sharing
+    may cost nothing: if some boot says so (instructions), or if the ratio has no finite
+    interval (time).
     """
     paired = copied.place == shared.place
     above, below = map(np.asarray, (copied.percent_by_boot, shared.percent_by_boot))

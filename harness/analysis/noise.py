@@ -1,4 +1,4 @@
-"""How noisy samples are: their spread, what is unusual about them, and what drifts."""
+"""How noisy samples are: their spread, outliers and drift."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from harness.analysis.stats import drifts, outliers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """The samples of a cell, of one metric; ``median`` is in ``place.unit``.
+    """The samples of a cell for one metric; ``median`` is in ``place.unit``.
 
     ``spread`` is how far the largest lies above the smallest, in percent. ``above``
-    counts samples that exceed the median by 0.1 % or more: on the instruction clock,
-    those that a timer tick hit. ``drifting`` counts processes whose samples go up or
-    down in the order they were taken.
+    counts samples that exceed the median by more than 0.1 %: on the instruction clock,
+    a timer tick hit them. ``drifting`` counts processes whose samples rise or fall in
+    the order they were measured.
     """
 
     place: Place
@@ -33,7 +33,7 @@ class Noise:
 
 
 def cell_noise(frame: pd.DataFrame, metric: str = "fork") -> list[Noise]:
-    """The noise of every cell, in the order of places and arms."""
+    """The noise of every cell, sorted by place and arm."""
     found = []
     for key, samples in usable(frame, metric).groupby([*PLACE, *ARM], observed=True):
         values = samples["value"].to_numpy(dtype=float)

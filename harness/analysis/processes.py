@@ -1,8 +1,8 @@
-"""A process as one number, which every table and answer begins with; and its arm.
+"""Summarises a process as one number, the input of every table; describes its arm.
 
-The number is one quantile of its samples. Of instructions it is the median: a timer
-tick makes a sample larger, never smaller, and hits few. Of time it is the first
-decile: whatever else a machine does makes a fork slower, never faster, and hits many.
+The number is a quantile of the process's samples. For instructions it is the median,
+because timer ticks make a few samples larger, never smaller. For time it is the first
+decile, because other load makes many samples slower, never faster.
 """
 
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ LAYOUT = ["vmas", "vma_pages", "written_pages"]
 NAMING = ["store", "naming", "name_length"]
 ARM = [*LAYOUT, *NAMING]
 BOOT = ["session", "boot"]
-# Fewer boots have no interval: with five, even their whole range covers a median
-# in 94 of 100 cases only.
+# Fewer boots have no interval: with five, even their whole range covers the median
+# in only 94 of 100 cases.
 LEAST_BOOTS = 6
 
 # By unit.
@@ -52,10 +52,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """What identical processes do: a layout, and how its VMAs are named.
+    """A layout, and how its VMAs are named: identical processes share an arm.
 
-    An unnamed arm has the naming "none" and the store "any": without names it is no
-    matter how they would be kept.
+    An unnamed arm has the naming "none" and the store "any", because the store does
+    not matter without names.
     """
 
     vmas: int
@@ -77,14 +77,14 @@ class Arm:
 
     @property
     def pages(self) -> str:
-        """Pages written in each VMA: ``1``, or ``0/4`` where it has others besides."""
+        """Pages written per VMA: ``1``, or ``0/4`` if a VMA has more pages."""
         if self.vma_pages == max(1, self.written_pages):
             return str(self.written_pages)
         return f"{self.written_pages}/{self.vma_pages}"
 
     @property
     def names(self) -> str:
-        """The naming scheme as users write it: ``distinct:79``, or ``none``."""
+        """The naming scheme as users write it: ``distinct:79`` or ``none``."""
         return f"{self.naming}:{self.name_length}" if self.named else "none"
 
     @property
@@ -100,7 +100,7 @@ class Arm:
 
 
 def time_first(place: Place) -> tuple[bool, str]:
-    """The order in which places are shown: those that take time first."""
+    """Sort key for showing places: clocks of time come first."""
     return place.exact, place.words
 
 
@@ -110,11 +110,11 @@ def unnamed_of(arm: Arm) -> Arm:
 
 
 def processes(frame: pd.DataFrame, metric: str = "fork") -> pd.DataFrame:
-    """One row a process, from the samples of ``load``: what it is, and ``value``.
+    """One row per process, from the samples of ``load``: its facts, and ``value``.
 
     Columns: base, target, machine, accelerator, unit, variant, build_id, vmas,
     vma_pages, written_pages, store, naming, name_length, session, boot, block,
-    position, run; value in ``unit``. Raises UsageError when runs may not be pooled.
+    position, run; value in ``unit``. Raises UsageError if runs may not be pooled.
     """
     check_poolable(frame)
     parts = [
@@ -131,10 +131,11 @@ def processes(frame: pd.DataFrame, metric: str = "fork") -> pd.DataFrame:
 
 
 def arm_values(table: pd.DataFrame, *, within: str = "block") -> pd.DataFrame:
-    """One row an arm of a block, from ``processes``: the mean of its processes.
+    """One row per block and arm, from ``processes``: the mean of its processes.
 
-    Of two unnamed processes the quantile of all forks would be the faster one's.
-    ``within`` "boot" has one row an arm of a boot: the median of its blocks.
+    The two unnamed processes are not pooled, because a low quantile of their pooled
+    samples would be that of the faster process. With ``within`` "boot" there is one
+    row per boot and arm: the median of its blocks.
     """
     table = table.copy()
     table.loc[table["naming"] == "none", "store"] = "any"

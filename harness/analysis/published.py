@@ -1,8 +1,9 @@
-"""The figures of 2021, which this project measures again.
+"""The figures published in 2021, which this project measures again.
 
-Cover letter of v8 of the series (2021-08-27): an ARM64 device, linux 5.14, fork of
-65 536 named VMAs in milliseconds, in percent over unnamed; each VMA had a name of its
-own, of up to 63 bytes, and as many pages as were written in it, or one.
+Source: cover letter of v8 of the series (2021-08-27). An ARM64 device with linux 5.14
+forked a process with 65 536 named VMAs; the figures are the time in percent over
+unnamed. Each VMA had its own name of up to 63 bytes, and as many pages as were written
+in it, at least one.
 """
 
 from collections.abc import Iterable
@@ -23,7 +24,7 @@ _NAMING = ("distinct", "distinct-same-text")
 
 
 def published_percent(arm: Arm) -> float | None:
-    """What was published for a cell like this one; None where none was."""
+    """The published percentage for a cell like this one; None if there is none."""
     like = (
         arm.vmas == PUBLISHED_VMAS
         and arm.naming in _NAMING
@@ -37,10 +38,10 @@ def published_percent(arm: Arm) -> float | None:
 def like_2021(
     found: Iterable[Effect], store: str, *, written_pages: int = 0
 ) -> Effect | None:
-    """The effect on fork in the published cell; None where it was not measured.
+    """The effect on fork in the published cell; None if it was not measured.
 
-    Of several, as of names of several lengths, the one most like that of 2021.
-    ``found`` is of one place.
+    If several cells match, for example with several name lengths, the one most like
+    that of 2021. ``found`` has the effects of one place.
     """
     cells = [
         e for e in found

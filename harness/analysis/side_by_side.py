@@ -1,4 +1,4 @@
-"""The rows of the command line's tables: a cell with both stores side by side."""
+"""The rows of the command line's tables: both stores of a cell, side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +14,12 @@ from harness.analysis.stats import Interval
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A cell, in both stores where both were measured.
+    """A cell in both stores, or in the only one that was measured.
 
-    ``place`` is that of one of ``kernels``: the one kernel that holds both stores,
-    or two of one store each. ``ratio`` is how many times less sharing costs, as
-    ``reduction`` has it: None without both. ``published`` has the figures of 2021
-    by store, where there are any.
+    ``kernels`` is the one kernel that has both stores, or two kernels of one store
+    each; ``place`` is that of the first. ``ratio`` is how many times less sharing
+    costs (see ``reduction``); None without both stores. ``published`` has the figures
+    of 2021 by store, if there are any.
     """
 
     place: Place
@@ -32,12 +32,12 @@ class Row:
 
     @property
     def effects(self) -> list[Effect]:
-        """What was measured of it: one store or both, the copying one first."""
+        """The measured stores, the copying one first."""
         return [each for each in (self.strdup, self.refcounted) if each is not None]
 
 
 def side_by_side(found: Sequence[Effect]) -> list[Row]:
-    """Effects as rows: by place, kernels, pages, VMAs, naming."""
+    """Effects as rows, sorted by place, kernels, pages, VMAs, naming."""
     families = dict(zip(map(_identity, found), _families(found), strict=True))
     groups: dict[tuple[Place, Arm], dict[str, Effect]] = {}
     for effect in found:
@@ -71,10 +71,10 @@ def _row(arm: Arm, stores: dict[str, Effect]) -> Row:
 
 
 def _families(found: Sequence[Effect]) -> list[str]:
-    """Of each effect, what stands in one row: nothing, or a kernel by itself.
+    """For each effect, the kernel that its row is restricted to, or "".
 
-    Two kernels of one store each stand side by side like the halves of one that
-    has both; where two of a place have the same store, each is by itself.
+    Two kernels of one store each share a row, like one kernel that has both stores.
+    If two kernels of a place have the same store, each has its own rows.
     """
     stores: dict[Place, set[str]] = {}
     for e in found:
@@ -107,7 +107,7 @@ def _order(place: Place, arm: Arm) -> tuple[object, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostRow:
-    """What an arm costs by itself, in both stores where both were measured."""
+    """What an arm costs, in both stores or in the only one that was measured."""
 
     place: Place
     arm: Arm
@@ -116,12 +116,12 @@ class CostRow:
 
     @property
     def costs(self) -> list[Cost]:
-        """What was measured of it: one store or both, the copying one first."""
+        """The measured stores, the copying one first."""
         return [each for each in (self.strdup, self.refcounted) if each is not None]
 
 
 def costs_side_by_side(costs: Sequence[Cost]) -> list[CostRow]:
-    """Costs of named arms as rows, a kernel each."""
+    """Costs of named arms as rows, one kernel per row."""
     groups: dict[tuple[Place, Arm], dict[str, Cost]] = {}
     for cost in costs:
         key = (cost.place, replace(cost.arm, store="any"))
@@ -139,10 +139,10 @@ def costs_side_by_side(costs: Sequence[Cost]) -> list[CostRow]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricTables:
-    """What a campaign has of one metric.
+    """The rows of a campaign for one metric.
 
-    ``effects`` where it has named and unnamed cells; else ``costs`` of named cells,
-    and ``unnamed``, of kernels that were not measured named.
+    ``effects`` if it has named and unnamed cells, else ``costs`` of the named cells.
+    ``unnamed`` has the kernels that were measured without names only.
     """
 
     metric: str
@@ -152,7 +152,7 @@ class MetricTables:
 
 
 def metric_tables(frame: pd.DataFrame, metric: str, *, margin: float) -> MetricTables:
-    """Every table of a metric. Raises UsageError when runs may not be pooled."""
+    """Every table of a metric. Raises UsageError if runs may not be pooled."""
     effects = cell_effects(frame, margin=margin, metric=metric)
     costs = cell_costs(frame, margin=margin, metric=metric)
     alone = [] if effects else [cost for cost in costs if cost.arm.named]

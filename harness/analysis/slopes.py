@@ -1,4 +1,4 @@
-"""What one VMA more costs: a straight line through an arm's layouts."""
+"""The cost of each additional VMA: a straight line through an arm's layouts."""
 
 from dataclasses import dataclass
 
@@ -18,9 +18,9 @@ from harness.analysis.stats import Interval, Line, line
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slope:
-    """What one VMA more costs: ``arm`` is unnamed, or the store of ``naming``.
+    """The cost of each additional VMA; ``arm`` is unnamed, or the store of ``naming``.
 
-    ``by_boot`` has a row for each boot and in it a cost for each of ``counts``.
+    ``by_boot`` has a row per boot, and in it a cost for each VMA count in ``counts``.
     """
 
     place: Place
@@ -34,22 +34,23 @@ class Slope:
 
     @property
     def per_vma(self) -> Interval:
-        """What one VMA more costs, in ``place.unit``."""
+        """The cost of an additional VMA, in ``place.unit``."""
         boots = len(self.by_boot)
-        ranged = self.place.exact or boots < LEAST_BOOTS
-        kind = "range" if ranged else "bootstrap"
+        is_range = self.place.exact or boots < LEAST_BOOTS
+        kind = "range" if is_range else "bootstrap"
         return Interval(self.line.slope, self.line.low, self.line.high, boots, kind)
 
     @property
     def words(self) -> str:
-        """The arm and how it is named, in a word or two."""
+        """The arm and its naming scheme, in a word or two."""
         return self.arm if self.arm == "unnamed" else f"{self.arm} {self.naming}"
 
 
 def slopes(frame: pd.DataFrame, *, metric: str = "fork") -> list[Slope]:
-    """The cost over VMA counts, of kernels measured with three or more of them.
+    """The cost over VMA counts, for kernels measured with at least three counts.
 
-    Of unwritten layouts; of each way to name, the longest names of its place.
+    Uses layouts without written pages, and the longest names of each naming scheme and
+    place.
     """
     table = processes(frame, metric).query("written_pages == 0")
     table["arm"] = np.where(table["naming"] == "none", "unnamed", table["store"])

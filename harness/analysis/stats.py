@@ -1,12 +1,12 @@
-"""Statistics of campaigns: intervals, verdicts, slopes, and what to distrust.
+"""Statistics of campaigns: intervals, verdicts, slopes, outliers and drift.
 
-Pure functions over arrays. The unit of replication is the boot: what is given
-here is one number for each boot, summarised within it already (``effects``).
-``estimate`` is the one way from boots to a number that is shown. Sources:
+Pure functions over arrays. The unit of replication is the boot: the input is one
+number per boot, which ``effects`` has summarised before. Every number that is shown
+is an ``estimate`` over boots. Sources:
 
 * bootstrap-t interval of a mean: B. Efron and R. J. Tibshirani, "An Introduction
-  to the Bootstrap" (1993), 12.5; percentile intervals hold the truth in 92 of 100
-  cases only with eight boots (tests/analysis/calibration.py)
+  to the Bootstrap" (1993), 12.5; with eight boots, percentile
+  intervals cover the true value in only 92 of 100 cases (tests/analysis/calibration.py)
 * interval of a ratio of means: E. C. Fieller, Journal of the Royal Statistical
   Society B 16 (1954)
 * equivalence by two one-sided tests: D. J. Schuirmann, Journal of
@@ -39,9 +39,9 @@ Numbers = Sequence[float] | npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate of ``boots`` boots with its interval.
+    """An estimate over ``boots`` boots, with its interval.
 
-    ``kind`` says which: bootstrap or fieller (95 %), or the range of the boots.
+    ``kind`` is bootstrap or fieller (95 % intervals), or range (of the boots).
     """
 
     value: float
@@ -52,7 +52,7 @@ class Interval:
 
 
 class Verdict(Enum):
-    """What a measured difference is, against a margin chosen beforehand."""
+    """How a measured difference compares with a margin that was chosen beforehand."""
 
     REGRESSED = "regressed"
     IMPROVED = "improved"
@@ -62,12 +62,12 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A verdict; ``p`` of it (None where none is told), and what more it takes.
+    """A verdict, its p-value (None without a test), and how many boots it lacks.
 
-    ``more_boots`` is how many further boots (of each side, where there are two) an
-    inconclusive one is likely to need; None where no number of them would do.
-    ``before`` is the verdict that ``holm`` took away; ``noise`` what it asks for
-    the number of boots.
+    ``more_boots`` is how many further boots (per side, if there are two) an
+    inconclusive verdict is likely to need; None if no number would be enough.
+    ``before`` is the verdict before ``holm`` changed it to inconclusive. ``holm``
+    computes the number of boots from ``noise``.
     """
 
     verdict: Verdict
@@ -86,9 +86,9 @@ class Noise:
     boots: int
 
     def needed(self, *, level: float = ALPHA, power: float = 0.8) -> int | None:
-        """How many boots a verdict is likely to take, were these typical of all.
+        """How many boots a verdict is likely to need if these boots are typical.
 
-        None where the mean lies on the margin, or more than 10 000 are needed.
+        None if the mean lies on the margin, or if more than 10 000 are needed.
         """
         if self.distance <= self.spread / 1000:
             return None
@@ -111,24 +111,25 @@ class Noise:
         return boots.start + bisect_left(boots, True, key=enough)
 
     def undecided(self, *, level: float = ALPHA) -> Judged:
-        """INCONCLUSIVE, with how many boots more it is likely to take."""
+        """INCONCLUSIVE, with the number of further boots that it is likely to need."""
         needed = self.needed(level=level)
         more = max(needed, LEAST_BOOTS, self.boots + 1) - self.boots if needed else None
         return Judged(Verdict.INCONCLUSIVE, None, more, noise=self)
 
 
 def interval(values: Numbers, *, confidence: float = 0.95) -> Interval:
-    """The mean of one number a boot, with its bootstrap interval.
+    """The mean of one number per boot, with its bootstrap-t interval.
 
-    Below ``LEAST_BOOTS`` it is the range of the boots.
+    With fewer than ``LEAST_BOOTS`` boots the interval is their range.
     """
     data = np.asarray(values, dtype=float)
     n = len(data)
     middle = float(data.mean())
     if n < LEAST_BOOTS or np.ptp(data) == 0:
         return Interval(middle, float(data.min()), float(data.max()), n, "range")
-    # How far resampled means lie from this one, in their own standard errors: the
-    # shape of the noise is the data's, the width right for few boots.
+    # The distances of resampled means from this mean, each in units of its own
+    # standard error. They keep the shape of the data's noise, and their width is
+    # right for few boots, too.
     draws = np.random.default_rng(SEED).choice(data, (_RESAMPLES, n))
     errors = draws.std(axis=1, ddof=1)
     usable = errors > 0
@@ -140,9 +141,9 @@ def interval(values: Numbers, *, confidence: float = 0.95) -> Interval:
 
 
 def exact_range(values: Numbers) -> Interval:
-    """The median of one number a boot, with the range of the boots.
+    """The median of one number per boot, with the range of the boots.
 
-    For the clock that counts instructions, whose distribution is almost a point.
+    For the instruction clock, whose boots hardly differ.
     """
     data = np.asarray(values, dtype=float)
     return Interval(
@@ -151,9 +152,10 @@ def exact_range(values: Numbers) -> Interval:
 
 
 def estimate(values: Numbers, *, exact: bool) -> Interval:
-    """One number a boot as it is shown everywhere.
+    """The estimate that is shown everywhere, from one number per boot.
 
-    ``exact`` where instructions are counted: ``exact_range``; else ``interval``.
+    ``exact`` is for the instruction clock and means ``exact_range``; a clock of time
+    has ``interval``.
     """
     return exact_range(values) if exact else interval(values)
 
@@ -163,9 +165,10 @@ def ratio_of_means(
 ) -> Interval | None:
     """The ratio of two means over boots, with its 95 % interval (Fieller).
 
-    It holds every ratio that a t-test of ``above - ratio * below`` does not refuse.
-    None where that is no finite interval, as the lower mean may be zero; and below
-    ``LEAST_BOOTS``. ``paired`` where both have the same boots, in the same order.
+    The interval contains every ratio that a t-test of ``above - ratio * below`` does
+    not reject. None if that interval is not finite, because the mean of ``below`` may
+    be zero, or with fewer than ``LEAST_BOOTS`` boots. ``paired`` means that both have
+    the same boots in the same order.
     """
     a, b = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
     n = min(len(a), len(b))
@@ -186,11 +189,11 @@ def ratio_of_means(
 
 
 def judge(values: Numbers, margin: float) -> Judged:
-    """The verdict on one difference a boot, in the unit of ``margin``.
+    """The verdict on differences, one per boot, in the unit of ``margin``.
 
     REGRESSED and IMPROVED: beyond the margin, one-sided at 2.5 %. EQUIVALENT:
-    within it, two one-sided tests at 5 %. INCONCLUSIVE with fewer boots than
-    have an interval.
+    within it, two one-sided tests at 5 %. INCONCLUSIVE otherwise, and with fewer
+    than ``LEAST_BOOTS`` boots.
     """
     data = np.asarray(values, dtype=float)
     n = len(data)
@@ -211,9 +214,9 @@ def judge(values: Numbers, margin: float) -> Judged:
 
 
 def judge_exact(values: Numbers, margin: float) -> Judged:
-    """The same for the instruction clock: all boots on one side, or not.
+    """The verdict for the instruction clock: all boots must lie on the same side.
 
-    No test: where two boots differ in the fifth digit, a p-value says nothing.
+    There is no test: boots differ in the fifth digit, so a p-value would say nothing.
     """
     data = np.asarray(values, dtype=float)
     if len(data) < 2:
@@ -228,26 +231,28 @@ def judge_exact(values: Numbers, margin: float) -> Judged:
 
 
 def judge_on(values: Numbers, margin: float, *, exact: bool) -> Judged:
-    """``judge_exact`` where instructions are counted, else ``judge``."""
+    """``judge_exact`` if ``exact`` (the instruction clock), else ``judge``."""
     return judge_exact(values, margin) if exact else judge(values, margin)
 
 
 def noise_of(values: Numbers, margin: float) -> Noise:
-    """The noise of two differences or more, one a boot, in the unit of ``margin``."""
+    """The noise of two or more differences, one per boot, in the unit of ``margin``."""
     data = np.asarray(values, dtype=float)
     distance = abs(margin - abs(float(data.mean())))
     return Noise(distance, float(data.std(ddof=1)), len(data))
 
 
 def holm(judged: Sequence[Judged]) -> list[Judged]:
-    """The verdicts of a sweep, corrected for how many cells it has.
+    """The verdicts of several cells, corrected for their number (Holm).
 
-    One whose corrected p is no longer below its level becomes inconclusive, and
-    says what it was; those that were inconclusive before count as tests, too. How
-    many boots more they take is told at the level that the first of all must pass.
+    A verdict whose corrected p is not below its level becomes inconclusive; ``before``
+    keeps it. Verdicts that were inconclusive already count as tests, too. The number
+    of further boots is computed at the strictest level, that of the smallest p.
     """
-    told = [1.0 if each.p is None else each.p for each in judged]
-    corrected = multipletests(told, alpha=ALPHA, method="holm")[1] if told else []
+    p_values = [1.0 if each.p is None else each.p for each in judged]
+    corrected = (
+        multipletests(p_values, alpha=ALPHA, method="holm")[1] if p_values else []
+    )
     result = []
     for each, p in zip(judged, corrected, strict=True):
         level = ALPHA if each.verdict is Verdict.EQUIVALENT else ALPHA / 2
@@ -256,19 +261,19 @@ def holm(judged: Sequence[Judged]) -> list[Judged]:
         elif each.p is not None and p < level:
             result.append(replace(each, p=float(p)))
         else:
-            open_ = each.noise.undecided(level=ALPHA / len(judged))
-            taken = None if each.p is None else each.verdict
-            p_told = None if each.p is None else float(p)
-            result.append(replace(open_, p=p_told, before=taken))
+            undecided = each.noise.undecided(level=ALPHA / len(judged))
+            before = None if each.p is None else each.verdict
+            p_corrected = None if each.p is None else float(p)
+            result.append(replace(undecided, p=p_corrected, before=before))
     return result
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Cost over VMAs as a straight line: slope a VMA, and where it ends.
+    """Cost over VMAs as a straight line: its slope per VMA, and where it ends.
 
-    ``linear_to`` is the largest count up to which each measured point lies within
-    ``tolerance`` of the line through the points up to it.
+    ``linear_to`` is the largest VMA count up to which all measured points lie within
+    ``tolerance`` of the line through them.
     """
 
     slope: float
@@ -285,10 +290,10 @@ def line(
     exact: bool,
     tolerance: float = 0.1,
 ) -> Line:
-    """Fit cost over counts: one row of ``by_boot`` a boot, a column a count.
+    """Fit cost over counts. ``by_boot`` has a row per boot and a column per count.
 
-    Relative least squares, as the spread grows with the cost; the slope is estimated
-    over boots (``estimate``). At least two counts.
+    Relative least squares, because the spread grows with the cost. The slope is an
+    ``estimate`` over boots. Needs at least two counts.
     """
     x = np.asarray(counts, dtype=float)
     rows = np.asarray(by_boot, dtype=float)
@@ -312,9 +317,10 @@ def _fit(x: Values, y: Values) -> tuple[float, float]:
 
 
 def outliers(values: Numbers) -> int:
-    """How many values lie further from the median than 5 robust deviations.
+    """How many values lie more than 5 robust deviations from the median.
 
-    They are counted, never left out. Robust: the median absolute deviation.
+    Outliers are counted, never removed. The robust deviation is the scaled median
+    absolute deviation.
     """
     data = np.asarray(values, dtype=float)
     deviation = float(stats.median_abs_deviation(data, scale="normal"))
@@ -324,7 +330,7 @@ def outliers(values: Numbers) -> int:
 
 
 def drifts(values: Numbers) -> bool:
-    """Whether values go up or down in the order they were taken (Spearman, 1 %)."""
+    """Whether values rise or fall in the order they were measured (Spearman, 1 %)."""
     data = np.asarray(values, dtype=float)
     if len(data) < 8 or np.ptp(data) == 0:
         return False

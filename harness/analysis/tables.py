@@ -1,8 +1,8 @@
-"""Answers as tables, for notebooks and reports: plain column names, with units.
+"""Results as tables, for notebooks and reports: plain column names, with units.
 
-An estimate has three columns: what it is, and its bounds in ``, low`` and ``, high``.
-They are rounded as ``shown`` writes them, so that a table, a page and a mail print
-the same digits. Costs are in the row's ``unit``.
+An estimate has three columns: its value, and its bounds ``, low`` and ``, high``. They
+are rounded like ``shown`` does, so that a table, a page and a mail print the same
+digits. Costs are in the row's ``unit``.
 """
 
 from collections.abc import Callable, Sequence
@@ -126,19 +126,19 @@ _NOISE: Columns[Noise] = {
 
 
 def effects_table(found: Sequence[Effect]) -> Table:
-    """One row a named arm: what its names cost per VMA and in percent; the verdict."""
+    """One row per named arm: the cost of its names per VMA, in percent, the verdict."""
     return table_of(
         found, _EFFECT, empty="No named process was measured beside an unnamed one."
     )
 
 
 def costs_table(found: Sequence[Cost]) -> Table:
-    """One row an arm: what a metric costs in it, in whole and per VMA."""
+    """One row per arm: the cost of a metric, in total and per VMA."""
     return table_of(found, _COST, empty="Nothing was measured.")
 
 
 def aa_table(checks: Sequence[AACheck]) -> Table:
-    """One row an A/A check: how far two identical arms lie apart, in percent."""
+    """One row per A/A check: the difference of two identical arms, in percent."""
     return table_of(
         checks, _AA,
         empty="No two identical processes were measured: no verdict can be trusted.",
@@ -146,7 +146,7 @@ def aa_table(checks: Sequence[AACheck]) -> Table:
 
 
 def slopes_table(found: Sequence[Slope]) -> Table:
-    """One row an arm and its names: what one VMA more costs, and up to how many."""
+    """One row per arm and naming: the cost per VMA, and up to which count it holds."""
     return table_of(
         found,
         _SLOPE,
@@ -155,9 +155,10 @@ def slopes_table(found: Sequence[Slope]) -> Table:
 
 
 def published_table(found: Sequence[Effect]) -> Table:
-    """The six published cells beside those measured, in percent over unnamed.
+    """The six published cells beside the measured ones, in percent over unnamed.
 
-    Those of 2021 are percent of milliseconds, ours percent of the kernel's clock.
+    The figures of 2021 are percentages of time; the measured ones are percentages in
+    the row's clock.
     """
     like = [
         e for e in found
@@ -169,14 +170,14 @@ def published_table(found: Sequence[Effect]) -> Table:
 
 
 def claims_table(claims: Sequence[Claim]) -> Table:
-    """One row a claim and place: published, measured, and what that makes of it."""
+    """One row per claim and place: published and measured figure, and the finding."""
     return table_of(
-        claims, _CLAIM, empty="No cell that the claims speak of was measured."
+        claims, _CLAIM, empty="No cell that the claims are about was measured."
     )
 
 
 def reductions_table(found: Sequence[Reduction]) -> Table:
-    """One row a cell: how many times less names cost shared than copied."""
+    """One row per cell: how many times less names cost shared than copied."""
     return table_of(
         found, _REDUCTION,
         empty="No kernel was measured with both stores, or sharing may cost nothing.",
@@ -184,13 +185,13 @@ def reductions_table(found: Sequence[Reduction]) -> Table:
 
 
 def distrust_table(warnings: Sequence[str]) -> Table:
-    """One row for each thing that speaks against a campaign's numbers."""
+    """One row per reason to distrust a campaign's numbers."""
     return table_of(
         warnings, {"what to distrust": str},
-        empty="Nothing in the records speaks against the numbers.",
+        empty="The records give no reason to distrust the numbers.",
     )  # fmt: skip
 
 
 def noise_table(found: Sequence[Noise]) -> Table:
-    """One row a cell: its samples, their spread, and what is unusual about them."""
+    """One row per cell: its samples, their spread, outliers and drift."""
     return table_of(found, _NOISE, empty="No valid sample was taken.")

@@ -93,7 +93,7 @@ def _add_compare(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--effects", action="store_true",
         help="compare what names add to a call (named - unnamed) instead of the calls; "
-        "needed if the two kernels, machines or versions differ otherwise too",
+        "for two sides whose unnamed calls cannot be compared, such as two machines",
     )  # fmt: skip
     sub.add_argument(
         "--allow-missing", action="store_true",

@@ -51,7 +51,7 @@ def _add_build(sub: argparse.ArgumentParser) -> None:
     add_arch(sub, sorted(ARCHES))
     sub.add_argument(
         "--mutant", type=words, metavar="NAMES",
-        help="build mutants of kernels/mutants/ instead, or all; they are 6.12 for um",
+        help="mutants of kernels/mutants/ to build instead, or all (from 6.12, for um)",
     )  # fmt: skip
 
 

@@ -136,7 +136,7 @@ def test_a_plan_that_cannot_be_read_has_no_margin(
     (campaigns / "results" / BASELINE / "plan.json").write_text("{}")
 
     assert main(["compare", BASELINE]) == 2
-    assert "does not say what campaign it is" in capsys.readouterr().err
+    assert "does not identify a campaign" in capsys.readouterr().err
 
 
 def odd_campaign(at: Path, unit: str, fact: str, value: int | str) -> None:

@@ -1,1 +1,1 @@
-"""Records to DataFrames and Parquet."""
+"""Reads records into DataFrames, and writes Parquet."""

@@ -1,4 +1,4 @@
-"""Work that is begun before its result is asked for."""
+"""Runs calls in a thread pool before their results are needed."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,14 +11,14 @@ T = TypeVar("T")
 def results_of(
     pool: ThreadPoolExecutor, calls: Iterable[Callable[[], T]], *, ahead: int
 ) -> Iterator[T]:
-    """What each call returns, in their order, ``ahead`` of them begun early.
+    """The results of the calls, in order; ``ahead`` calls start before they are needed.
 
-    Raises what a call raised, in its turn.
+    Raises the exception of a call when its result is due.
     """
-    begun: deque[Future[T]] = deque()
+    started: deque[Future[T]] = deque()
     for call in calls:
-        begun.append(pool.submit(call))
-        if len(begun) > ahead:
-            yield begun.popleft().result()
-    while begun:
-        yield begun.popleft().result()
+        started.append(pool.submit(call))
+        if len(started) > ahead:
+            yield started.popleft().result()
+    while started:
+        yield started.popleft().result()

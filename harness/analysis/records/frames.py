@@ -1,14 +1,14 @@
-"""Records as a tidy DataFrame, and as Parquet derived from them.
+"""Records as a tidy DataFrame, and as Parquet made from them.
 
-One row a sample, with the facts of its run beside it:
+One row per sample, with the facts of its run:
 
     column                     dtype     what
     metric, unit               category  name, fork, exit_reap, munmap; insns or ns
     value                      int64     the cost, in ``unit``
-    order, began               int64     place in the run; clock when it began
+    order, began               int64     place in the run; clock value at its start
     repetition                 int64     index within the run
     warmup, valid, reason      bool, bool, category
-    store                      category  as the kernel said at the sample
+    store                      category  read from the kernel at the sample
     run, session, boot, block, position, seed      identity of the run
     variant, base, build_id, config_sha256, kernel_release, kernel_version
     target, accelerator, machine, cpu, clock, clock_step      where it ran
@@ -16,9 +16,10 @@ One row a sample, with the facts of its run beside it:
     map_count, max_map_count, pinned_cpu, fifo, python, harness, protocol, launched
     run_valid                  bool      the run ended valid, and was not superseded
 
-Other columns are those of harness.worker.measure.records.Run, by the same names. Text
-is categories, sorted, those that are there: a million samples have a few dozen
-texts, and runs. ``plain`` makes texts of them, of an answer.
+Further columns are the fields of harness.worker.measure.records.Run, with the same
+names. Text columns are categories with the sorted values that occur, because a million
+samples share a few dozen texts. ``plain`` turns the categories of a small frame into
+texts.
 """
 
 import tempfile
@@ -43,16 +44,16 @@ _LARGEST = 2**53
 
 
 class NoSamples(UsageError):
-    """The records are a campaign's, and there is no sample among them."""
+    """The records belong to a campaign, but contain no sample."""
 
 
 def load(path: Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
-    """The samples of a campaign: its folder, its records.jsonl or its Parquet.
+    """The samples of a campaign, from its folder, its records.jsonl or its Parquet.
 
-    Warmups, invalid samples and samples of unfinished runs are in it, marked.
-    A last line without its newline, as a full disk leaves it, is left out.
-    Raises UsageError when there is nothing to read, RecordError for a line that
-    is not a record. With ``columns``, of a large campaign, only those are read.
+    Warmups, invalid samples and samples of unfinished runs are included and marked.
+    An incomplete last line, which a full disk can leave, is ignored. Raises UsageError
+    if there is nothing to read, and RecordError for a line that is not a record.
+    ``columns`` limits the columns, which saves memory for large campaigns.
     """
     path = _records_at(path)
     if path.suffix == ".parquet":
@@ -73,15 +74,15 @@ def stream_parquet(
     compression: str = "lz4",
     metadata: Mapping[bytes, bytes] | None = None,
 ) -> int:
-    """Make a campaign's Parquet, however large it is; how many samples it has.
+    """Write a campaign's Parquet, whatever its size. Returns the number of samples.
 
-    Of a folder or a records.jsonl, as ``load`` and ``write_parquet`` would make
-    it; what is in memory is a part of the samples, and the facts of all runs.
-    Raises as ``load`` does, and OSError.
+    ``path`` is a folder or a records.jsonl. The file equals that of ``load`` and
+    ``write_parquet``, but memory holds only a part of the samples and the facts of all
+    runs. Raises as ``load`` does, and OSError.
     """
     path = _records_at(path)
     gathering = Gathering(path)
-    # Which runs are valid is known at the last line: until then samples wait here.
+    # The last line may still make a run invalid, so samples wait here until then.
     with tempfile.TemporaryFile(dir=out.parent) as waiting:
         rows = _spill((gathering.take(block) for block in blocks_of(path)), waiting)
         if not rows:
@@ -93,12 +94,12 @@ def stream_parquet(
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame that ``load`` made, whole or not at all."""
+    """Write a frame of ``load`` as Parquet, completely or not at all."""
     write_tables([pa.Table.from_pandas(frame, preserve_index=False)], path)
 
 
 def usable(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The samples of a metric that may be analysed: valid, possible, no warmups."""
+    """The samples of a metric to analyse: valid, possible, no warmups."""
     keep = (
         (frame["metric"] == metric)
         & frame["valid"]
@@ -106,15 +107,15 @@ def usable(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
         & ~frame["warmup"]
     )
     found = frame[keep]
-    odd = impossible(found)
-    return found[~odd] if odd.any() else found
+    excluded = impossible(found)
+    return found[~excluded] if excluded.any() else found
 
 
 def impossible(frame: pd.DataFrame) -> "pd.Series[bool]":
-    """Which samples no measurement can have, though they are records.
+    """Which samples no measurement can produce, although they parse as records.
 
-    No cost is below 1, nor beyond what a float can hold exactly; no cell is of
-    no VMAs; and what a kernel without names keeps has no names.
+    Their cost is below 1 or too large for an exact float, their cell has no VMAs, or
+    they have names on a kernel that keeps none.
     """
     return (
         ~frame["value"].between(1, _LARGEST)
@@ -124,15 +125,15 @@ def impossible(frame: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame with its categories as texts: of few rows, to go on working with."""
+    """The frame with categories as texts, which suit small frames better."""
     texts = frame.select_dtypes("category").columns
     return frame.astype(dict.fromkeys(texts, "str"))
 
 
 def check_poolable(*frames: pd.DataFrame) -> None:
-    """Assert that the runs of each kernel and place, in all frames, may be pooled.
+    """Check that the runs of each kernel and place, in all frames, may be pooled.
 
-    Raises UsageError, which names the first fact that differs, and its values.
+    Raises UsageError with the first fact that differs, and its values.
     """
     facts = [plain(frame[[*KERNEL, *MUST_MATCH]].drop_duplicates()) for frame in frames]
     for place, runs in pd.concat(facts).groupby([*KERNEL]):
@@ -146,14 +147,14 @@ def check_poolable(*frames: pd.DataFrame) -> None:
 
 
 def frame_of_runs(runs: Iterable[Run]) -> pd.DataFrame:
-    """What ``check_poolable`` asks for, and ``run``: one row a run."""
+    """The columns of ``check_poolable``, and ``run``: one row per run."""
     facts = ["run", *KERNEL, *MUST_MATCH]
     rows = [[getattr(run, fact) for fact in facts] for run in runs]
     return pd.DataFrame(rows, columns=facts)
 
 
 def records_of(path: Path) -> Iterator[Record]:
-    """The records of a file in order; RecordError names the line that is none."""
+    """The records of a file, in order. RecordError names a line that is none."""
     runs = set()
     for number, line in enumerate(lines_of(path, longest=LONGEST), 1):
         try:
@@ -163,7 +164,7 @@ def records_of(path: Path) -> Iterator[Record]:
         if isinstance(record, Run):
             runs.add(record.run)
         elif not isinstance(record, Status) and record.run not in runs:
-            raise RecordError(line, f"{path}:{number}: its run is not before it")
+            raise RecordError(line, f"{path}:{number}: its run does not come before it")
         yield record
 
 
@@ -175,7 +176,7 @@ def _records_at(path: Path) -> Path:
 
 
 def _spill(batches: Iterable[pa.RecordBatch], file: IO[bytes]) -> int:
-    """Write samples down, ``GROUP`` or a few more together; how many there are."""
+    """Write samples to a file, at least ``GROUP`` at once. Returns their number."""
     rows = 0
     held: list[pa.RecordBatch] = []
     with pa.ipc.new_stream(file, SAMPLES) as writer:

@@ -1,9 +1,8 @@
-"""Samples beside the facts of their runs, joined by numbers and not by texts.
+"""Joins samples with the facts of their runs, by numbers instead of texts.
 
-What samples have of their own is handed on as it is read, each text as a code;
-what runs have is kept, once a run. When the last line is read, and it is known
-which runs are valid, samples become a table: a fact of runs is taken by the
-code of the run.
+The samples of each block are returned as they are read, with a code for each text. The
+facts of runs are kept, once per run. After the last line it is known which runs are
+valid; then samples become a table, which takes the facts of a run by the run's code.
 """
 
 from dataclasses import fields
@@ -24,14 +23,14 @@ Column = npt.NDArray[Any]
 _OF_SAMPLE = tuple(field.name for field in fields(Sample))
 _OF_RUN = tuple(f.name for f in fields(Run) if f.name not in _OF_SAMPLE)
 _TYPES = {**FIELDS[Run], **FIELDS[Sample]}
-# Whose run must be before them.
+# The run of these records must come before them.
 _OF_A_RUN = (Sample, Count, RunEnd, Superseded)
 
 TEXTS = frozenset(name for name, types in _TYPES.items() if str in types)
 BOOLS = frozenset(n for n, types in _TYPES.items() if bool in types) | {"run_valid"}
 NULLABLE = frozenset(name for name, types in _TYPES.items() if type(None) in types)
 COLUMNS = (*_TYPES, "run_valid")
-# Samples until they are joined: texts are codes.
+# Samples before they are joined: texts are codes.
 SAMPLES = pa.schema(
     (name, pa.int32() if name in TEXTS else pa.bool_() if name in BOOLS else pa.int64())
     for name in _OF_SAMPLE
@@ -39,7 +38,7 @@ SAMPLES = pa.schema(
 
 
 class Gathering:
-    """The records of a file, taken block by block; errors name it by ``path``."""
+    """Collects the records of a file, block by block; errors name ``path``."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -48,16 +47,16 @@ class Gathering:
         self._ended: dict[str, bool] = {}
         self._superseded: set[str] = set()
         self._words = {name: _Words() for name in TEXTS}
-        # Beginning with nothing: a file without a run has columns too.
+        # Start with an empty block, so that a file without runs has the columns too.
         none = block_of([]).rows[Run].columns
         self._facts = {name: [self._column(none, name)] for name in _OF_RUN}
         self._rows = 0
 
     def take(self, block: Block) -> pa.RecordBatch:
-        """The samples of a block, which ``Joined`` makes a table of.
+        """The samples of a block, for ``Joined`` to make a table of.
 
-        Raises RecordError, with file and line, for the first line that is no
-        record, or stands before its run.
+        Raises RecordError, with file and line, for the first line that is not a record
+        or that comes before its run.
         """
         self._take_runs(block.rows[Run])
         self._check_order(block)
@@ -73,7 +72,7 @@ class Gathering:
     def _take_runs(self, runs: Rows) -> None:
         names = runs.columns["run"].to_pylist()
         for name, number in zip(names, runs.numbers.tolist(), strict=True):
-            # Of a run that is there twice, what was said last is so.
+            # If a run occurs twice, its last record counts.
             self._row[name] = self._rows
             self._rows += 1
             self._begun.setdefault(name, number)
@@ -94,14 +93,14 @@ class Gathering:
         ]
         if early:
             number = min(early)
-            where = f"{self._path}:{number}: its run is not before it"
+            where = f"{self._path}:{number}: its run does not come before it"
             raise RecordError(block.line(number), where)
 
     def _first_early(self, rows: Rows) -> int | None:
-        told = rows.columns["run"].combine_chunks().dictionary_encode()
+        runs = rows.columns["run"].combine_chunks().dictionary_encode()
         never = np.iinfo(np.int64).max
-        begun = [self._begun.get(run, never) for run in told.dictionary.to_pylist()]
-        early = rows.numbers < np.array(begun, dtype=np.int64)[told.indices.to_numpy()]
+        begun = [self._begun.get(run, never) for run in runs.dictionary.to_pylist()]
+        early = rows.numbers < np.array(begun, dtype=np.int64)[runs.indices.to_numpy()]
         return int(rows.numbers[early.argmax()]) if early.any() else None
 
     def _take_ends(self, block: Block) -> None:
@@ -112,7 +111,7 @@ class Gathering:
         self._superseded.update(block.rows[Superseded].columns["run"].to_pylist())
 
     def joined(self) -> "Joined":
-        """What makes tables of the samples, when every block has been taken."""
+        """The object that makes tables of samples; call it after the last block."""
         runs = self._words["run"].all
         rows = np.array([self._row[run] for run in runs], dtype=np.int64)
         valid = [self._ended.get(r, False) and r not in self._superseded for r in runs]
@@ -130,10 +129,10 @@ class Gathering:
 
 
 class Joined:
-    """The facts of every run that has samples, by the run's code.
+    """The facts of every run that has samples, indexed by the run's code.
 
-    ``words`` are the texts that are there, sorted, a column; ``codes`` what the
-    codes of samples' own texts have become.
+    ``words`` has the sorted texts of each column; ``codes`` maps the codes of the
+    samples' own texts to positions in them.
     """
 
     def __init__(
@@ -147,7 +146,7 @@ class Joined:
         self._codes = codes
 
     def table(self, samples: pa.RecordBatch | pa.Table) -> pa.Table:
-        """Samples with the facts of their runs; texts are dictionaries."""
+        """Samples with the facts of their runs; texts are dictionary-encoded."""
         runs = samples["run"].to_numpy()
         columns = {}
         for name in COLUMNS:
@@ -168,7 +167,7 @@ class Joined:
 
 
 class _Words:
-    """Texts, numbered as they come; what is not there is -1."""
+    """Numbers texts in the order they appear; a missing text is -1."""
 
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
@@ -178,22 +177,22 @@ class _Words:
         return list(self._codes)
 
     def codes(self, column: pa.ChunkedArray) -> Column:
-        told = column.combine_chunks().dictionary_encode()
+        encoded = column.combine_chunks().dictionary_encode()
         known = [
             self._codes.setdefault(word, len(self._codes))
-            for word in told.dictionary.to_pylist()
+            for word in encoded.dictionary.to_pylist()
         ]
-        at: Column = told.indices.fill_null(len(known)).to_numpy()
+        at: Column = encoded.indices.fill_null(len(known)).to_numpy()
         coded: Column = np.array([*known, -1], dtype=np.int32)[at]
         return coded
 
     def sorted(self, used: Column | None = None) -> tuple[pa.Array, Column]:
-        """The words of the codes that are used, sorted; and each code's new one."""
+        """The sorted words of the codes in ``used``, and each old code's new one."""
         words = self.all
         codes = range(len(words)) if used is None else np.unique(used[used >= 0])
         order = sorted(codes, key=words.__getitem__)
         least = np.min_scalar_type(-max(len(order), 1))
-        # The code -1, of what is not there, is the last and stays.
+        # The code -1 of missing texts indexes the last entry, which stays -1.
         renumbered = np.full(len(words) + 1, -1, dtype=least)
         renumbered[order] = np.arange(len(order))
         return pa.array([words[code] for code in order], pa.string()), renumbered

@@ -1,10 +1,10 @@
 """Lines of records as Arrow columns, block by block, as strict as ``parse_record``.
 
-A line that is just as ``render_record`` writes it (each field in its place, no
-space, no number that 64 bits may not hold) can be read in one way only. One
-regular expression a kind knows such lines, and Arrow's JSON reader, which alone
-would take much that is no record, may read them. Any other line goes to
-``parse_record``: it is a record all the same, or the error.
+Arrow's JSON reader is fast, but accepts many lines that are not records. So it reads
+only lines in the exact form that ``render_record`` writes: each field in its place, no
+spaces, no number that may exceed 64 bits. One regular expression per kind of record
+recognises them. Every other line goes to ``parse_record``, which parses it or raises
+the error.
 """
 
 import os
@@ -27,7 +27,7 @@ from harness.worker.measure import Record, parse_record
 from harness.worker.measure.parsing import CLOSED, FIELDS
 from harness.worker.measure.records import KINDS, LONGEST, SCHEMA
 
-# How many blocks are read before they are asked for, each in a thread.
+# The number of blocks that are read in advance, each in a thread.
 _AHEAD = min(os.cpu_count() or 1, 4)
 
 Numbers = npt.NDArray[np.int64]
@@ -35,7 +35,7 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Records of one kind in their order: line numbers, and a column a field."""
+    """Records of one kind, in order: their line numbers, and a column per field."""
 
     numbers: Numbers
     columns: pa.Table
@@ -43,9 +43,9 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole lines: the records before the first ``error``, or all, by kind.
+    """Whole lines of a file, and their records by kind, up to the first ``error``.
 
-    ``lines`` are theirs, with newlines; the first is number ``first`` of the file.
+    ``lines`` keep their newlines; the first has the line number ``first``.
     """
 
     first: int
@@ -54,21 +54,21 @@ class Block:
     error: RecordError | None
 
     def line(self, number: int) -> bytes:
-        """The line of that number, as it stands in the file without its newline."""
+        """The line with that number, without its newline."""
         return _text(self.lines[number - self.first])
 
 
 def blocks_of(path: Path) -> Iterator[Block]:
-    """A file of records in blocks of whole lines, ``BLOCK`` bytes or a line more.
+    """A file of records, in blocks of whole lines of about ``BLOCK`` bytes.
 
-    A last line without its newline, as a full disk leaves it, is left out.
+    An incomplete last line, which a full disk can leave, is ignored.
     """
     pool = ThreadPoolExecutor(_AHEAD)
     try:
         yield from results_of(pool, _calls(path), ahead=_AHEAD)
     finally:
-        # Not waited for: what is left behind by an error may be collected by one
-        # of these threads, which cannot wait for itself.
+        # Do not wait: after an error, one of these threads may garbage-collect this
+        # generator, and a thread cannot wait for itself.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -80,14 +80,14 @@ def _calls(path: Path) -> Iterator[Callable[[], Block]]:
 
 
 def block_of(records: Iterable[Record]) -> Block:
-    """Records that are in memory, as a block: each has the number of its place."""
+    """Records in memory as a block; their line numbers are their positions."""
     numbered = list(enumerate(records, 1))
     return Block(1, pa.array([], pa.binary()), _with(_nothing(), numbered), None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How a kind's lines look as they are written, and as Arrow columns."""
+    """The written form of a kind's lines, and their Arrow columns."""
 
     prefix: bytes
     pattern: str
@@ -99,7 +99,7 @@ def _form_of(name: str, kind: type[Record]) -> _Form:
     columns = []
     for field, types in FIELDS[kind].items():
         if field == "schema":
-            # Runs of older ones are few, and are left to parse_record.
+            # Runs of older schemas are few: parse_record reads them.
             form = str(SCHEMA)
         elif field in CLOSED:
             form = f'"(?:{"|".join(sorted(CLOSED[field]))})"'
@@ -114,13 +114,13 @@ def _form_of(name: str, kind: type[Record]) -> _Form:
     )
 
 
-# Text in ASCII, with those escapes that are whole characters.
+# ASCII text, with the escapes that stand for whole characters.
 _TEXT = (
     r'"(?:[ !#-\[\]-~]|\\["\\/bfnrt]|'
     r'\\u(?:[0-9a-ce-f][0-9a-f]{3}|d[0-7][0-9a-f]{2}))*"'
 )
 _VALUES: dict[object, tuple[str, pa.DataType]] = {
-    # 18 digits always fit 64 bits.
+    # 18 digits always fit into 64 bits.
     int: (r"0|-?[1-9][0-9]{0,17}", pa.int64()),
     bool: ("true|false", pa.bool_()),
     str: (_TEXT, pa.string()),
@@ -144,11 +144,11 @@ def _block(path: Path, first: int, chunk: bytes) -> Block:
         if not well.all():
             at, some = at[well], some.filter(pa.array(well))
         rows[kind] = Rows(at + first, _read(some, form.schema))
-    odd = np.ones(len(lines), dtype=bool)
+    unread = np.ones(len(lines), dtype=bool)
     for found in rows.values():
-        odd[found.numbers - first] = False
+        unread[found.numbers - first] = False
     parsed: list[tuple[int, Record]] = []
-    for index in np.flatnonzero(odd).tolist():
+    for index in np.flatnonzero(unread).tolist():
         line = _text(lines[index])
         try:
             parsed.append((first + index, parse_record(line)))
@@ -165,7 +165,7 @@ def _read(lines: pa.Array, schema: pa.Schema) -> pa.Table:
     text = lines.buffers()[2]
     return pyarrow.json.read_json(
         pa.BufferReader(text),
-        # In one piece: what is cut has to be put together again.
+        # One piece: cut pieces would have to be joined again.
         pyarrow.json.ReadOptions(use_threads=False, block_size=text.size + 1),
         pyarrow.json.ParseOptions(
             explicit_schema=schema, unexpected_field_behavior="ignore"
@@ -176,7 +176,7 @@ def _read(lines: pa.Array, schema: pa.Schema) -> pa.Table:
 def _with(
     rows: dict[type[Record], Rows], parsed: list[tuple[int, Record]]
 ) -> dict[type[Record], Rows]:
-    """The rows with others among them, all in the order of their lines."""
+    """The rows with parsed records inserted, in the order of their lines."""
     found = dict(rows)
     for kind in {type(record) for _, record in parsed}:
         mine = [(number, record) for number, record in parsed if type(record) is kind]

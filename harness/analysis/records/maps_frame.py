@@ -1,4 +1,4 @@
-"""A whole /proc/pid/maps as a DataFrame: a row for each line."""
+"""A whole /proc/pid/maps as a DataFrame, one row per line."""
 
 import numpy as np
 import pandas as pd
@@ -7,11 +7,11 @@ from harness.maps import parse_columns
 
 
 def maps_frame(text: bytes) -> pd.DataFrame:
-    """The lines of a text, in order, by their fields (see ``MapsEntry``).
+    """The lines of a text, in order; the columns are the fields of ``MapsEntry``.
 
     start, end (exclusive), offset: bytes, uint64. perms: category of str. major,
-    minor: uint32. inode: uint64. pathname: bytes, empty where there is none.
-    anon_name: bytes, or None where the line shows none.
+    minor: uint32. inode: uint64. pathname: bytes, empty if there is none.
+    anon_name: bytes, or None if the line has no name.
 
     Raises MapsFormatError as ``parse_maps`` does.
     """
@@ -22,7 +22,7 @@ def maps_frame(text: bytes) -> pd.DataFrame:
     kinds = pd.CategoricalDtype(perms)
     code_of = {each: code for code, each in enumerate(perms)}
     codes = np.array([code_of[header.perms] for header in headers], dtype=np.int8)
-    # Of lines that were parsed, only anonymous names begin so.
+    # In parsed lines, only anonymous names begin like this.
     anon_names = [
         path[path.index(b":") + 1 : -1] if path[:5] == b"[anon" else None
         for path in columns.pathnames

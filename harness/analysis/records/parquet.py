@@ -1,8 +1,9 @@
-"""Campaigns as Parquet: written in pieces, whole or not at all; read with distrust.
+"""Campaigns as Parquet: writes them piece by piece, and checks what it reads.
 
-Texts are dictionaries, so that a million samples are read in the time that their
-numbers take. A file from elsewhere may be cut, damaged or made to be a nuisance:
-each page has a checksum, only our columns are read, and only in our types.
+A file is written completely or not at all. Texts are dictionary-encoded, which makes
+reading a million samples as fast as reading their numbers. A file from elsewhere may be
+cut off, damaged or malicious. So each page has a checksum, and only the expected
+columns are read, with the expected types.
 """
 
 import os
@@ -23,19 +24,18 @@ from harness.host.scratch import scratch_folder
 from harness.worker.measure import protocol_of_version
 from harness.worker.measure.parsing import CLOSED
 
-# Samples that are together in memory while Parquet is written.
+# The number of samples in memory while Parquet is written.
 GROUP = 1 << 18
-# Dictionaries of no more words go into each group as they are.
+# A dictionary of at most this many words is written to each group unchanged.
 _FEW = 64
-# A column that files of schema 2 lack, and the one that says it there.
-_ADDED, _SAYS_IT = "protocol", "harness"
-# A file of a byte may not claim more samples than this: they would be made of
-# nothing, and fill the memory.
+# A column that files of schema 2 lack, and the column that it is derived from.
+_ADDED, _SOURCE = "protocol", "harness"
+# The most samples per byte that a file may claim; a false claim would fill memory.
 _MOST_A_BYTE = 16
 _ALWAYS = 1 << 20
-# With what Parquet begins, and ends.
+# The first and the last bytes of a Parquet file.
 _MAGIC = b"PAR1"
-# What pyarrow raises for a file that is not as it should be.
+# The exceptions that pyarrow raises for a damaged file.
 FAULTS = (OSError, ValueError, MemoryError, OverflowError, pa.ArrowException)
 
 
@@ -46,9 +46,9 @@ def write_tables(
     compression: str = "lz4",
     metadata: Mapping[bytes, bytes] | None = None,
 ) -> int:
-    """Write tables of one schema, a group of rows each; how many rows they have.
+    """Write tables of one schema, one row group each. Returns the number of rows.
 
-    Raises OSError; what was at ``path`` is then there still.
+    Raises OSError; then an existing file at ``path`` is unchanged.
     """
     rows = 0
     writer = None
@@ -56,14 +56,14 @@ def write_tables(
         made = scratch / path.name
         try:
             for table in tables:
-                told = table.replace_schema_metadata(metadata)
+                part = table.replace_schema_metadata(metadata)
                 if writer is None:
                     writer = pq.ParquetWriter(
-                        made, told.schema, compression=compression,
+                        made, part.schema, compression=compression,
                         write_page_checksum=True,
                     )  # fmt: skip
-                writer.write_table(_compact(told), row_group_size=GROUP)
-                rows += len(told)
+                writer.write_table(_compact(part), row_group_size=GROUP)
+                rows += len(part)
         finally:
             if writer is not None:
                 writer.close()
@@ -72,9 +72,9 @@ def write_tables(
 
 
 def read_frame(path: Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
-    """The samples of a Parquet that was written here, on whatever machine.
+    """The samples of a Parquet file that anonvma wrote; texts are categories.
 
-    Texts are categories. Raises UsageError.
+    Raises UsageError for a file that is damaged or has other columns.
     """
     wanted = [name for name in COLUMNS if name in {*columns}]
     try:
@@ -88,20 +88,20 @@ def read_frame(path: Path, columns: Iterable[str] = COLUMNS) -> pd.DataFrame:
                 partial(_read_group, path, file, group, wanted)
                 for group in range(file.metadata.num_row_groups)
             )
-            # One is read while the one before goes into the frame.
+            # Each group is read while the one before is copied into the frame.
             return frame_of(results_of(pool, calls, ahead=1), rows, wanted)
     except FAULTS as error:
         raise UsageError(f"{path} {why_unreadable(path, error)}") from None
 
 
 def why_unreadable(path: Path, error: BaseException) -> str:
-    """In words of ours, what is amiss with a file that pyarrow could not read."""
+    """Why pyarrow could not read a file, as the end of a sentence."""
     if isinstance(error, OSError) and error.errno is not None:
         return f"cannot be read: {os.strerror(error.errno)}"
     if isinstance(error, MemoryError):
-        return "needs more memory to be read than there is"
+        return "needs more memory than this machine has"
     if type(error) is ValueError:
-        # From here, not from a library: those derive theirs.
+        # Raised in this package: libraries raise subclasses of ValueError.
         return f"is damaged: {shown(error)}"
     with open(path, "rb") as file:
         begin = file.read(len(_MAGIC))
@@ -109,12 +109,12 @@ def why_unreadable(path: Path, error: BaseException) -> str:
         file.seek(max(0, size - len(_MAGIC)))
         end = file.read()
     if not size:
-        return "is empty, and no campaign"
+        return "is empty, so it is not a campaign"
     if begin != _MAGIC:
-        return "is not Parquet, so no campaign that was exported"
+        return "is not Parquet, so it is not an exported campaign"
     if end != _MAGIC:
-        return "is cut off: it begins as Parquet and lacks its end; copy it again"
-    return "is damaged: its parts do not fit its checksums or each other; copy it again"
+        return "is cut off: it begins as Parquet, but its end is missing; copy it again"
+    return "is damaged: its parts do not match its checksums; copy it again"
 
 
 def _read_group(
@@ -122,14 +122,14 @@ def _read_group(
 ) -> pa.Table:
     if _ADDED in file.schema_arrow.names or _ADDED not in columns:
         return _checked(path, file.read_row_group(group, columns=columns))
-    stored = {*columns, _SAYS_IT} - {_ADDED}
+    stored = {*columns, _SOURCE} - {_ADDED}
     table = _checked(path, file.read_row_group(group, columns=sorted(stored)))
-    table = table.append_column(_ADDED, _protocols(table[_SAYS_IT]))
+    table = table.append_column(_ADDED, _protocols(table[_SOURCE]))
     return table.select(columns)
 
 
 def _protocols(versions: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The protocol of each sample of a schema whose runs did not say it."""
+    """The protocol of each sample, for the schema whose runs did not record it."""
     return pa.chunked_array(
         [
             pa.array(
@@ -142,25 +142,25 @@ def _protocols(versions: pa.ChunkedArray) -> pa.ChunkedArray:
     )
 
 
-def _checked(path: Path, told: pa.Table) -> pa.Table:
-    """A group with its texts as dictionaries, and nothing in it that may not be."""
-    told.validate(full=True)
-    table = pa.table({name: _encoded(told[name]) for name in told.column_names})
+def _checked(path: Path, stored: pa.Table) -> pa.Table:
+    """A group with dictionary-encoded texts. Raises UsageError for invalid values."""
+    stored.validate(full=True)
+    table = pa.table({name: _encoded(stored[name]) for name in stored.column_names})
     for name in table.column_names:
         column = table[name]
         if name not in NULLABLE and column.null_count:
-            raise _foreign(path, f"column {name} has holes")
+            raise _foreign(path, f"column {name} lacks values")
         for chunk in column.chunks if name in TEXTS else ():
             words = chunk.dictionary.to_pylist()
             if None in words:
-                raise _foreign(path, f"column {name} has holes")
-            if name in CLOSED and (odd := {*words} - CLOSED[name]):
-                raise _foreign(path, f"no {name} is {min(odd)[:60]!r}")
+                raise _foreign(path, f"column {name} lacks values")
+            if name in CLOSED and (unknown := {*words} - CLOSED[name]):
+                raise _foreign(path, f"{min(unknown)[:60]!r} is not a {name}")
     return table
 
 
 def shown(error: BaseException) -> str:
-    """What a library says about a file, which may quote the file, for a terminal."""
+    """A library's error message, which may quote the file, safe for a terminal."""
     return "".join(c if c.isprintable() else "?" for c in str(error))[:300]
 
 
@@ -168,9 +168,11 @@ def _rows_of(path: Path, metadata: pq.FileMetaData) -> int:
     groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     most = max(_ALWAYS, _MOST_A_BYTE * path.stat().st_size)
     if min(groups, default=0) < 0 or not 0 <= sum(groups) <= most:
-        raise ValueError(f"it claims {sum(groups)} rows, which it is too small for")
+        raise ValueError(f"it claims {sum(groups)} rows, but is too small for them")
     if sum(groups) != metadata.num_rows:
-        raise ValueError(f"it claims {metadata.num_rows} rows, its parts {sum(groups)}")
+        raise ValueError(
+            f"it claims {metadata.num_rows} rows, but its parts have {sum(groups)}"
+        )
     return sum(groups)
 
 
@@ -197,7 +199,7 @@ def _types_of(name: str) -> tuple[pa.DataType, ...]:
 
 
 def _foreign(path: Path, why: str) -> UsageError:
-    return UsageError(f"{path} is not one of our campaigns: {why}")
+    return UsageError(f"{path} is not an exported campaign: {why}")
 
 
 def _encoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -211,9 +213,9 @@ def _encoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _compact(table: pa.Table) -> pa.Table:
-    """A table whose dictionaries have those of their many texts that it has.
+    """The table with large dictionaries reduced to the texts that it uses.
 
-    Else each group of a campaign would carry the name of every run.
+    Otherwise each group of a campaign would contain the names of all runs.
     """
     table = table.combine_chunks()
     for at, field in enumerate(table.schema):

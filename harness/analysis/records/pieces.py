@@ -1,7 +1,7 @@
-"""Pieces of a table of samples, put together as one DataFrame.
+"""Joins the pieces of a table of samples into one DataFrame.
 
-Piece by piece into columns that have their size from the beginning: what a piece
-takes is free for the next, and the memory that is new is that of the frame.
+The columns have their final size from the start, and each piece is copied into them.
+So memory holds the frame and one piece, never all pieces.
 """
 
 from collections.abc import Iterable
@@ -16,10 +16,10 @@ from harness.analysis.records.gathering import BOOLS, COLUMNS, TEXTS, Column
 def frame_of(
     pieces: Iterable[pa.Table], rows: int, columns: Iterable[str] = COLUMNS
 ) -> pd.DataFrame:
-    """A frame of ``rows`` samples, whose texts are categories, sorted.
+    """A frame of ``rows`` samples, with texts as sorted categories.
 
-    In the pieces they are dictionaries. Raises ValueError where the pieces are
-    not of as many rows, or have holes where there may be none.
+    In the pieces, texts are dictionary-encoded. Raises ValueError if the pieces do not
+    have ``rows`` rows together, or lack values that must be there.
     """
     wanted = {*columns}
     names = [name for name in COLUMNS if name in wanted]
@@ -54,14 +54,14 @@ def frame_of(
 
 
 class _Texts:
-    """A column of texts that grows: codes of words, numbered as they come."""
+    """A growing column of texts: codes of words, in the order they appear."""
 
     def __init__(self, rows: int) -> None:
         self._place: dict[str, int] = {}
         self._codes: Column = np.empty(rows, dtype=np.int8)
 
     def put(self, where: slice, column: pa.DictionaryArray) -> None:
-        """Set some rows; what is not there has the code -1."""
+        """Set some rows; a missing text has the code -1."""
         words = column.dictionary.to_pylist()
         places = [self._place.setdefault(word, len(self._place)) for word in words]
         least = _least(len(self._place))
@@ -70,7 +70,7 @@ class _Texts:
         codes = column.indices
         if column.null_count:
             codes = codes.fill_null(-1)
-        # In one pass; -1 is taken as the last.
+        # One pass; the index -1 takes the last entry.
         np.take(
             np.array([*places, -1], least), codes.to_numpy(),
             out=self._codes[where], mode="wrap",

@@ -1,4 +1,4 @@
-"""Campaigns that travel: one Parquet with what it is and where it came from."""
+"""The identity of a campaign, and its export as one Parquet file that contains it."""
 
 import hashlib
 import json
@@ -17,20 +17,20 @@ from harness.host.files import read_small
 
 _KEY = b"anonvma"
 _MOST_MARGIN = 1e9
-# What argparse takes for --results, and for no other option.
-_PLACE = re.compile(r"--res(u(l(ts?)?)?)?(=|\Z)")
-# In percent, of a campaign without a plan, as one is that was measured elsewhere;
-# and of plans that are older than margins.
+# Every spelling and abbreviation that argparse accepts for --results.
+_RESULTS = re.compile(r"--res(u(l(ts?)?)?)?(=|\Z)")
+# In percent. For campaigns without a plan, such as imported ones, and for plans that
+# are older than margins.
 DEFAULT_MARGIN = 2.0
 _UNPLANNED: dict[str, Any] = {"plan": {}, "command": [], "began": ""}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What a campaign is: its name, plan and command, and which records it has.
+    """A campaign's name, plan, command and records.
 
-    ``margin`` is the plan's, in percent; ``records_sha256`` of records.jsonl. What
-    was measured elsewhere has no plan and no command, and the default margin.
+    ``margin`` is the plan's, in percent; ``records_sha256`` is the hash of
+    records.jsonl. An imported campaign has no plan, no command and the default margin.
     """
 
     name: str
@@ -42,92 +42,93 @@ class Identity:
 
 
 def export_campaign(folder: Path, out: Path) -> None:
-    """Write a campaign's folder as one Parquet with its identity, however large.
+    """Write a campaign's folder as one Parquet with its identity, whatever its size.
 
-    Raises UsageError, RecordError as ``load`` does; then ``out`` is as it was.
+    Raises UsageError and RecordError as ``load`` does; then ``out`` is unchanged.
     """
     if not folder.is_dir():
         raise UsageError(
-            f"expected a campaign's folder, not {folder}: only a folder has the plan "
-            "and the records that an export is made of"
+            f"expected a campaign's folder, not {folder}: an export needs the plan and "
+            "the records in it"
         )
     identity = identity_of(folder)
-    told = {f.name: getattr(identity, f.name) for f in fields(Identity)}
-    kept = {_KEY: json.dumps(told).encode()}
-    stream_parquet(folder, out, compression="zstd", metadata=kept)
+    values = {f.name: getattr(identity, f.name) for f in fields(Identity)}
+    metadata = {_KEY: json.dumps(values).encode()}
+    stream_parquet(folder, out, compression="zstd", metadata=metadata)
 
 
 def identity_of(path: Path) -> Identity:
-    """The identity of a campaign's folder, or of a Parquet that was exported.
+    """The identity of a campaign's folder, or of an exported Parquet.
 
-    Raises UsageError where there is none, or it is of another kind.
+    Raises UsageError if there is none, or if it cannot be read.
     """
     try:
-        told = _of_folder(path) if path.is_dir() else _of_parquet(path)
-        return _checked(told)
+        document = _of_folder(path) if path.is_dir() else _of_parquet(path)
+        return _checked(document)
     except (*FAULTS, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
-            f"{path} does not say what campaign it is: {_why_not(path, error)}"
+            f"{path} does not identify a campaign: {_why_not(path, error)}"
         ) from None
 
 
 def _why_not(path: Path, error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename} cannot be read: {error.strerror}"
+        return f"cannot read {error.filename}: {error.strerror}"
     if path.is_dir():
-        return "its plan.json is not one that anonvma wrote"
+        return "anonvma did not write its plan.json"
     if path.suffix != ".parquet":
         return (
-            "it is a file without a plan; give its campaign's folder, or make it one: "
+            "it is a file without a plan; give its campaign's folder, or import it: "
             f"anonvma import {path}"
         )
     if isinstance(error, KeyError) and error.args == (_KEY,):
         return "anonvma export did not make it; give its campaign's folder"
     if isinstance(error, FAULTS) and not isinstance(error, json.JSONDecodeError):
         return f"it {why_unreadable(path, error)}"
-    return "what it says about itself is nothing that anonvma export wrote"
+    return "anonvma export did not write its metadata"
 
 
 def planned_identity(path: Path) -> Identity | None:
-    """The identity of a campaign that was planned; None where it has no plan.
+    """The identity of a campaign with a plan; None if it has no plan.
 
-    Raises UsageError where there is a plan that cannot be read.
+    Raises UsageError if it has a plan that cannot be read.
     """
     if path.is_dir():
-        told = (path / "plan.json").exists()
+        planned = (path / "plan.json").exists()
     else:
-        told = path.suffix == ".parquet" and _KEY in (
+        planned = path.suffix == ".parquet" and _KEY in (
             pq.read_schema(path).metadata or {}
         )
-    return identity_of(path) if told else None
+    return identity_of(path) if planned else None
 
 
 def margin_of(path: Path) -> float | None:
-    """The margin of a campaign's plan, in percent; None where it has no plan.
+    """The margin of a campaign's plan, in percent; None if it has no plan.
 
-    Raises UsageError where there is one that cannot be read.
+    Raises UsageError if it has a plan that cannot be read.
     """
     identity = planned_identity(path)
     return None if identity is None else identity.margin
 
 
-def _checked(told: dict[str, Any]) -> Identity:
-    margin = float(told["margin"])
+def _checked(document: dict[str, Any]) -> Identity:
+    margin = float(document["margin"])
     if not 0 <= margin <= _MOST_MARGIN:
         raise ValueError(f"a margin of {margin} %")
-    texts = [told["name"], told["records_sha256"], told["began"], *told["command"]]
+    texts = [document[key] for key in ("name", "records_sha256", "began")]
+    texts += document["command"]
     for text in texts:
         if not isinstance(text, str):
             raise TypeError("a name, a time and a command are text")
-        # What JSON can say and no file can hold: half of a pair of surrogates.
+        # JSON can contain a lone surrogate, which cannot be written to a file.
         text.encode()
     return Identity(
-        name=told["name"],
-        records_sha256=told["records_sha256"],
+        name=document["name"],
+        records_sha256=document["records_sha256"],
         margin=margin,
-        command=tuple(_without_place(told["command"])),
-        began=told["began"],
-        plan=dict(told["plan"]),
+        command=tuple(_without_results(document["command"])),
+        began=document["began"],
+        plan=dict(document["plan"]),
     )
 
 
@@ -148,20 +149,20 @@ def _of_folder(folder: Path) -> dict[str, Any]:
     }
 
 
-def _without_place(command: Iterable[str]) -> Iterator[str]:
-    # Where results are kept on a machine is its own business.
+def _without_results(command: Iterable[str]) -> Iterator[str]:
+    # The folder of results is private to a machine, so it is removed.
     words = iter(command)
     for word in words:
-        place = _PLACE.match(word)
-        if place is None:
+        option = _RESULTS.match(word)
+        if option is None:
             yield word
-        elif not place[0].endswith("="):
+        elif not option[0].endswith("="):
             next(words, None)
 
 
 def _of_parquet(path: Path) -> dict[str, Any]:
     metadata = pq.read_schema(path).metadata or {}
-    told = json.loads(metadata[_KEY])
-    if not isinstance(told, dict):
-        raise ValueError("its identity is no table")
-    return told
+    document = json.loads(metadata[_KEY])
+    if not isinstance(document, dict):
+        raise ValueError("its identity is not a table")
+    return document

@@ -130,7 +130,9 @@ def test_a_sample_before_its_run_is_an_error_with_its_file_and_number(
     first, second, *_ = samples_of(run, [1])
     write_records(tmp_path, [run, first, replace(second, run="other")])
 
-    with pytest.raises(RecordError, match=r"records\.jsonl:3: its run is not before"):
+    with pytest.raises(
+        RecordError, match=r"records\.jsonl:3: its run does not come before"
+    ):
         load(tmp_path)
 
 
@@ -299,7 +301,7 @@ def test_what_is_superseded_before_it_began_is_an_error(tmp_path: Path) -> None:
     good = whole_run(run_of(run="good"), [1, 2])
     write_records(tmp_path, [*good, Superseded(run="other", reason="")])
 
-    with pytest.raises(RecordError, match=r":10: it is outside its run"):
+    with pytest.raises(RecordError, match=r":10: its run does not come before it"):
         load(tmp_path)
 
 

@@ -74,16 +74,16 @@ def repeated(value: object, kind: pa.DataType | None = None) -> Callable[..., pa
         ("value", repeated(5.0), "column value is double"),
         ("value", repeated(5, pa.uint64()), "column value is uint64"),
         ("value", repeated(5, pa.int32()), "column value is int32"),
-        ("value", repeated(None, pa.int64()), "column value has holes"),
+        ("value", repeated(None, pa.int64()), "column value lacks values"),
         ("valid", repeated(1), "column valid is int64"),
-        ("run_valid", repeated(None, pa.bool_()), "column run_valid has holes"),
+        ("run_valid", repeated(None, pa.bool_()), "column run_valid lacks values"),
         ("metric", repeated(1), "column metric is int64"),
         ("metric", repeated(b"fork"), "column metric is binary"),
         ("metric", repeated(["fork"]), "column metric is list"),
         ("metric", repeated({"a": 1}), "column metric is struct"),
-        ("metric", repeated("\x1b[31m"), r"no metric is '\\x1b\[31m'"),
-        ("unit", repeated("hours"), "no unit is 'hours'"),
-        ("run", repeated(None, pa.string()), "column run has holes"),
+        ("metric", repeated("\x1b[31m"), r"'\\x1b\[31m' is not a metric"),
+        ("unit", repeated("hours"), "'hours' is not a unit"),
+        ("run", repeated(None, pa.string()), "column run lacks values"),
         (
             "store",
             lambda table: pa.DictionaryArray.from_arrays([0] * len(table), [b"a"]),
@@ -126,7 +126,7 @@ def test_a_small_file_of_very_many_samples_is_refused(
 
     monkeypatch.setattr(parquet, "_ALWAYS", 1)
     monkeypatch.setattr(parquet, "_MOST_A_BYTE", 1000 / path.stat().st_size / 2)
-    with pytest.raises(UsageError, match="it claims 1000 rows, which it is too small"):
+    with pytest.raises(UsageError, match="it claims 1000 rows, but is too small"):
         load(path)
 
 

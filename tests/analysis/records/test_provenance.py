@@ -79,7 +79,7 @@ def test_a_campaign_cut_short_is_one_error(campaign: Path, tmp_path: Path) -> No
         out.write_bytes(whole[:length])
         with pytest.raises(UsageError, match=f"^{out} {why}"):
             load(out)
-        told = f"^{out} does not say what campaign it is: it {why}"
+        told = f"^{out} does not identify a campaign: it {why}"
         with pytest.raises(UsageError, match=told):
             identity_of(out)
 
@@ -88,9 +88,9 @@ def test_parquet_of_others_is_one_error(tmp_path: Path) -> None:
     path = tmp_path / "other.parquet"
     pd.DataFrame({"a": [1]}).to_parquet(path)
 
-    with pytest.raises(HarnessError, match="not one of our campaigns"):
+    with pytest.raises(HarnessError, match="not an exported campaign"):
         load(path)
-    with pytest.raises(UsageError, match="does not say what campaign it is"):
+    with pytest.raises(UsageError, match="does not identify a campaign"):
         identity_of(path)
 
 
