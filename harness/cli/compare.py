@@ -249,23 +249,23 @@ COMPARE = Command(
     examples="""\
 examples:
   anonvma compare before after --margin 2%
-  anonvma compare nightly                 named against unnamed, cell by cell
+  anonvma compare nightly                 named with unnamed, cell by cell
   anonvma compare bystanders --variant none,refcount
   anonvma compare phone board --effects   what names add, on two machines
   anonvma compare before after --format mm
 
 what is compared:
-  A B             every call of B with the same call of A, named or not
-  A               named against unnamed; name, rename: copied against shared
-  A B --effects   named - unnamed of B with that of A. The change is shown per VMA,
-                  and in percent of A's unnamed call: that is held against the margin
+  A B             every call of B with the same call of A, named or unnamed
+  A               named with unnamed; for name and rename, copied with shared
+  A B --effects   named - unnamed of B with that of A. The change is shown per VMA and
+                  in percent of A's unnamed call; the margin applies to the percentage
 
 exit status of compare, the first that applies:
   1  regressed    a trusted cell got worse by more than the margin
   5  untrusted    the A/A check of a compared cell failed, or there is none
-  6  missing      a cell of one side, or of its plan, or some of its boots, could not
-                  be compared; not with --allow-missing, unless nothing was compared
-  0  none of these; inconclusive cells are counted and do not fail
+  6  missing      some cells or boots of one side, or of its plan, could not be
+                  compared; with --allow-missing, only if nothing was compared
+  0  none of these; inconclusive cells are counted, but do not fail
 """,
     add_options=_add_compare,
     request=_compare_request,

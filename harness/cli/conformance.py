@@ -306,10 +306,10 @@ AGREE = Command(
     summary="Compare a kernel with the model, by random operations.",
     examples="""\
 examples:
-  anonvma agree                           20 000 operations on our kernel, natively
+  anonvma agree                           20,000 operations, in User-Mode Linux
   anonvma agree --ops 250000 --seed 7 --base 6.1
   anonvma agree --target qemu --ops 5000  on ARM64
-  anonvma agree --kernel ~/linux/linux    a User-Mode Linux of your own
+  anonvma agree --kernel ~/linux/linux    your own User-Mode Linux
 """,
     add_options=_add_agree,
     request=_agree_request,

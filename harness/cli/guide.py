@@ -63,14 +63,8 @@ GUIDE = Command(
     summary="Show a guide: how to measure, read results, and use every command.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma guide                           the list
+  anonvma guide measuring                 one of them
 """,
     add_options=_add_guide,
     request=_guide_request,

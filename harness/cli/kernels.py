@@ -171,9 +171,9 @@ BUILD = Command(
     summary="Build kernels; a kernel that was built before is reused.",
     examples="""\
 examples:
-  anonvma build                           the kernel of run
-  anonvma build --variant all --base all  every kernel there is
-  anonvma build --mutant all --arch um    every kernel with a bug in naming
+  anonvma build                           the kernel that run measures
+  anonvma build --variant all --base all  every kernel, for ARM64 guests
+  anonvma build --mutant all --arch um    every kernel with a planted bug
 """,
     add_options=_add_build,
     request=_build_request,
@@ -186,7 +186,7 @@ IMAGE = Command(
     summary="Make a guest image that contains the whole harness.",
     examples="""\
 examples:
-  anonvma image                           into image/, for anonvma boot --image image
+  anonvma image                           make image/; then: anonvma boot --image image
 """,
     add_options=_add_image,
     request=_image_request,

@@ -199,8 +199,8 @@ DOCTOR = Command(
     examples="""\
 examples:
   anonvma doctor                          what is missing, and how to install it
-  anonvma doctor --mend                   after kill -9: settings and files, as before
-  anonvma doctor --bases                  6.1 and 6.12, where Debian has their sources
+  anonvma doctor --mend                   clean up after kill -9
+  anonvma doctor --bases                  the Linux versions that can be built here
 """,
     add_options=_add_doctor,
     request=_doctor_request,
@@ -213,9 +213,9 @@ TUNE = Command(
     summary="Show or change settings that disturb measurements here.",
     examples="""\
 examples:
-  anonvma tune                            what disturbs measurements here
-  anonvma tune --apply                    change what can be changed
-  anonvma tune --undo                     and back, after a crash too
+  anonvma tune                            show the settings that disturb
+  anonvma tune --apply                    change them, as root
+  anonvma tune --undo                     restore them, also after a crash
 """,
     add_options=_add_tune,
     request=_tune_request,

@@ -352,9 +352,9 @@ examples:
   anonvma run --kernel ~/linux/arch/arm64/boot/Image
   anonvma run --target host --naming none
 
-A plan file gives any of these options by its long name, in the plural where it
-takes a list: vmas = [1000, 65536], variants = ["switch"], bases = ["all"], boots = 4.
-Options on the command line win.
+A plan file sets the plan's options by their long names, in the plural if they take a
+list: vmas = [1000, 65536], variants = ["switch"], bases = ["all"], boots = 4. Options on
+the command line override the file.
 """,
     add_options=_add_run,
     request=_run_request,
@@ -368,7 +368,7 @@ IMPORT = Command(
     examples="""\
 examples:
   anonvma import records.jsonl --name phones
-of what was taken elsewhere with: python3 anonvma.pyz run --out records.jsonl
+On the other machine, make the file with: python3 anonvma.pyz run --out records.jsonl
 """,
     add_options=_add_import,
     request=_import_request,

@@ -183,7 +183,7 @@ MUTANTS = Command(
     summary="Test the checks: kernels with a planted bug must diverge.",
     examples="""\
 examples:
-  anonvma mutants                         all: some minutes, their kernels included
+  anonvma mutants                         all of them, in some minutes with their builds
   anonvma mutants --of-the-day 3
   anonvma mutants --name fork-forgets-names --seed 7
 """,

@@ -160,14 +160,9 @@ CALLS = Command(
     summary="Show which naming, mapping and fork calls a program makes.",
     examples="""\
 examples:
-  anonvma doctor                          what is missing on this machine
-  anonvma run                             the table of README, in a few minutes
-  anonvma run --vmas 65536 --pages 10     2.5 GiB of written pages
-  anonvma show                            the newest campaign's table again
-  anonvma run --target uml                the same at this machine's speed
-  anonvma boot -- python3 -c 'print(1)'   one command in a guest
-  anonvma agree                           does the kernel do as it should?
-  anonvma kselftest                       the kernel's own test of names
+  anonvma calls -- python3 -c 'print(1)'  every process that it starts, to their ends
+  anonvma calls --pid 4711 --seconds 10   a running process, which goes on afterwards
+A program runs many times slower while it is traced: nothing of this is a time.
 """,
     add_options=_add_calls,
     request=_calls_request,

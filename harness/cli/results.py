@@ -81,7 +81,7 @@ REPORT = Command(
     summary="Write a campaign as an HTML page, or as a mail for linux-mm.",
     examples="""\
 examples:
-  anonvma report results/nightly          nightly.html, one page that opens offline
+  anonvma report results/nightly          writes nightly.html, which opens offline
   anonvma report nightly --text           a mail of 72 columns
 """,
     add_options=_add_report,
@@ -221,8 +221,8 @@ examples:
   anonvma show nightly                    results/nightly
   anonvma show nightly --metric name,exit_reap
   anonvma show ~/elsewhere/nightly
-A name is looked up in --results. A file or folder here with the same name counts
-only if it is a campaign too; then give the whole path of the one you mean.
+A name is looked up in --results. If a campaign in the current folder has the same
+name, give the full path of the one you mean.
 """,
     add_options=_add_show,
     request=_show_request,
@@ -236,7 +236,7 @@ EXPORT = Command(
     examples="""\
 examples:
   anonvma export results/nightly nightly.parquet
-what notebooks, show and compare read
+Notebooks, show and compare can read this file.
 """,
     add_options=_add_export,
     request=_export_request,
