@@ -130,7 +130,7 @@ test-debian13: venv ## make check and make run in a new Debian 13, as root.
 	$(BIN)/python -m tests.debian13 $(ARGS)
 
 figures: venv ## Draw README's figure from notebooks/data, for light and dark ground.
-	$(BIN)/python -m harness.analysis.story notebooks/data notebooks/figures
+	$(BIN)/python -m harness.analysis.plots.story notebooks/data notebooks/figures
 
 protocol: setup ## Whether the worker still measures as at OLD=REVISION did.
 	@$(BIN)/python -m tests.protocol $(OLD) $(ARGS)

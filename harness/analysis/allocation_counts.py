@@ -60,7 +60,7 @@ class AllocationCounts:
     def differences(self) -> Table:
         """The numbers that are not as predicted."""
         found = Table(self.counts[~self.counts["agrees"]])
-        return found.told_when_empty("Every number is as the model predicts.")
+        return found.shown_when_empty("Every number is as the model predicts.")
 
     def plot(self) -> Figure:
         """Bytes that one fork allocates for names, over their length."""

@@ -232,9 +232,7 @@ def test_what_has_nothing_to_plot_says_so_in_a_picture(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert isinstance(picture, NotebookFigure)
         assert "Nothing to plot" in picture.words
-    assert "CAN BE TRUSTED" in repr(campaign) or "nothing says how much" in repr(
-        campaign
-    )
+    assert "CAN BE TRUSTED" in repr(campaign) or "is unknown" in repr(campaign)
     assert campaign.effects().empty
     assert "extra percent" in campaign.effects().columns
 

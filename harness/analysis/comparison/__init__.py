@@ -1,1 +1,1 @@
-"""Two campaigns compared cell by cell."""
+"""Compares two campaigns cell by cell."""

@@ -1,12 +1,16 @@
-"""Two campaigns, or the arms of one, cell by cell against a margin.
+"""Compares two campaigns, or the arms of one, cell by cell against a margin.
 
-Four forms: the calls of two campaigns; what names add to a call (effects) in two
-campaigns, whose calls need not be comparable; the named arms of one campaign against
-its unnamed ones; and for what only named processes have, its copied names against its
-shared ones. Two campaigns have no boots in common, so theirs are not pairs
-(``unpaired``); the arms of one are paired within boot and block, with the same numbers
-as everywhere else (``effects``). Each form says what it could not compare
-(``missing``).
+There are four forms:
+
+* the calls of two campaigns
+* the effects of two campaigns (what names add to a call), whose calls need not be
+  comparable
+* the named arms of one campaign with its unnamed ones
+* copied with shared names of one campaign, for metrics that only named processes have
+
+Two campaigns have no boots in common, so their boots are not paired (``unpaired``). The
+arms of one campaign are paired within boot and block, with the numbers of ``effects``.
+Each form lists what it could not compare (``missing``).
 """
 
 import math
@@ -50,7 +54,7 @@ from harness.analysis.records.frames import load
 from harness.analysis.stats import holm
 from harness.errors import UsageError
 
-# What must be the same for two campaigns to be compared; kernels may differ.
+# Facts that must be equal to compare two campaigns; the kernels may differ.
 COMPARABLE = (
     "target", "machine", "accelerator", "unit", "clock", "cpu", "settle_ms",
     "rest_ms", "settings", "protocol",
@@ -63,7 +67,7 @@ UNPROMISED: Promises = (None, None)
 def load_kernel(
     path: Path, variant: str | None = None, base: str | None = None
 ) -> pd.DataFrame:
-    """A campaign as ``load`` reads it; of one variant or base, where one is named."""
+    """A campaign's samples (see ``load``), of ``variant`` and ``base`` if given."""
     frame = load(path)
     for what, column, name in (
         ("kernel", "variant", variant), ("base", "base", base),
@@ -85,10 +89,10 @@ def compare_campaigns(
     metric: str = "fork",
     promises: Promises = UNPROMISED,
 ) -> Comparison:
-    """The calls of every cell that both have, the second against the first.
+    """Compare the calls of every common cell, the second campaign with the first.
 
-    ``promises`` are those of their plans. Raises UsageError, which names the first
-    fact that differs, for campaigns that may not be compared.
+    ``promises`` come from their plans. Raises UsageError, with the first fact that
+    differs, for campaigns that may not be compared.
     """
     frames = first, second
     check_one_kernel(frames)
@@ -116,16 +120,16 @@ def compare_effects(
     metric: str = "fork",
     promises: Promises = UNPROMISED,
 ) -> Comparison:
-    """What names add to a call, the second campaign against the first.
+    """Compare what names add to a call, the second campaign with the first.
 
-    Their kernels, machines and versions of the harness may differ, as each effect is
-    taken within one boot; their units may not. Raises UsageError where they do, and
-    for a metric that unnamed processes do not have.
+    Kernels, machines and versions of the harness may differ, because each effect is
+    measured within one boot. Raises UsageError if the units differ, and for a metric
+    that unnamed processes do not have.
     """
     if metric in NAMED_ONLY:
         raise UsageError(
-            f"no unnamed process has {metric}, so names add nothing to it: compare "
-            "the calls themselves, without --effects"
+            f"unnamed processes have no {metric}, so there is nothing to subtract: "
+            "compare the calls, without --effects"
         )
     frames = first, second
     check_one_kernel(frames)
@@ -159,10 +163,10 @@ def compare_arms(
     metric: str = "fork",
     promise: Promise | None = None,
 ) -> Comparison:
-    """The named arms of one campaign against its unnamed ones.
+    """Compare the named arms of one campaign with its unnamed ones.
 
-    Of a metric that only named processes have: copied names against shared ones.
-    Raises UsageError where the campaign has nothing of the kind.
+    For a metric that only named processes have, compare copied with shared names.
+    Raises UsageError if the campaign has no such arms.
     """
     side = side_of(frame, metric, promise)
     if metric in NAMED_ONLY:
@@ -184,7 +188,7 @@ def compare_arms(
         *unmeasured_kernels(side, FIRST), *lost_metrics(side),
     ]  # fmt: skip
     checks = _checks_of(frame, margin, metric, compared)
-    # Verdicts are corrected already, kernel by kernel.
+    # The verdicts are already corrected, kernel by kernel.
     return Comparison(
         form=form, metric=metric, margin=margin, cells=tuple(cells),
         missing=tuple(lost), fewer_boots=tuple(fewer_boots(wanted, FIRST, metric)),
@@ -259,7 +263,7 @@ def _checks_of(
     metric: str,
     compared: Iterable[tuple[Place, Arm]],
 ) -> list[AACheck]:
-    """The A/A checks of the cells that are compared, each once."""
+    """The A/A checks of the compared cells, without duplicates."""
     checks = aa_checks(frame, margin=margin, metric=metric)
     found = {
         (check.place, check.arm): check
@@ -341,8 +345,8 @@ def _why_nothing(side: Side, metric: str) -> str:
         return f"the campaign has no samples of {metric}"
     if metric in NAMED_ONLY:
         return (
-            f"no unnamed process has {metric}, and no kernel of the campaign keeps "
-            "names both shared and copied: compare two campaigns, or two kernels with "
+            f"unnamed processes have no {metric}, and no kernel of the campaign has "
+            "both shared and copied names: compare two campaigns, or two kernels with "
             "--variant or --base"
         )
     return "the campaign has no named cells to compare with unnamed ones"

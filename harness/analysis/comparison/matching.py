@@ -1,4 +1,4 @@
-"""Which cells of two campaigns belong together, and which of their facts differ."""
+"""Matches the cells of two campaigns, and lists the facts that differ."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
@@ -13,16 +13,16 @@ from harness.errors import UsageError
 from harness.worker.measure.pooling import KERNEL, MUST_MATCH
 
 Frames = tuple[pd.DataFrame, pd.DataFrame]
-# What is told of a fact, at most.
+# The most characters of a fact's values in a message.
 _LONGEST = 200
 
 
 class Matching:
-    """What cells of two sides are matched by: where they ran, layout and names.
+    """Matches cells of two sides by where they ran, their layout and their names.
 
-    The kernel is what is compared. Effects are matched across machines, by ``unit``,
-    where each side ran in one place per unit. Where each side has one store and the
-    two differ, the store is a fact that differs, and cells are matched without it.
+    The kernel is not matched, because it is compared. Effects are matched across
+    machines, by ``unit``, if each side ran in one place per unit. If each side has one
+    store and the two differ, cells are matched without the store.
     """
 
     def __init__(self, sides: Sequence[Side], *, across_machines: bool) -> None:
@@ -36,32 +36,32 @@ class Matching:
         )
 
     def key(self, place: Place, arm: Arm) -> Hashable:
-        """What a cell is matched by."""
+        """The key that matches a cell."""
         where = (place.unit,) if self._across else where_of(place)
         return where, replace(arm, store="any") if self.stores_differ else arm
 
     def by_key(self, wanted: Iterable[Wanted]) -> dict[Hashable, Wanted]:
-        """Wanted cells by what they are matched by."""
+        """Wanted cells by their keys."""
         return {self.key(each.place, each.arm): each for each in wanted}
 
 
 def check_one_kernel(frames: Frames) -> None:
-    """Assert that each side has one kernel; UsageError says which it has."""
+    """Check that each side has one kernel. UsageError lists the kernels it has."""
     for frame, which in zip(frames, ("first", "second"), strict=True):
         kernels = plain(frame[["base", "variant"]].drop_duplicates())
         if len(kernels) > 1:
             names = listed(kernels["variant"] + " " + kernels["base"])
             raise UsageError(
-                f"the {which} campaign has more than one kernel ({names}): which one "
-                "is meant? give --variant or --base, or two of them to compare"
+                f"the {which} campaign has more than one kernel ({names}): choose one "
+                "with --variant or --base, or two of them to compare"
             )
 
 
 def check_comparable(frames: Frames, facts: Sequence[str]) -> None:
-    """Assert that ``facts`` agree wherever both sides ran, and that they ran somewhere.
+    """Check that both sides ran in a common place, with equal ``facts`` there.
 
-    A place that only one side has is no fault: its cells are missing. Raises
-    UsageError, which names the first fact that differs.
+    A place that only one side has is not an error; its cells count as missing. Raises
+    UsageError with the first fact that differs.
     """
     wheres = [
         set(plain(f[WHERE].drop_duplicates()).itertuples(index=False, name=None))
@@ -70,7 +70,7 @@ def check_comparable(frames: Frames, facts: Sequence[str]) -> None:
     common = wheres[0] & wheres[1]
     for fact in facts:
         if fact in WHERE:
-            # One that no common place has is what keeps the two apart.
+            # Without a common place, this fact is the reason.
             values = [_values(frame, fact) for frame in frames]
             if not common and values[0] != values[1]:
                 raise _not_comparable(frames, fact, values)
@@ -80,11 +80,11 @@ def check_comparable(frames: Frames, facts: Sequence[str]) -> None:
             if values[0] != values[1]:
                 raise _not_comparable(frames, fact, values)
     if not common:
-        raise UsageError("the two may not be compared: they did not run in one place")
+        raise UsageError("the two may not be compared: they have no place in common")
 
 
 def differing(frames: Frames, facts: Sequence[str]) -> list[Differing]:
-    """The facts that are not the same on both sides, with both values."""
+    """The facts that differ between the sides, with both values."""
     found = []
     for fact in dict.fromkeys((*KERNEL, *facts, *MUST_MATCH)):
         values = [_values(frame, fact) for frame in frames]

@@ -1,8 +1,8 @@
-"""What a comparison lacks: cells, kernels, metrics and boots that are not there.
+"""What a comparison lacks: missing cells, kernels, metrics and boots.
 
-A side is a campaign, or one kernel of it. It should have the cells of its records,
-whether their samples are valid or not, and those that its plan promised; what it has
-are blocks, the rounds over all cells, with valid samples.
+A side is a campaign, or one kernel of it. It should have every cell of its records,
+even if all samples are invalid, and every cell of its plan. It has a cell if some block
+(a round over all cells) has valid samples of it.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ _NONE: frozenset[_Block] = frozenset()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """A cell that could not be compared, as ``side`` (or both) has nothing valid."""
+    """A cell that could not be compared: ``side`` (or both) has no valid samples."""
 
     side: str
     metric: str
@@ -48,9 +48,9 @@ class Missing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FewerBoots:
-    """A cell of which a side has fewer boots, or blocks of them, than ``by`` says.
+    """A cell with fewer boots or blocks than expected.
 
-    ``by`` is the plan of that side, or the other side, which has more boots.
+    ``by`` says what expects more: the plan of ``side``, or the other side.
     """
 
     side: str
@@ -66,9 +66,9 @@ class FewerBoots:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A cell that a side should have: the valid ``blocks`` of it, or ``why`` none.
+    """A cell that a side should have: its valid ``blocks``, or ``why`` there are none.
 
-    ``promised`` is how many boots and blocks its plan says, where it has one.
+    ``promised`` is the number of boots and blocks in the plan, if there is a plan.
     """
 
     place: Place
@@ -79,16 +79,16 @@ class Wanted:
 
     @property
     def boots(self) -> int:
-        """How many boots the blocks are of."""
+        """The number of boots that the blocks come from."""
         return len({block[:-1] for block in self.blocks})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """Which cells a side should have of a metric, and which blocks it has.
+    """The cells of a metric that a side should have, and the blocks that it has.
 
-    ``unmeasured`` are kernels that its plan promised and its records do not have;
-    ``metrics`` those with valid samples, ``spoilt`` those with no other.
+    ``unmeasured`` lists kernels that are in the plan, but not in the records.
+    ``metrics`` have valid samples; ``spoilt`` metrics have only invalid ones.
     """
 
     metric: str
@@ -107,15 +107,15 @@ class Side:
 
     @property
     def wheres(self) -> set[tuple[str, ...]]:
-        """Where its kernels ran, each as ``where_of`` has it."""
+        """Where its kernels ran (see ``where_of``)."""
         return {where_of(place) for place, _ in self.cells}
 
     def arms(self) -> list[Wanted]:
-        """Every cell by itself."""
+        """Every cell."""
         return [self._wanted(cell, [cell]) for cell in self._measured_kernels()]
 
     def named(self) -> list[Wanted]:
-        """Every named cell in the blocks that have its unnamed partner, too."""
+        """Every named cell, with the blocks that also have its unnamed partner."""
         return [
             self._wanted((place, arm), [(place, arm), (place, unnamed_of(arm))])
             for place, arm in self._measured_kernels()
@@ -123,7 +123,7 @@ class Side:
         ]
 
     def copied(self) -> list[Wanted]:
-        """Every cell of the kernels with both stores, in the blocks that have both."""
+        """Every cell of kernels with both stores, with the blocks that have both."""
         stores: dict[Place, set[str]] = {}
         for place, arm in self._measured_kernels():
             stores.setdefault(place, set()).add(arm.store)
@@ -138,7 +138,7 @@ class Side:
         ]
 
     def only_unnamed(self) -> list[Missing]:
-        """Layouts without any named cell, of kernels that have some."""
+        """Layouts without a named cell, of kernels that have named cells."""
         cells = self._measured_kernels()
         named = {(place, arm.layout) for place, arm in cells if arm.named}
         kernels = {place for place, _ in named}
@@ -171,7 +171,7 @@ class Side:
 
 
 def side_of(frame: pd.DataFrame, metric: str, promise: Promise | None) -> Side:
-    """What a side has of a metric, and what it should have."""
+    """What a side has and should have, for one metric."""
     known = _cells_in(frame)
     promised = _promised(known, promise) if promise else frozenset()
     numbers = (promise.boots, promise.boots * promise.blocks) if promise else (0, 0)
@@ -197,7 +197,7 @@ def side_of(frame: pd.DataFrame, metric: str, promise: Promise | None) -> Side:
 
 
 def lacking(wanted: Sequence[Wanted], metric: str) -> list[Missing]:
-    """The cells of one campaign that nothing valid is there of."""
+    """The cells of one campaign that have no valid samples."""
     return [
         Missing(
             side=FIRST, metric=metric, where=w.place.words, cell=w.arm.words, why=w.why
@@ -210,23 +210,23 @@ def lacking(wanted: Sequence[Wanted], metric: str) -> list[Missing]:
 def unmatched(
     sides: tuple[Mapping[Hashable, Wanted], Mapping[Hashable, Wanted]], metric: str
 ) -> list[Missing]:
-    """The cells that not both sides have, by what they are matched by."""
+    """The cells that one side or both sides lack; the keys match cells."""
     found = []
     for key in dict.fromkeys([*sides[0], *sides[1]]):
         one, other = (side.get(key) for side in sides)
         if one and one.blocks and other and other.blocks:
             continue
-        side, there = BOTH, one or other
-        lost = there
+        side, present = BOTH, one or other
+        lost = present
         if one and one.blocks:
-            side, there, lost = SECOND, one, other
+            side, present, lost = SECOND, one, other
         elif other and other.blocks:
-            side, there, lost = FIRST, other, one
-        assert there is not None
+            side, present, lost = FIRST, other, one
+        assert present is not None
         found.append(
             Missing(
-                side=side, metric=metric, where=there.place.words,
-                cell=there.arm.words, why=lost.why if lost else NOT_MEASURED,
+                side=side, metric=metric, where=present.place.words,
+                cell=present.arm.words, why=lost.why if lost else NOT_MEASURED,
             )
         )  # fmt: skip
     return found
@@ -244,7 +244,7 @@ def fewer_boots(wanted: Sequence[Wanted], side: str, metric: str) -> list[FewerB
 def fewer_than_other(
     sides: tuple[Mapping[Hashable, Wanted], Mapping[Hashable, Wanted]], metric: str
 ) -> list[FewerBoots]:
-    """The cells of which one side has fewer boots than the other."""
+    """The cells for which one side has fewer boots than the other."""
     found = []
     for key, one in sides[0].items():
         other = sides[1].get(key)
@@ -260,7 +260,7 @@ def fewer_than_other(
 
 
 def lost_metrics(*sides: Side) -> list[Missing]:
-    """Metrics that a side lost: all samples are invalid, or only the first has any."""
+    """Metrics that a side lacks: all samples are invalid, or the second has none."""
     found = []
     names = (FIRST, SECOND)
     for name, side in zip(names, sides, strict=False):
@@ -274,10 +274,12 @@ def lost_metrics(*sides: Side) -> list[Missing]:
 
 
 def unmeasured_kernels(side: Side, name: str) -> list[Missing]:
-    """The kernels that the plan of a side has and its records do not have."""
+    """The kernels that are in a side's plan, but not in its records."""
     return [
         replace(
-            _lost(name, side.metric, "the plan has this kernel, its records do not"),
+            _lost(
+                name, side.metric, "the plan has this kernel, but the records do not"
+            ),
             where=place.words,
         )
         for place in side.unmeasured
@@ -299,7 +301,7 @@ def _fewer(
 
 
 def _cells_in(frame: pd.DataFrame) -> dict[_Cell, set[str]]:
-    """The cells of all records, valid or not; and the stores that were seen there."""
+    """The cells of all records, valid or not, and the stores that each had."""
     rows = plain(frame[[*PLACE, *ARM]].drop_duplicates())
     found: dict[_Cell, set[str]] = {}
     for key in rows.itertuples(index=False, name=None):
@@ -321,7 +323,7 @@ def _promised(
         here = [place for place in seen if where_of(place) == where]
         built = [p for p in here if (p.variant, p.base) in promise.kernels]
         places |= {*(built or here)}
-        # Where one of the plan's kernels ran, all of them should have.
+        # Where one of the plan's kernels ran, all of them should have run.
         places |= {
             replace(built[0], variant=variant, base=base)
             for variant, base in promise.kernels
@@ -338,7 +340,7 @@ def _promised(
 
 
 def where_of(place: Place) -> tuple[str, ...]:
-    """A place without its kernel, by ``WHERE``."""
+    """A place without its kernel: the values of ``WHERE``."""
     return tuple(getattr(place, name) for name in WHERE)
 
 
@@ -356,7 +358,7 @@ def _valid_blocks(frame: pd.DataFrame, metric: str) -> dict[_Cell, frozenset[_Bl
 def _reasons(
     frame: pd.DataFrame, metric: str, known: Iterable[_Cell]
 ) -> dict[_Cell, str]:
-    """Why cells have no valid sample, were it so, in the order it came up."""
+    """For each cell, the reasons why samples are invalid, in the order they occur."""
     columns = [*PLACE, *ARM, "run_valid", "valid", "warmup", "reason"]
     rows = plain(frame.loc[frame["metric"] == metric, columns].drop_duplicates())
     why: dict[_Cell, dict[str, None]] = {cell: {} for cell in known}

@@ -1,4 +1,4 @@
-"""Which cells and how many boots a campaign's plan promised, kernel by kernel."""
+"""The cells and the number of boots that a campaign's plan has, kernel by kernel."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -9,10 +9,10 @@ from harness.errors import UsageError
 from harness.worker.measure.records import Metric
 from harness.workload import Cell, Store, all_cells
 
-# As many processes as a plan that is run may have.
+# The most processes that a plan may have.
 _MOST = 10**6
 _NEEDED = ("vmas", "pages", "naming", "boots")
-# Those that nothing but names is measured by.
+# The metrics that only named processes have.
 NAMED_ONLY = frozenset({Metric.NAME.value, Metric.RENAME.value})
 
 Plan = Mapping[str, Any]
@@ -20,11 +20,10 @@ Plan = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """What was to be measured of each kernel: every arm in all blocks of all boots.
+    """What the plan measures of each kernel: every arm, in all blocks of all boots.
 
-    ``kernels`` (variant, base) were to be built, with the ``stores`` of each variant.
-    Kernels from elsewhere have the same arms, in the stores that they were seen to
-    have.
+    ``kernels`` are the planned (variant, base) pairs; ``stores`` are those of each
+    variant. Other kernels have the same arms, in the stores that their records show.
     """
 
     kernels: frozenset[tuple[str, str]]
@@ -37,7 +36,7 @@ class Promise:
     blocks: int
 
     def of(self, variant: str | None, base: str | None) -> "Promise":
-        """The promise of a campaign of which one variant, or base, is looked at."""
+        """The promise, limited to one variant or one base."""
         kept = {
             kernel
             for kernel in self.kernels
@@ -55,10 +54,10 @@ class Promise:
 def promise_of(
     plan: Plan, stores_of: Callable[[str], tuple[str, ...] | None]
 ) -> Promise | None:
-    """The promise of a plan, as an ``Identity`` has it; None where it has no cells.
+    """The promise of an ``Identity``'s plan; None if the plan has no cells.
 
-    ``stores_of`` gives the stores of a kernel that can be built, None for others.
-    Raises UsageError for a plan that cannot be read.
+    ``stores_of`` returns the stores of a variant that can be built, else None. Raises
+    UsageError for a plan that cannot be read.
     """
     if not all(field in plan for field in _NEEDED):
         return None
@@ -71,7 +70,7 @@ def promise_of(
 def takes(metric: str, arm: Arm) -> bool:
     """Whether a process of an arm has samples of a metric."""
     if metric == Metric.RENAME.value:
-        # No other name has no bytes.
+        # There is only one name of 0 bytes, so it cannot be changed.
         return arm.named and arm.name_length > 0
     if metric == Metric.SPLIT.value:
         return arm.vma_pages > max(1, arm.written_pages)
@@ -96,7 +95,7 @@ def _read(plan: Plan, stores_of: Callable[[str], tuple[str, ...] | None]) -> Pro
     kinds = len(promise.vmas) * len(promise.pages) * (2 * len(promise.naming) + 2)
     if kinds * promise.boots * promise.blocks * max(1, len(promise.kernels)) > _MOST:
         raise ValueError(f"it has more than {_MOST} processes")
-    # What its layouts or names cannot be is said here.
+    # This raises UsageError for impossible layouts or names.
     promise.arms([Store.REFCOUNTED.value])
     return promise
 

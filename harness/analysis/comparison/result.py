@@ -1,4 +1,4 @@
-"""What a comparison is: its cells, what it lacks, and which facts differ."""
+"""The result of a comparison: cells, missing cells, and facts that differ."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,7 +8,7 @@ from harness.analysis.stats import Interval, Judged, Verdict
 
 
 class Form(Enum):
-    """What is set against what."""
+    """What is compared with what."""
 
     CALLS = "calls of two campaigns"
     EFFECTS = "effects of two campaigns"
@@ -18,13 +18,13 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """One cell of both sides: an estimate of each over boots, and the change.
+    """One cell of both sides: an estimate over boots for each, and the change.
 
-    ``first`` and ``second`` are whole calls in ``unit``, or what names add to a call
-    in ``unit`` per VMA; then ``difference`` is second - first in the same.
-    ``change`` is in percent of the first side's call, of the unnamed one where names
-    are compared. ``spreads`` are the standard deviations over boots. ``trusted`` is
-    whether the A/A checks of both sides were made and held.
+    ``first`` and ``second`` are whole calls in ``unit``. If effects are compared, they
+    are what names add to a call in ``unit`` per VMA, and ``difference`` is second -
+    first in the same unit. ``change`` is in percent of the first side's call, or of its
+    unnamed call if effects are compared. ``spreads`` are the standard deviations over
+    boots. ``trusted`` is whether the A/A checks of both sides exist and hold.
     """
 
     metric: str
@@ -42,7 +42,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Differing:
-    """A fact that is not the same on both sides."""
+    """A fact that differs between the sides."""
 
     fact: str
     first: str
@@ -51,10 +51,10 @@ class Differing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """All cells that could be compared, corrected (Holm) place by place; and the rest.
+    """The compared cells, with verdicts corrected (Holm) per place; and missing ones.
 
-    ``checks`` counts the A/A checks of the compared cells, ``checks_failed`` those of
-    them that did not hold.
+    ``checks`` counts the A/A checks of the compared cells, ``checks_failed`` those that
+    did not hold.
     """
 
     form: Form
@@ -82,5 +82,5 @@ class Comparison:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is missing: no cell, and no boot that a plan promised."""
+        """Whether no cell is missing, and no boot of a plan."""
         return not self.missing and not any(f.by == BY_PLAN for f in self.fewer_boots)

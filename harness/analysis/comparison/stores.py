@@ -1,8 +1,7 @@
-"""Copied names against shared ones, in what only named processes have.
+"""Compares copied with shared names, for metrics that only named processes have.
 
-Naming and renaming have no unnamed process to be compared with. Where one kernel
-keeps names in both ways, the two are compared with each other, paired within boot
-and block like effects.
+Naming and renaming have no unnamed process to compare with. If one kernel has both
+stores, the two are compared with each other, paired within boot and block like effects.
 """
 
 from dataclasses import dataclass, replace
@@ -32,7 +31,7 @@ class StoreChange:
 
     ``arm`` is the copied one; ``percent`` is copied - shared in percent of shared.
     The tuples have one number per boot. ``trusted`` is whether the A/A checks of both
-    arms were made and held.
+    arms exist and hold.
     """
 
     place: Place
@@ -52,8 +51,8 @@ def store_changes(
 ) -> list[StoreChange]:
     """Every cell that a kernel has in both stores, judged against ``margin`` percent.
 
-    Verdicts are corrected (Holm) for the cells of each place. Raises UsageError when
-    runs may not be pooled.
+    Verdicts are corrected (Holm) for the number of cells of each place. Raises
+    UsageError if runs may not be pooled.
     """
     blocks = arm_values(processes(frame, metric))
     keys = [*PLACE, *(name for name in ARM if name != "store"), *BOOT, "block"]

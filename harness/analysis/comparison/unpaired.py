@@ -1,11 +1,10 @@
-"""Two sides whose boots are not pairs: how far the second lies from the first.
+"""The difference of two sides whose boots are not paired, and the verdict on it.
 
-Two campaigns, or two kernels, were booted separately. Each side is summarised as
-everywhere else (``stats.estimate``); here are their difference, its interval and the
-verdict on it. Where time is taken these are Welch's t-test (B. L. Welch, Biometrika
-34 (1947)) and, for percentages, the percentages that it does not refuse (Fieller, see
-``stats``). Where instructions are counted, every boot of one side is set against
-every boot of the other and nothing is tested.
+Two campaigns, or two kernels, boot separately. ``stats.estimate`` summarises each side.
+For time, this module uses Welch's t-test (B. L. Welch, Biometrika 34 (1947)) and, for
+percentages, all percentages that the test does not reject (Fieller, see ``stats``). For
+instructions, it compares every boot of one side with every boot of the other, without
+a test.
 """
 
 import math
@@ -28,11 +27,11 @@ from harness.analysis.stats import (
 
 
 def difference(first: Numbers, second: Numbers, *, exact: bool) -> Interval:
-    """second - first, of one number per boot, in their unit.
+    """second - first, from one number per boot, in their unit.
 
-    ``exact`` where instructions are counted: the medians, and the range of all pairs
-    of boots. Else the means with Welch's 95 % interval; below ``LEAST_BOOTS`` on one
-    side the range.
+    ``exact`` is for instructions: the difference of medians, with the range of all
+    pairs of boots. Otherwise it is the difference of means with Welch's 95 % interval,
+    or with the range if a side has fewer than ``LEAST_BOOTS`` boots.
     """
     x, y = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     boots = min(len(x), len(y))
@@ -50,8 +49,8 @@ def change(
     """second - first in percent of ``base``, and the verdict against ``margin``.
 
     ``base`` has one number per boot of the first side: ``first`` itself for the
-    change of a cost, the unnamed calls for the change of what names add to them.
-    Verdicts as those of ``stats.judge`` and ``stats.judge_exact``.
+    change of a cost, the unnamed calls for the change of what names add to them. The
+    verdicts mean the same as those of ``stats.judge`` and ``stats.judge_exact``.
     """
     x, y, u = (np.asarray(each, dtype=float) for each in (first, second, base))
     boots = min(len(x), len(y))
@@ -71,7 +70,7 @@ def _middle(data: Values, exact: bool) -> float:
 
 
 def _range(x: Values, y: Values, u: Values, *, exact: bool) -> Interval:
-    """Of every boot of the second side against every boot of the first."""
+    """The change from every boot of the first side to every boot of the second."""
     pairs = (y[:, None] - x[None, :]) / u[None, :] * 100
     middle = (_middle(y, exact) - _middle(x, exact)) / _middle(u, exact) * 100
     low, high = min(pairs.min(), middle), max(pairs.max(), middle)
@@ -90,7 +89,7 @@ def _percent(x: Values, y: Values, u: Values) -> Interval:
     uu = t2 * _error(u)
     square, half = base**2 - uu, d * base - du
     if square <= 0:
-        # The base may be zero, and a percentage of it anything.
+        # The base may be zero, so a percentage of it may be anything.
         return _range(x, y, u, exact=False)
     root = math.sqrt(max(0.0, half**2 - square * (d**2 - dd)))
     low, high = ((half + sign * root) / square * 100 for sign in (-1, 1))
@@ -125,7 +124,7 @@ def _error(data: Values) -> float:
 
 
 def _t(x: Values, y: Values) -> float:
-    """Student's t for 95 % of a difference of two means, by Welch's freedom."""
+    """Student's t for a 95 % interval of a difference of means, with Welch's df."""
     a, b = _error(x), _error(y)
     spent = a**2 / (len(x) - 1) + b**2 / (len(y) - 1)
     freedom = (a + b) ** 2 / spent if spent else len(x) + len(y) - 2
@@ -134,10 +133,10 @@ def _t(x: Values, y: Values) -> float:
 
 def _welch(x: Values, y: Values, side: Literal["greater", "less"]) -> float:
     if _still(x, y):
-        # No noise, and no test: the means are what they are.
+        # Without noise there is no test: compare the values.
         beyond = y[0] > x[0] if side == "greater" else y[0] < x[0]
         return 0.0 if beyond else 1.0
-    # Of the figures: given the data, scipy warns of boots that are all the same.
+    # From the statistics: with the data, scipy warns if all boots are equal.
     test = stats.ttest_ind_from_stats(
         y.mean(), y.std(ddof=1), len(y), x.mean(), x.std(ddof=1), len(x),
         equal_var=False, alternative=side,

@@ -1,1 +1,1 @@
-"""How numbers, tables and figures are shown."""
+"""Formats numbers, tables and figures."""

@@ -1,8 +1,8 @@
-"""A figure that shows itself, wherever a notebook is read.
+"""A figure that notebooks show without pyplot.
 
-matplotlib shows a figure in a notebook only when pyplot made it. A ``NotebookFigure``
-has its image along: PNG, which code hosts and notebooks that are not trusted show too,
-on a white ground of its own, so that it is readable on a dark page.
+matplotlib shows a figure in a notebook only if pyplot made it. A ``NotebookFigure``
+comes with a PNG, which code hosts and untrusted notebooks show too. Its background is
+white, so that it is readable on a dark page.
 """
 
 import io
@@ -12,22 +12,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-# Finer than it is shown, with as many colours as plots have.
+# A higher resolution than the shown one, and enough colours for our plots.
 _DPI, _SHOWN_DPI, _COLOURS = 195, 130, 128
 
 
 class NotebookFigure(Figure):
-    """A figure with an image and a description in words for notebooks."""
+    """A figure with a PNG and a description in words, for notebooks."""
 
     @property
     def words(self) -> str:
-        """What the picture shows, for readers who cannot see it."""
+        """A description of the figure, for readers who cannot see it."""
         panels = [panel for ax in self.axes if (panel := _panel_words(ax))]
         panels = panels or [text.get_text() for text in self.texts]
         return f"Plot: {'; '.join(panels)}".replace("\n", ", ")
 
     def png(self) -> bytes:
-        """The picture as PNG; the same plot is the same bytes."""
+        """The figure as PNG; the same plot gives the same bytes."""
         drawn, packed = io.BytesIO(), io.BytesIO()
         self.savefig(drawn, format="png", dpi=_DPI, facecolor="white")
         with Image.open(drawn) as image:
@@ -46,7 +46,7 @@ class NotebookFigure(Figure):
 
 
 def figure_of_words(words: str) -> NotebookFigure:
-    """A picture that says why there is nothing to plot."""
+    """A figure with the reason why there is nothing to plot."""
     picture = NotebookFigure(figsize=(5, 1))
     lines = "\n".join(textwrap.wrap(words, 60))
     picture.text(

@@ -1,4 +1,4 @@
-"""What notebooks show as HTML, from templates in which nothing goes unescaped."""
+"""HTML for notebooks, from templates that escape every value."""
 
 from pathlib import Path
 
@@ -10,10 +10,9 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def rendered(template: str, **values: object) -> str:
-    """A template with these values; each is shown as text.
+    """The template with these values, each shown as text.
 
-    What could steer a terminal, for those who read the source in one, is shown as
-    its escape.
+    Control characters are shown as escapes, for readers of the source in a terminal.
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,

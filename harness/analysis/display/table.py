@@ -1,10 +1,9 @@
-"""A DataFrame that shows itself whole: in a notebook, on a code host, as text.
+"""A DataFrame that shows all its rows: in a notebook, on a code host, as text.
 
-pandas cuts long texts and drops columns. A ``Table`` shows every word of every row,
-up to ``MOST_ROWS``, and writes an estimate and its two bounds as one cell, in the
-digits that pages, mails and the command line have. What all rows of a group have in
-common, their kernel above all, is said once, above them. As data it is a DataFrame
-like any other.
+pandas cuts long texts and drops columns. A ``Table`` shows every word of up to
+``MOST_ROWS`` rows. It writes an estimate and its bounds as one cell, with the digits of
+pages, mails and the command line. Values that all rows of a group share, such as the
+kernel, are shown once above the rows. Otherwise it is an ordinary DataFrame.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,14 +26,14 @@ from harness.analysis.stats import Interval
 from harness.host.programs import printable
 
 _T = TypeVar("_T")
-# What a column has of each thing that a row is made of.
+# For each column, the function that takes its value from the object of a row.
 Columns = Mapping[str, Callable[[_T], object]]
 
 MOST_ROWS, SHOWN_OF_MORE = 60, 10
 LOW, HIGH = ", low", ", high"
 _EMPTY = "empty"
 
-# Said once above the rows that share it. The words of a kernel end with its unit.
+# Shown once above the rows that share it. The words of a kernel end with its unit.
 _GROUP = "kernel"
 _COMMON = ("metric", "pages per VMA", "written pages per VMA", "boots")
 # Decimal places by column, and whether a plus is written.
@@ -54,14 +53,14 @@ PLACES: dict[str, tuple[int, bool]] = {
 
 
 class Table(pd.DataFrame):
-    """A DataFrame whose notebook and text forms leave nothing out."""
+    """A DataFrame whose notebook and text forms are complete."""
 
     @property
     def _constructor(self) -> Callable[..., "Table"]:
         return Table
 
-    def told_when_empty(self, words: str) -> "Table":
-        """The same table, which shows these words where it has no rows."""
+    def shown_when_empty(self, words: str) -> "Table":
+        """The same table; it shows ``words`` if it has no rows."""
         self.attrs[_EMPTY] = words
         return self
 
@@ -69,7 +68,7 @@ class Table(pd.DataFrame):
         return rendered("table.html", **self.shown())
 
     def shown(self) -> dict[str, object]:
-        """What the template of tables shows: the groups of rows, and a note."""
+        """The values of the table's template: the groups of rows, and a note."""
         return {"groups": list(_groups(self)), "note": _note(self)}
 
     def __repr__(self) -> str:
@@ -81,13 +80,13 @@ class Table(pd.DataFrame):
 
 
 def table_of(found: Sequence[_T], columns: Columns[_T], *, empty: str) -> Table:
-    """One row for each that was found; ``empty`` is shown where there is none."""
+    """One row per object in ``found``; shows ``empty`` if there are none."""
     rows = [[value(each) for value in columns.values()] for each in found]
-    return Table(rows, columns=list(columns)).told_when_empty(empty)
+    return Table(rows, columns=list(columns)).shown_when_empty(empty)
 
 
 def estimate_of(name: str, estimate: Callable[[_T], Interval]) -> Columns[_T]:
-    """The three columns of an estimate, rounded as they are shown."""
+    """The three columns of an estimate, rounded to the digits that are shown."""
     places, _ = PLACES[name]
     return {
         name: lambda each: round(estimate(each).value, places),
@@ -104,7 +103,7 @@ class _Column:
 
     @property
     def style(self) -> str:
-        """How a cell of it looks in a page: a number and its bounds are one line."""
+        """The CSS of its cells: a number and its bounds stay on one line."""
         return f"text-align: {self.side}" + "; white-space: nowrap" * (
             self.side == "right"
         )
@@ -112,7 +111,7 @@ class _Column:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Rows that share what ``words`` say."""
+    """Rows with the common facts in ``words``."""
 
     words: str
     columns: list[_Column]
@@ -135,12 +134,12 @@ def _groups(table: pd.DataFrame) -> Iterator[_Group]:
     ]  # fmt: skip
     for kernel, group in rows.groupby(_GROUP, sort=False, observed=True):
         words = [str(kernel), *(f"{name}: {group[name].iloc[0]}" for name in common)]
-        told = group.drop(columns=[_GROUP, "unit", *common], errors="ignore")
-        yield _Group(printable("; ".join(words)), _columns(told))
+        own = group.drop(columns=[_GROUP, "unit", *common], errors="ignore")
+        yield _Group(printable("; ".join(words)), _columns(own))
 
 
 def _with_index(rows: pd.DataFrame) -> pd.DataFrame:
-    # Row numbers say nothing; labels do.
+    # Row numbers carry no information, labels do.
     labels = rows.index.nlevels > 1 or rows.index.name is not None
     numbers = pd.api.types.is_integer_dtype(rows.index.dtype)
     return rows.reset_index() if labels or not numbers else rows
@@ -205,7 +204,7 @@ def _rows_shown(table: pd.DataFrame) -> int:
 
 
 def _block(group: _Group) -> str:
-    """Columns under their names, as wide as they need to be."""
+    """The columns as text, each as wide as its longest cell."""
     sided = []
     for column in group.columns:
         lines = [column.name, *column.cells]

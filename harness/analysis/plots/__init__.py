@@ -1,1 +1,1 @@
-"""Figures of a campaign."""
+"""Draws the figures of a campaign."""

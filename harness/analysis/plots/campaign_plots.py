@@ -1,6 +1,6 @@
 """Plots of a campaign; each returns a Figure, for notebooks and as SVG for reports.
 
-A place has a panel of its own: no panel mixes two clocks, or two kernels.
+Each place has its own panel, so no panel mixes two clocks or two kernels.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -49,10 +49,10 @@ from harness.analysis.stats import Interval
 
 _T = TypeVar("_T", Effect, Slope, AACheck, Cost)
 
-# The largest names of each slab class: 8, 16, 32, 64 and 96 bytes with their count.
+# The longest names whose structs fit the slab classes of 8, 16, 32 and 64 bytes.
 _STEPS = (3, 11, 27, 59)
 _ROW = 0.3
-# Of more samples an SVG has a bitmap: a shape each would be megabytes.
+# With more samples an SVG gets a bitmap, because single shapes need megabytes.
 _MOST_MARKS = 500
 _WORD = {"strdup": "copied", "refcounted": "shared"}
 
@@ -61,14 +61,14 @@ _WORD = {"strdup": "copied", "refcounted": "shared"}
 def plot_published(found: Sequence[Effect], *, columns: int = 1) -> Figure:
     """The six cells of 2021 as published and as measured, in percent of unnamed.
 
-    A panel for each place that has one of them at least.
+    One panel per place that measured at least one of them.
     """
     places = [(p, here) for p, here in _by_place(found) if _has_published(here)]
     figure, axes = panels(len(places), columns=columns)
     for (place, here), ax in zip(places, axes, strict=False):
         _draw_published(ax, here)
         titled(ax, place)
-    # Percentages of the same thing: panels are compared by eye.
+    # Readers compare the panels by eye, so all have the same scale.
     top = max((ax.get_ylim()[1] for ax in axes), default=1.0)
     for ax in axes:
         ax.set_ylim(top=top)
@@ -93,17 +93,17 @@ def _draw_published(ax: Axes, here: Sequence[Effect]) -> None:
             if effect is None:
                 _value(ax, left + 0.1, 0.0, "not measured", rotation=90)
                 continue
-            told = effect.percent
+            measured = effect.percent
             ax.bar(
-                left + 0.1, told.value, 0.19, facecolor=colour, edgecolor=colour,
+                left + 0.1, measured.value, 0.19, facecolor=colour, edgecolor=colour,
                 label=_once(ax, f"{_WORD[store]}, measured"),
             )  # fmt: skip
             ax.errorbar(
-                left + 0.1, told.value, yerr=_whiskers([told]), color=INK, capsize=3,
-                lw=1,
+                left + 0.1, measured.value, yerr=_whiskers([measured]), color=INK,
+                capsize=3, lw=1,
             )  # fmt: skip
-            _value(ax, left + 0.1, max(told.high, 0.0), f"{told.value:.1f}")
-            top = max(top, told.high)
+            _value(ax, left + 0.1, max(measured.high, 0.0), f"{measured.value:.1f}")
+            top = max(top, measured.high)
     ax.axhline(0, color=GRAY, lw=0.8)
     ax.set_ylim(top=top * 1.12)
     groups = [f"{pages} written pages" for pages in PUBLISHED_PERCENT]
@@ -125,7 +125,7 @@ def _has_published(here: Sequence[Effect]) -> bool:
 
 @drawn
 def plot_effects(found: Sequence[Effect]) -> Figure:
-    """What names cost in percent of the unnamed call, with intervals, a row a cell."""
+    """What names cost in percent of the unnamed call, with intervals, per cell."""
     places = _by_place(found)
     most = max((len(_cells(here)) for _, here in places), default=1)
     figure, axes = panels(len(places), height=1.3 + _ROW * most)
@@ -161,7 +161,7 @@ def plot_lengths(found: Sequence[Effect]) -> Figure:
     figure = _lines(
         found,
         at=lambda arm: arm.name_length,
-        # A line joins what differs in length alone.
+        # A line joins cells that differ only in length.
         kind=lambda arm: f"{STORES[arm.store]}, {arm.naming}, {arm.layout_words}",
         xlabel="bytes of a name (dotted: a slab class ends)",
     )
@@ -205,10 +205,10 @@ def _lines(
 
 @drawn
 def plot_costs(found: Sequence[Cost]) -> Figure:
-    """What a metric costs by itself, kernels and arms below each other.
+    """The whole cost of a metric, one row per kernel and arm.
 
-    Per VMA where VMAs are named, else the whole call. A panel for each layout and
-    clock, as a fork of a thousand VMAs and one of a million share no axis.
+    Named arms are shown per VMA, unnamed ones per call. Each layout and clock has its
+    own panel, because a fork of a thousand VMAs and one of a million need other axes.
     """
     groups: dict[tuple[str, str], list[Cost]] = {}
     for cost in found:
@@ -231,7 +231,7 @@ def plot_costs(found: Sequence[Cost]) -> Figure:
 
 @drawn
 def plot_slopes(slopes: Sequence[Slope]) -> Figure:
-    """The cost of a call over the number of VMAs, both in powers of ten."""
+    """The cost of a call over the number of VMAs, on logarithmic axes."""
     places = _by_place(slopes)
     marks = _marks((slope.arm, _slope_words(slope)) for slope in slopes)
     figure, axes = panels(len(places), height=_with_legend(len(places), len(marks)))
@@ -254,7 +254,7 @@ def plot_slopes(slopes: Sequence[Slope]) -> Figure:
 
 @drawn
 def plot_memory(memory: pd.DataFrame) -> Figure:
-    """Bytes that one fork takes for names, over their length; of ``memory_table``."""
+    """Bytes that one fork allocates for names, over their length (``memory_table``)."""
     distinct = memory[memory["naming"] == "distinct"]
     kinds = list(distinct.groupby(["variant", "base", "machine"]))
     figure, (ax,) = panels(1, height=HEIGHT + 0.2 * len(kinds))
@@ -275,7 +275,7 @@ def plot_memory(memory: pd.DataFrame) -> Figure:
 
 @drawn
 def plot_aa(checks: Sequence[AACheck]) -> Figure:
-    """How far two identical arms lie apart, a mark a boot."""
+    """The difference of identical arms, one mark per boot."""
     places = _by_place(checks)
     most = max((len(here) for _, here in places), default=1)
     figure, axes = panels(len(places), height=1.3 + _ROW * most)
@@ -293,7 +293,7 @@ def plot_aa(checks: Sequence[AACheck]) -> Figure:
         ]
         common = _rows(ax, cells)
         ax.axvline(0, color=GRAY, lw=0.8)
-        words = "percent between two identical arms, a mark a boot"
+        words = "percent between two identical arms, one mark per boot"
         _below(ax, words, common)
         titled(ax, place)
     legend(figure)
@@ -302,7 +302,7 @@ def plot_aa(checks: Sequence[AACheck]) -> Figure:
 
 @drawn
 def plot_order(frame: pd.DataFrame, metric: str = "fork") -> Figure:
-    """Every sample relative to its cell's median, in the order they were taken."""
+    """Every sample relative to its cell's median, in the order of measurement."""
     samples = usable(frame, metric)
     cell = [*PLACE, *LAYOUT, *NAMING]
     middle = samples.groupby(cell)["value"].transform("median")
@@ -322,8 +322,10 @@ def plot_order(frame: pd.DataFrame, metric: str = "fork") -> Figure:
             )  # fmt: skip
             begin += len(rows)
         ax.axhline(0, color=GRAY, lw=0.8)
-        ax.set_xlabel("samples in their order; each boot changes the mark", loc="right")
-        ax.set_ylabel("percent off its\ncell's median")
+        ax.set_xlabel(
+            "samples in order of measurement; each boot changes the mark", loc="right"
+        )
+        ax.set_ylabel("percent from its\ncell's median")
         titled(ax, place_of(tuple(key)))
     return figure
 
@@ -334,7 +336,7 @@ def _by_place(found: Sequence[_T]) -> list[tuple[Place, list[_T]]]:
 
 
 def _marks(kinds: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
-    """A marker and a dash for each kind of line; of one store, all are different."""
+    """A marker and a dash for each kind of line, all different within a store."""
     marks: dict[tuple[str, str], tuple[str, str]] = {}
     seen: dict[str, int] = {}
     for store, words in sorted(set(kinds)):
@@ -344,7 +346,7 @@ def _marks(kinds: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str,
 
 
 def _with_legend(count: int, lines: int) -> float:
-    # The legend is one for all panels, a line of it each.
+    # All panels share one legend, with one line per entry.
     return HEIGHT + 0.2 * max(0, lines - 2) / max(count, 1)
 
 
@@ -365,12 +367,12 @@ def _whiskers(told: Sequence[Interval]) -> list[list[float]]:
 
 
 def _rows(ax: Axes, cells: Sequence[Sequence[str]]) -> str:
-    """Label rows by the facts in which they differ; those that all share, in words."""
+    """Label rows by the facts that differ; returns the shared facts in words."""
     own = [len(set(facts)) > 1 for facts in zip(*cells, strict=True)]
     labels = [", ".join(f for f, o in zip(cell, own, strict=True) if o and f)
               for cell in cells]  # fmt: skip
     ax.set_yticks(range(len(cells)), [cut(label, 50) for label in labels])
-    # Even one row has room above and below.
+    # Leave room above and below, even for one row.
     ax.set_ylim(len(cells) - 0.4, -0.6)
     ax.margins(x=0.08)
     common = (f for f, o in zip(cells[0], own, strict=True) if f and not o)
@@ -378,7 +380,7 @@ def _rows(ax: Axes, cells: Sequence[Sequence[str]]) -> str:
 
 
 def _below(ax: Axes, *words: str) -> None:
-    # Flush right, so that it has the room below the labels of rows too.
+    # Right-aligned, so that it can use the space below the row labels too.
     ax.set_xlabel("\n".join(filter(None, words)), loc="right", ma="right")
 
 
@@ -411,5 +413,5 @@ def _slope_words(slope: Slope) -> str:
 
 
 def _once(ax: Axes, label: str) -> str:
-    # A label that begins so is in no legend.
+    # Legends omit labels that begin with an underscore.
     return f"_{label}" if label in ax.get_legend_handles_labels()[1] else label

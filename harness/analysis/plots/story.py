@@ -1,7 +1,7 @@
-"""The one figure that tells the story: README's, from the campaigns that come with us.
+"""The figure in README, from the campaigns that come with the project.
 
 ``python -m harness.analysis.plots.story DATA OUT`` draws it for light and for dark
-ground; the same data gives the same bytes (``make figures``).
+backgrounds; the same data gives the same bytes (``make figures``).
 """
 
 import sys
@@ -16,17 +16,17 @@ from harness.analysis.plots.svg import svg_files
 from harness.analysis.records.frames import load
 from harness.analysis.records.provenance import identity_of
 
-# Time first, as what was published is time.
+# Time first, because the published figures are times.
 CAMPAIGNS = ("published-6.12-uml", "published-6.12-arm64")
 FILES = ("published-light.svg", "published-dark.svg")
 LABEL = (
-    "What a fork of 65,536 VMAs costs more where they are named, copied and shared, "
-    "in percent: published in 2021, and measured in time and in instructions"
+    "Extra cost of a fork of 65,536 VMAs with copied and with shared names, in "
+    "percent: published in 2021, and measured in time and in instructions"
 )
 
 
 def story_effects(data: Path) -> list[Effect]:
-    """What names cost at fork in the campaigns that the figure shows."""
+    """The effects on fork in the campaigns that the figure shows."""
     effects: list[Effect] = []
     for name in CAMPAIGNS:
         path = data / f"{name}.parquet"
@@ -35,7 +35,7 @@ def story_effects(data: Path) -> list[Effect]:
 
 
 def story_figure(data: Path) -> Figure:
-    """The published cells beside ours, a panel each clock, side by side."""
+    """The published cells beside the measured ones, with a panel per clock."""
     return plot_published(story_effects(data), columns=2)
 
 
@@ -47,7 +47,7 @@ def draw_story(data: Path, out: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Draw it: from a folder of data into another."""
+    """Draw the figure: from a folder of data into another folder."""
     data, out = map(Path, arguments)
     draw_story(data, out)
 

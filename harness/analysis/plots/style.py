@@ -1,8 +1,8 @@
-"""What all figures look like: one palette, a marker and a dash for each kind.
+"""The style of all figures: one palette, a marker and a dash for each kind.
 
-Every colour can be told from white ground and from black (contrast 3 or more), and
-nothing is told by colour alone. What is ink has one colour, which ``svg`` exchanges
-for that of the page's text.
+Every colour has a contrast of 3 or more on white and on black, and nothing depends on
+colour alone. Text and lines have one ink colour, which ``svg`` replaces by that of the
+page's text.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,7 +21,7 @@ from harness.host.programs import printable
 
 INK = "#1f2328"
 GRAY, BLUE, ORANGE = "#808080", "#2f81c7", "#d9570b"
-# Of an arm, by its store; "any" and "unnamed" are arms without names.
+# The colour of an arm, by its store; "any" and "unnamed" are arms without names.
 COLOURS = {
     "unnamed": GRAY, "any": GRAY, "absent": GRAY, "refcounted": BLUE, "strdup": ORANGE,
 }  # fmt: skip
@@ -34,33 +34,33 @@ STORES = {
     "unnamed": "unnamed", "any": "unnamed", "absent": "unnamed",
     "refcounted": "shared (refcounted)", "strdup": "copied (strdup)",
 }  # fmt: skip
-# In inches: half of a wide page, all of a narrow one.
+# In inches: half the width of a wide page, all of a narrow one.
 WIDTH, HEIGHT = 4.9, 3.1
-# More counts than these have no room for their labels.
+# An axis has room for at most this many labels of counts.
 _MOST_TICKS = 8
-# Two entries of a legend that are no longer have room beside each other.
+# Two legend entries of at most this length fit beside each other.
 _SHORT = 24
-# Of Any: the type of a setting's name is the list of all of them.
+# Any: matplotlib's type for a setting's name is a literal of all names.
 _SETTINGS: dict[Any, Any] = {
     "text.color": INK, "axes.labelcolor": INK, "axes.titlecolor": INK,
     "axes.edgecolor": GRAY, "axes.spines.top": False, "axes.spines.right": False,
     "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8.5,
     "legend.frameon": False, "lines.markersize": 5, "hatch.linewidth": 0.6,
     "figure.facecolor": "white", "figure.dpi": 110,
-    # Names may have dollar signs: they are no formulas.
+    # Names may contain dollar signs, which are not formulas.
     "text.parse_math": False,
 }  # fmt: skip
 _P = ParamSpec("_P")
 
 
 def line_style(store: str, number: int) -> tuple[str, str]:
-    """The marker and the dash of a store's ``number``-th kind: of 16, no two alike."""
+    """The marker and the dash of a store's ``number``-th kind; the first 16 differ."""
     marker = MARKERS[store][number % 4]
     return marker, _DASHES[(number + number // 4) % 4]
 
 
 def drawn(plot: Callable[_P, Figure]) -> Callable[_P, Figure]:
-    """A plot that is drawn in this style, whatever the notebook around it has set."""
+    """The plot in this style, whatever settings the notebook has."""
 
     @wraps(plot)
     def in_style(*args: _P.args, **kwargs: _P.kwargs) -> Figure:
@@ -73,7 +73,7 @@ def drawn(plot: Callable[_P, Figure]) -> Callable[_P, Figure]:
 def panels(
     count: int, *, height: float = HEIGHT, columns: int = 1, width: float = WIDTH
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of so many panels, each of this size in inches; at least one."""
+    """A figure of ``count`` panels (at least one), each of this size in inches."""
     count = max(count, 1)
     rows = -(-count // columns)
     figure = NotebookFigure(
@@ -88,7 +88,7 @@ def panels(
 
 
 def titled(ax: Axes, place: Place) -> None:
-    """Say above a panel on which kernel, machine and clock it was measured."""
+    """Write the kernel, machine and clock above a panel."""
     clock = "instructions" if place.exact else "time"
     kernel = cut(f"linux {place.base} {place.variant}: {clock}", 50)
     where = cut(f"{place.target} {place.machine} ({place.accelerator})", 50)
@@ -96,24 +96,24 @@ def titled(ax: Axes, place: Place) -> None:
 
 
 def counted(ax: Axes, counts: Iterable[int]) -> None:
-    """A logarithmic axis of counts, which says those that were measured."""
+    """Make the x axis logarithmic, with the measured counts as labels."""
     ax.set_xscale("log")
     plainly(ax.xaxis)
-    told = sorted(set(counts))
-    if len(told) <= _MOST_TICKS:
-        labels = [f"{count:,}" for count in told]
-        ax.set_xticks(told, labels, rotation=20, ha="right", rotation_mode="anchor")
+    measured = sorted(set(counts))
+    if len(measured) <= _MOST_TICKS:
+        labels = [f"{count:,}" for count in measured]
+        ax.set_xticks(measured, labels, rotation=20, ha="right", rotation_mode="anchor")
 
 
 def plainly(axis: Axis) -> None:
-    """Numbers of a logarithmic axis as numbers, and not as powers of ten."""
+    """Label a logarithmic axis with numbers instead of powers of ten."""
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axis.set_minor_locator(NullLocator())
 
 
 def legend(figure: Figure, *, columns: int = 2) -> None:
-    """One legend for all panels, below them, where it covers no data."""
+    """One legend for all panels, below them, so that it covers no data."""
     entries: dict[str, Any] = {}
     for ax in figure.axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
@@ -127,6 +127,6 @@ def legend(figure: Figure, *, columns: int = 2) -> None:
 
 
 def cut(words: str, most: int) -> str:
-    """Text of records: what no font has is warned of, what is long leaves no room."""
+    """Text from records, printable and at most ``most`` characters long."""
     words = printable(words)
     return words if len(words) <= most else words[: most - 3] + "..."

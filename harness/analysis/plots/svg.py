@@ -1,6 +1,6 @@
-"""Figures as SVG: an element of a page, or a file for light or dark ground.
+"""Figures as SVG: an element of a page, or a file for a light or dark background.
 
-The same figure gives the same bytes: no date, no random identifier.
+The same figure gives the same bytes: no date, no random identifiers.
 """
 
 import html
@@ -14,24 +14,24 @@ from harness.analysis.plots.style import INK
 from harness.host.programs import printable
 
 _LIGHT_INK = "#e6edf3"
-# Of what is a bitmap in a figure.
+# The resolution of bitmaps in a figure.
 _DPI = 216
 _XML = '<?xml version="1.0" encoding="utf-8"?>\n'
 
 
 def svg_of(figure: Figure, label: str) -> str:
-    """A figure as an SVG element that stands in HTML, named ``label`` for who listens.
+    """A figure as an SVG element for HTML, with ``label`` for screen readers.
 
-    It has no size of its own and its ink is the colour of the text around it.
+    It has no fixed size, and its text has the colour of the surrounding text.
     """
     svg = _rendered(figure, fonttype="none")
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r' (width|height)="[^"]*pt"', "", svg)
     svg = svg.replace(INK, "currentColor")
-    # Letters are those of the page.
+    # Use the fonts of the page.
     svg = re.sub(r"font-family: [^;\"]*; ", "", svg)
-    # A page has several figures, and an id only once; what is referred to is named
-    # by a hash of what it is.
+    # A page has several figures, but each id only once. Ids that are referred to are
+    # hashes of their content, so equal ids mean equal elements.
     used = set(re.findall(r"#([\w-]+)", svg))
     svg = re.sub(
         r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", svg
@@ -41,9 +41,9 @@ def svg_of(figure: Figure, label: str) -> str:
 
 
 def svg_files(figure: Figure, label: str) -> tuple[str, str]:
-    """A figure as two SVG files, for light and for dark ground.
+    """A figure as two SVG files, for light and for dark backgrounds.
 
-    Letters are shapes, which any viewer has.
+    Letters are drawn as shapes, which every viewer shows.
     """
     svg = _rendered(figure, fonttype="path")
     begin, close, rest = svg[svg.index("<svg") :].partition(">")

@@ -1,1 +1,1 @@
-"""A campaign as a page and as a mail."""
+"""Writes a campaign as a page and as a mail."""

@@ -1,8 +1,8 @@
-"""What a campaign answers, in at most three sentences.
+"""The answer of a campaign, in at most three sentences.
 
-Every figure of a sentence is an estimate that stands in a table below it; none is
-written by hand. A clock of time speaks before one that counts instructions; of
-several kernels the newest speaks, and the tables have the others.
+Every number in a sentence is an estimate from a table below it; none is written by
+hand. Time comes before instructions. If there are several kernels, the sentences are
+about the newest, and the tables have the others.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,18 +26,18 @@ from harness.errors import UsageError
 _MOST_SENTENCES, _MOST_KERNELS = 3, 4
 _WORD = {"strdup": "copied", "refcounted": "shared"}
 _AGAINST = {
-    Verdict.REGRESSED: "beyond",
-    Verdict.IMPROVED: "less, beyond",
+    Verdict.REGRESSED: "above",
+    Verdict.IMPROVED: "lower by more than",
     Verdict.EQUIVALENT: "within",
     Verdict.INCONCLUSIVE: "not decided against",
 }
-_DOUBT = "not to be trusted: its A/A check does not hold"
+_DOUBT = "do not trust this: its A/A check does not hold"
 _Sentence = Callable[[Evidence], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What is asked, and what the campaign says to it."""
+    """The campaign's question, and its answer."""
 
     question: str
     sentences: tuple[str, ...]
@@ -46,15 +46,15 @@ class Answer:
 def answer_of(evidence: Evidence) -> Answer:
     """The question of a campaign and its answer."""
     topic = evidence.topic
-    said: list[str] = []
+    sentences: list[str] = []
     for sentence in dict.fromkeys((*_BY_TOPIC[topic], *_MORE)):
-        words = sentence(evidence) if len(said) < _MOST_SENTENCES else ""
-        said += [words] * bool(words)
-    return Answer(question=topic.value, sentences=tuple(said))
+        words = sentence(evidence) if len(sentences) < _MOST_SENTENCES else ""
+        sentences += [words] * bool(words)
+    return Answer(question=topic.value, sentences=tuple(sentences))
 
 
 def _fork(store: str, evidence: Evidence) -> str:
-    """What names cost a fork in a store, in the cell that speaks for each clock."""
+    """What names of a store cost at fork, in the main cell of each clock."""
     clauses: list[str] = []
     head = ""
     for unit in ("ns", "insns"):
@@ -112,32 +112,32 @@ def _claimed(
     words: Callable[[Claim], str],
     about: Callable[[Claim], str] = lambda claim: "",
 ) -> str:
-    """A claim on each clock, time first; of several places that of the newest base."""
+    """A claim on each clock, time first; of several places, the newest base."""
     clauses: list[str] = []
     for exact in (False, True):
         here = [
             c for c in evidence.claims if c.claim == claim and c.place.exact == exact
         ]
         if here:
-            told = max(here, key=newest)
-            beside = _beside(told) if not clauses else ""
-            aside = _aside(about(told), beside, _doubt(told, evidence))
-            clauses.append(f"{words(told)}{_where(told.place, evidence)}{aside}")
+            main = max(here, key=newest)
+            published = _published(main) if not clauses else ""
+            aside = _aside(about(main), published, _doubt(main, evidence))
+            clauses.append(f"{words(main)}{_where(main.place, evidence)}{aside}")
     return _sentence(head, clauses)
 
 
-def _beside(claim: Claim) -> str:
+def _published(claim: Claim) -> str:
     if claim.finding is Finding.NOT_TIME:
         return f"published in 2021, in time: {claim.published_words}"
     return f"published in 2021: {claim.published_words}, {claim.finding.value}"
 
 
 def _kinds(evidence: Evidence) -> str:
-    """Between what a name costs least and most, of all kinds on one layout."""
+    """The lowest and the highest cost of a name, of all kinds on one layout."""
     effects = evidence.effects("fork")
     clauses: list[str] = []
-    told = main_cell(effects, "ns") or main_cell(effects, "insns")
-    for main in told:
+    mains = main_cell(effects, "ns") or main_cell(effects, "insns")
+    for main in mains:
         cells = [
             e for e in effects
             if (e.place, e.arm.layout, e.arm.store)
@@ -154,37 +154,37 @@ def _kinds(evidence: Evidence) -> str:
         clauses.append(
             f"from {least} to {most} with {_WORD[main.arm.store]} names{doubt}"
         )
-    head = f"A name costs a fork of {_layout(told[0].arm)}, per VMA," if told else ""
+    head = f"A name costs a fork of {_layout(mains[0].arm)}, per VMA," if mains else ""
     return _sentence(head, clauses)
 
 
 def _slopes(evidence: Evidence) -> str:
-    """What one more VMA costs a fork, on one clock: by names, or by kernel."""
+    """What each additional VMA costs at fork, on one clock: by names, or by kernel."""
     lines = [s for s in evidence.slopes if s.metric == "fork"]
     lines = [s for s in lines if not s.place.exact] or lines
     named = bool(evidence.effects("fork"))
-    told: dict[str, Slope] = {}
+    by_words: dict[str, Slope] = {}
     if named and lines:
         place = max(lines, key=newest).place
         for slope in (s for s in lines if s.place == place):
-            told.setdefault(f"with {_WORD.get(slope.arm, 'no')} names", slope)
+            by_words.setdefault(f"with {_WORD.get(slope.arm, 'no')} names", slope)
     else:
         for slope in lines[:_MOST_KERNELS]:
-            told.setdefault(f"on {_kernel(slope.place, evidence)}", slope)
-    ends = {slope.line.linear_to for slope in told.values()}
+            by_words.setdefault(f"on {_kernel(slope.place, evidence)}", slope)
+    ends = {slope.line.linear_to for slope in by_words.values()}
     clauses = [
         formats.spoken(slope.per_vma, formats.PER_VMA, slope.place.unit)
         + f" {name}"
         + (f" (straight up to {slope.line.linear_to:,} VMAs)" if len(ends) > 1 else "")
-        for name, slope in sorted(told.items(), key=lambda item: item[1].line.slope)
+        for name, slope in sorted(by_words.items(), key=lambda item: item[1].line.slope)
     ]
     tail = f", in a straight line up to {ends.pop():,} VMAs" if len(ends) == 1 else ""
     unnamed = "" if named else "n unnamed"
-    return _sentence(f"One more VMA costs a{unnamed} fork", clauses, tail=tail)
+    return _sentence(f"Each additional VMA costs a{unnamed} fork", clauses, tail=tail)
 
 
 def _besides(evidence: Evidence) -> str:
-    """What names of one store cost in the other metrics: copied, where there are."""
+    """What names cost in metrics other than fork: copied names if there are any."""
     clauses: dict[str, list[str]] = {}
     for each in evidence.metrics:
         if each.metric == "fork":
@@ -200,7 +200,7 @@ def _besides(evidence: Evidence) -> str:
 
 
 def _naming(evidence: Evidence) -> str:
-    """What it costs to name a VMA, by how it is named."""
+    """What it costs to name a VMA, for each way to name it."""
     here = evidence.of_metric("name")
     if here is None or not here.costs:
         return ""
@@ -211,8 +211,8 @@ def _naming(evidence: Evidence) -> str:
     for cost in sorted(costs, key=lambda c: c.arm.name_length):
         if cost.arm.layout == layout:
             longest[(cost.arm.naming, cost.arm.store)] = cost
-    told = sorted(longest.values(), key=lambda c: -c.per_vma.value)[:_MOST_KERNELS]
-    doubts = {_doubt(c, evidence) for c in told}
+    shown = sorted(longest.values(), key=lambda c: -c.per_vma.value)[:_MOST_KERNELS]
+    doubts = {_doubt(c, evidence) for c in shown}
     tail = f"; {doubts.pop()}" if len(doubts) == 1 and all(doubts) else ""
     clauses = [
         formats.spoken(c.per_vma, formats.PER_VMA, place.unit)
@@ -220,14 +220,14 @@ def _naming(evidence: Evidence) -> str:
             c.arm.names, _WORD.get(c.arm.store, ""),
             "" if tail else _doubt(c, evidence),
         )
-        for c in told
+        for c in shown
     ]  # fmt: skip
-    head = f"To name a VMA takes{_where(place, evidence)}"
+    head = f"Naming a VMA costs{_where(place, evidence)}"
     return _sentence(head, clauses, tail=tail)
 
 
 def _kernels(metric: str, evidence: Evidence) -> str:
-    """What a kernel with names costs processes without, beside one that has none."""
+    """What a kernel with the feature costs unnamed processes, compared with none."""
     none = next((p for p in evidence.places if p.variant == "none"), None)
     if none is None:
         return ""
@@ -242,9 +242,9 @@ def _kernels(metric: str, evidence: Evidence) -> str:
         try:
             found = compare_campaigns(*sides, margin=evidence.margin, metric=metric)
         except UsageError:
-            # Kernels that were not measured alike say nothing about each other.
+            # Kernels that were measured under other conditions cannot be compared.
             continue
-        # In the order of layouts, the largest last.
+        # Cells are sorted by layout: the last is the largest.
         for largest in found.cells[-1:]:
             cell = largest.cell.removesuffix(", unnamed")
             change = formats.spoken(largest.change, formats.PERCENT, "%")
@@ -252,7 +252,9 @@ def _kernels(metric: str, evidence: Evidence) -> str:
             doubt = "" if largest.trusted else _DOUBT
             clauses.append(f"{change} on {rival.variant}{_aside(against, doubt)}")
     more = "executes more instructions" if none.exact else "takes longer"
-    head = f"Beside a kernel without names, an unnamed {metric} ({cell}) {more}, by"
+    head = (
+        f"Compared with a kernel without names, an unnamed {metric} ({cell}) {more} by"
+    )
     return _sentence(head, clauses)
 
 
@@ -264,17 +266,17 @@ def _of_place(frame: pd.DataFrame, place: Place) -> pd.DataFrame:
 
 
 def _unnamed(evidence: Evidence) -> str:
-    """What a fork without names costs by itself, on each kernel."""
+    """The cost of a fork without names, on each kernel."""
     here = evidence.of_metric("fork")
     costs = [c for c in here.costs if not c.arm.named] if here else []
     largest = max((c.arm.vmas for c in costs), default=0)
-    told = [c for c in costs if c.arm.vmas == largest][:_MOST_KERNELS]
+    shown = [c for c in costs if c.arm.vmas == largest][:_MOST_KERNELS]
     clauses = [
         f"{formats.spoken(c.total, formats.WHOLE, c.place.unit)} on "
         f"{_kernel(c.place, evidence)}{_aside(_doubt(c, evidence))}"
-        for c in told
+        for c in shown
     ]
-    head = f"An unnamed fork of {_layout(told[0].arm)} costs" if told else ""
+    head = f"An unnamed fork of {_layout(shown[0].arm)} costs" if shown else ""
     return _sentence(head, clauses)
 
 
@@ -305,18 +307,18 @@ def _layout(arm: Arm) -> str:
     return f"{arm.vmas:,} VMAs{pages}"
 
 
-def _doubt(told: Effect | Claim | Cost, evidence: Evidence) -> str:
-    metric = "fork" if isinstance(told, Claim) else told.metric
+def _doubt(found: Effect | Claim | Cost, evidence: Evidence) -> str:
+    metric = "fork" if isinstance(found, Claim) else found.metric
     here = evidence.of_metric(metric)
-    check = here.check_words(told.place, told.arm) if here else ""
+    check = here.check_words(found.place, found.arm) if here else ""
     if check == "differs":
         return _DOUBT
     return "" if check == "holds" else "no A/A check was made"
 
 
 def _aside(*words: str) -> str:
-    told = "; ".join(filter(None, words))
-    return f" ({told})" if told else ""
+    joined = "; ".join(filter(None, words))
+    return f" ({joined})" if joined else ""
 
 
 def _sentence(head: str, clauses: Iterable[str], *, tail: str = "") -> str:
@@ -337,7 +339,7 @@ _BY_TOPIC: dict[Topic, tuple[_Sentence, ...]] = {
     Topic.UNNAMED: (partial(_kernels, "fork"), _slopes, partial(_kernels, "exit_reap")),
     Topic.GENERAL: (_copied, _shared, _besides),
 }
-# What else there is to say, where one of those has nothing to say.
+# Sentences to use if one of those above is empty.
 _MORE: tuple[_Sentence, ...] = (
     _copied, _shared, _slopes, _besides, _naming, _unnamed,
 )  # fmt: skip

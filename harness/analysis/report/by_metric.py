@@ -1,4 +1,4 @@
-"""Every metric of a campaign: what names cost in it, and its own A/A check."""
+"""The results of a campaign per metric: what names cost, and the A/A check."""
 
 from dataclasses import dataclass
 
@@ -11,18 +11,18 @@ from harness.analysis.effects import Effect, cell_effects
 from harness.analysis.processes import Arm, Place, unnamed_of
 from harness.worker.measure.records import Metric
 
-# Fork first: it is what the project is about.
+# Fork first: the project is about it.
 _ORDER = ("fork", *(m.value for m in Metric if m.value != "fork"))
 _TITLES = {
     "fork": "Fork", "exit_reap": "Exit", "name": "Naming", "rename": "Renaming",
     "split": "Splitting", "munmap": "Unmapping",
 }  # fmt: skip
 _MEANINGS = {
-    "fork": "Clone as the parent sees it; the child is held until it has returned.",
-    "exit_reap": "From the child's last act before exit to the return of wait4.",
-    "name": "All naming calls, the interpreter's loop included.",
+    "fork": "The clone call in the parent; the child waits until it has returned.",
+    "exit_reap": "From the child's last action before exit to the return of wait4.",
+    "name": "All naming calls, including the interpreter's loop.",
     "rename": "The same calls with other names.",
-    "split": "One mprotect per VMA, which cuts it in two.",
+    "split": "One mprotect per VMA, which splits it in two.",
     "munmap": "One munmap of the whole arena.",
 }
 
@@ -31,8 +31,8 @@ _MEANINGS = {
 class ByMetric:
     """A metric of a campaign.
 
-    ``costs`` has the arms of the kernels that have no effects: where no unnamed
-    process has the metric, or none has names.
+    ``costs`` has the arms of kernels without effects: those for which unnamed
+    processes do not have the metric, or without named processes.
     """
 
     metric: str
@@ -42,7 +42,7 @@ class ByMetric:
 
     @property
     def title(self) -> str:
-        """What is measured, in a word."""
+        """The name of the metric, for people."""
         return _TITLES.get(self.metric, self.metric)
 
     @property
@@ -52,18 +52,18 @@ class ByMetric:
 
     @property
     def holds(self) -> bool:
-        """Whether there were identical arms, and all were alike."""
+        """Whether identical arms were measured, and all checks hold."""
         return bool(self.checks) and all(check.holds for check in self.checks)
 
     @property
     def aa_words(self) -> str:
-        """What the A/A check says, in a sentence or two."""
+        """The result of the A/A check, in a sentence or two."""
         if not self.checks and self.effects:
             return "No identical arms were measured: NO VERDICT BELOW CAN BE TRUSTED."
         if not self.checks:
             return (
-                "No two identical arms were measured, so nothing says how much of "
-                "these figures is noise."
+                "No identical arms were measured, so the noise in these figures is "
+                "unknown."
             )
         named, count = any(c.arm.named for c in self.checks), len(self.checks)
         one, many = ("naming", "namings") if named else ("layout", "layouts")
@@ -72,55 +72,55 @@ class ByMetric:
             which = every if failed == count else f"{failed} of {count} {many}"
             what = "VERDICTS" if self.effects else "FIGURES"
             return (
-                f"Two identical arms differ in {which}: {what} THERE ARE NOT TO BE "
-                f"TRUSTED. {self._furthest()}"
+                f"Identical arms differ in {which}: DO NOT TRUST THE {what} THERE. "
+                f"{self._largest()}"
             )
-        return f"Two identical arms are alike in {every}. {self._furthest()}"
+        return f"Identical arms are alike in {every}. {self._largest()}"
 
     def check_words(self, place: Place, arm: Arm) -> str:
-        """What the A/A check of an arm says: holds, differs, or not measured."""
-        # Two unnamed processes speak for their layout, two named ones for their arm.
-        about = [
+        """The result of an arm's A/A check: holds, differs, or not measured."""
+        # Unnamed processes check their whole layout, named ones only their arm.
+        results = [
             check.holds
             for check in self.checks
             if check.place == place and check.arm in (arm, unnamed_of(arm))
         ]
-        if not about:
+        if not results:
             return "not measured"
-        return "holds" if all(about) else "differs"
+        return "holds" if all(results) else "differs"
 
-    def _furthest(self) -> str:
+    def _largest(self) -> str:
         most = max(self.checks, key=_reach)
         where = "" if len({c.place for c in self.checks}) == 1 else most.place.words
         words = most.arm.words if most.arm.named else most.arm.layout_words
         return (
-            f"Furthest apart: {spoken(most.percent, AA_PERCENT, '%')} "
+            f"Largest difference: {spoken(most.percent, AA_PERCENT, '%')} "
             f"({', '.join(filter(None, (words, where)))})."
         )
 
 
 def _reach(check: AACheck) -> float:
-    # What counts instructions is judged by its range, what takes time by its estimate.
-    told = check.percent
+    # Instructions are judged by their range, time by its estimate.
+    found = check.percent
     if check.place.exact:
-        return max(abs(told.low), abs(told.high))
-    return abs(told.value)
+        return max(abs(found.low), abs(found.high))
+    return abs(found.value)
 
 
 def by_metric(frame: pd.DataFrame, *, margin: float) -> tuple[ByMetric, ...]:
-    """Every metric that was recorded, fork first; those without usable samples not."""
+    """Every recorded metric with usable samples, fork first."""
     recorded = set(map(str, frame["metric"].unique()))
     known = [metric for metric in _ORDER if metric in recorded]
     found = []
     for metric in [*known, *sorted(recorded - set(known))]:
         samples = frame[frame["metric"] == metric]
         effects = tuple(cell_effects(samples, margin=margin, metric=metric))
-        told = {effect.place for effect in effects}
+        with_effects = {effect.place for effect in effects}
         costs = cell_costs(samples, margin=margin, metric=metric)
         if costs:
             each = ByMetric(
                 metric=metric, effects=effects,
-                costs=tuple(cost for cost in costs if cost.place not in told),
+                costs=tuple(cost for cost in costs if cost.place not in with_effects),
                 checks=tuple(aa_checks(samples, margin=margin, metric=metric)),
             )  # fmt: skip
             found.append(each)

@@ -1,4 +1,4 @@
-"""What a campaign's page and its mail both say, worked out once."""
+"""The contents that a campaign's page and its mail share."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from harness.analysis.report.by_metric import ByMetric, by_metric
 from harness.analysis.report.topic import Evidence
 from harness.analysis.slopes import slopes
 
-# A command is written in lines as wide as a mail's.
+# The width of a mail, and of commands.
 COLUMNS = 72
 _FACTS = (
     "variant", "base", "kernel_release", "kernel_version", "build_id", "config_sha256",
@@ -27,7 +27,7 @@ _FACTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A campaign: what it is, what it found, what it answers, what to distrust."""
+    """A campaign's identity, results, answer, and reasons to distrust them."""
 
     identity: Identity
     evidence: Evidence
@@ -36,40 +36,40 @@ class Report:
 
     @property
     def fork(self) -> ByMetric | None:
-        """What there is of fork; None where no sample of it can be used."""
+        """The results for fork; None if it has no usable sample."""
         return self.evidence.of_metric("fork")
 
     @property
     def trusted(self) -> bool:
-        """Whether identical arms forked alike, in every layout."""
+        """Whether the A/A check of fork holds in every layout."""
         return self.fork is not None and self.fork.holds
 
     @property
     def aa_words(self) -> str:
         """Whether the A/A check of fork holds, in a sentence or two."""
         if self.fork is None:
-            return "No sample of fork can be used: THERE IS NO A/A CHECK."
+            return "There is no usable sample of fork: THERE IS NO A/A CHECK."
         return self.fork.aa_words
 
     @property
     def measured_words(self) -> str:
-        """How many samples of how many processes, and where they were taken."""
+        """The number of samples, processes and boots, and where they were measured."""
         frame = self.evidence.frame
         runs = frame[["run", "session", "boot", "run_valid"]].drop_duplicates()
         good = runs[runs["run_valid"]]
-        left = len(runs) - len(good)
-        aside = f" {left} processes are left out: invalid, or measured again."
+        excluded = len(runs) - len(good)
+        aside = f" {excluded} processes are left out: invalid, or measured again."
         boots = len(good[["session", "boot"]].drop_duplicates())
         places = "; ".join(place.words for place in self.evidence.places)
         return (
             f"{int(frame['run_valid'].sum()):,} samples of {len(good):,} processes in "
-            f"{boots:,} boots: {places or 'none that can be used'}."
-            f"{aside * bool(left)}"
+            f"{boots:,} boots: {places or 'none is usable'}."
+            f"{aside * bool(excluded)}"
         )
 
     @property
     def reading_words(self) -> str:
-        """How the sentences of the answer are to be read."""
+        """How to read the sentences of the answer."""
         effects = self.evidence.effects("fork")
         estimates = [effect.percent for effect in effects]
         if self.fork is not None and not estimates:
@@ -78,7 +78,7 @@ class Report:
         if any(place.exact for place in self.evidence.places):
             words.append("Instructions (insns) are not time.")
         if any(claim.finding is Finding.NOT_TIME for claim in self.evidence.claims):
-            words.append("They decide no claim of 2021: those are about milliseconds.")
+            words.append("They cannot decide the claims of 2021, which are about time.")
         return " ".join(words)
 
 
@@ -91,7 +91,7 @@ def report_of(path: Path) -> Report:
 
 
 def report_on(frame: pd.DataFrame, identity: Identity) -> Report:
-    """The report of samples, as ``load`` has them, of a campaign of this identity."""
+    """The report of the samples that ``load`` returned, for this identity."""
     metrics = by_metric(frame, margin=identity.margin)
     forks = [effect for m in metrics if m.metric == "fork" for effect in m.effects]
     evidence = Evidence(
@@ -107,7 +107,7 @@ def report_on(frame: pd.DataFrame, identity: Identity) -> Report:
 def facts_of(
     frame: pd.DataFrame,
 ) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """The facts of a campaign's runs: those all share, and by kernel what differs."""
+    """The facts of a campaign's runs: shared ones, and those that differ by kernel."""
     told = frame[list(_FACTS)].drop_duplicates().astype("str")
     shared = {name: told[name].iloc[0] for name in _FACTS if told[name].nunique() == 1}
     own = [name for name in _FACTS if name not in shared]
@@ -119,7 +119,7 @@ def facts_of(
 
 
 def commands_of(identity: Identity) -> list[str]:
-    """The commands that made a campaign and this report, in lines of a mail."""
+    """The commands that made the campaign and this report, in lines of a mail."""
     unplanned = (
         "# measured elsewhere, without a plan:",
         f"# {identity.margin:g} % is the default margin",
@@ -131,7 +131,7 @@ def commands_of(identity: Identity) -> list[str]:
 
 
 def _command(words: Iterable[str]) -> list[str]:
-    """A command in lines of a mail, which a shell takes for one."""
+    """A command in lines of a mail, which a shell reads as one command."""
     lines: list[str] = []
     line = ""
     for word in words:
@@ -146,7 +146,7 @@ def _command(words: Iterable[str]) -> list[str]:
 
 
 def _pieces(word: str) -> list[str]:
-    # A shell joins what stands side by side, so a long word can be cut.
+    # A shell joins adjacent quoted pieces, so a long word can be cut.
     if len(whole := _shell(word)) <= COLUMNS - 6:
         return [whole]
     return [_shell(word[at : at + 16]) for at in range(0, len(word), 16)]

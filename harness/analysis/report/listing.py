@@ -1,7 +1,7 @@
-"""Tables as text, for the page and the mail: an estimate and its interval in a cell.
+"""Tables as text, for the page and the mail: a cell has an estimate and its interval.
 
-There is one for each kernel, machine and clock. What is equal in all rows of one
-stands once above it.
+There is one table per kernel, machine and clock. Facts that all rows share are shown
+once, above the table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,17 +33,17 @@ from harness.analysis.stats import Judged
 
 _T = TypeVar("_T", Effect, Cost, AACheck, Slope, Claim)
 _Rows = Sequence[Mapping[str, str]]
-# Columns of facts: where all rows have the same, it stands above. All others have
-# estimates, counts or verdicts, which are a row's own though they may be equal.
+# Columns of facts, which are shown above the table if all rows share the value. Other
+# columns have estimates, counts or verdicts and always stay in the table.
 _FACTS = ("kernel", "VMAs", "pages", "names", "store", "boots", "A/A")
-# Left-aligned: words, no numbers.
+# Columns of words, which are left-aligned.
 _WORDS = (
     "kernel", "names", "store", "verdict", "A/A", "claim", "published", "measured",
     "in the cell", "finding", "against the margin",
 )  # fmt: skip
-# Of records, which may say anything: longer ones leave no room for figures.
+# Texts from records are cut to this length, to leave room for numbers.
 _LONGEST = 40
-# Those that are more than a word or two.
+# Columns whose cells may have more than a word or two.
 _LONG = (
     "verdict", "claim", "published", "measured", "in the cell", "finding",
     "against the margin",
@@ -52,7 +52,7 @@ _LONG = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A table: where it is of, the facts that all rows share, columns and rows."""
+    """A table: its place, the facts that all rows share, columns and rows."""
 
     place: str
     shared: tuple[tuple[str, str], ...]
@@ -61,16 +61,16 @@ class Listing:
 
     @property
     def above(self) -> str:
-        """What stands above the table, in a line."""
-        told = [f"{name}: {value}" for name, value in self.shared]
-        return "; ".join(filter(None, (self.place, *told)))
+        """The line above the table."""
+        facts = [f"{name}: {value}" for name, value in self.shared]
+        return "; ".join(filter(None, (self.place, *facts)))
 
     def is_words(self, column: str) -> bool:
-        """Whether a column has words, and not numbers."""
+        """Whether a column has words instead of numbers."""
         return column in _WORDS
 
     def wraps(self, column: str) -> bool:
-        """Whether its cells may be too long for one line."""
+        """Whether a column's cells may need several lines."""
         return column in _LONG
 
 
@@ -99,9 +99,9 @@ def effects_listings(metric: ByMetric, *, short: bool = False) -> list[Listing]:
 
 
 def costs_listings(metric: ByMetric, *, short: bool = False) -> list[Listing]:
-    """What a metric costs by itself, where there is nothing to take it from.
+    """The whole cost of a metric, if there is no unnamed arm to subtract.
 
-    The kernels of a machine stand in one table, as they are what is compared.
+    The kernels of a machine share a table, because they are compared.
     """
     machines: dict[tuple[str, str], list[Cost]] = {}
     for place, costs in _by_place(metric.costs):
@@ -126,7 +126,7 @@ def costs_listings(metric: ByMetric, *, short: bool = False) -> list[Listing]:
 
 
 def checks_listings(checks: Sequence[AACheck]) -> list[Listing]:
-    """How far two identical arms lie apart."""
+    """The differences of identical arms."""
     return [
         _listing(
             place.words,
@@ -145,7 +145,7 @@ def checks_listings(checks: Sequence[AACheck]) -> list[Listing]:
 
 
 def claims_listings(claims: Sequence[Claim]) -> list[Listing]:
-    """The claims of 2021, and what each place measured beside them."""
+    """The claims of 2021, with what each place measured."""
     listings = []
     for place, here in _by_place(claims):
         rows = [
@@ -165,7 +165,7 @@ def claims_listings(claims: Sequence[Claim]) -> list[Listing]:
 
 
 def published_listings(found: Sequence[Effect]) -> list[Listing]:
-    """The six cells of 2021 beside those measured."""
+    """The six cells of 2021 beside the measured ones."""
     ours = [e for e in found if published_percent(e.arm) is not None]
     return [
         _listing(
@@ -185,7 +185,7 @@ def published_listings(found: Sequence[Effect]) -> list[Listing]:
 
 
 def slopes_listings(found: Sequence[Slope]) -> list[Listing]:
-    """What one VMA more costs."""
+    """The cost of each additional VMA."""
     return [
         _listing(
             place.words,
@@ -205,7 +205,7 @@ def slopes_listings(found: Sequence[Slope]) -> list[Listing]:
 
 
 def noise_listings(frame: pd.DataFrame) -> list[Listing]:
-    """Samples of fork, cell by cell: their spread, what is unusual, what drifts."""
+    """Samples of fork, cell by cell: their spread, outliers and drift."""
     rows: dict[str, list[dict[str, str]]] = {}
     for noise in cell_noise(frame):
         rows.setdefault(noise.place.words, []).append(

@@ -1,4 +1,4 @@
-"""A campaign as a mail for linux-mm: plain ASCII of 72 columns."""
+"""A campaign as a mail for linux-mm: plain ASCII in 72 columns."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from harness.analysis.report.listing import (
 
 
 def render_mail(report: Report) -> str:
-    """The mail of a report, with its subject."""
+    """The mail of a report, including its subject."""
     evidence = report.evidence
     lines = [f"Subject: anon VMA names: {report.identity.name}", ""]
     lines += [*_wrapped(report.answer.question), ""]
@@ -28,9 +28,11 @@ def render_mail(report: Report) -> str:
     for metric in evidence.metrics:
         lines += _metric(metric)
     if evidence.slopes:
-        lines += _headed("One more VMA at fork", slopes_listings(evidence.slopes))
+        lines += _headed(
+            "Cost of each additional VMA at fork", slopes_listings(evidence.slopes)
+        )
     if report.warnings:
-        lines += ["", "To distrust:"]
+        lines += ["", "What to distrust:"]
         for warning in report.warnings:
             lines += _wrapped(f"* {warning}", indent="  ")
     lines += ["", *_machines(report), "", *commands_of(report.identity)]
@@ -38,9 +40,9 @@ def render_mail(report: Report) -> str:
 
 
 def _claims(report: Report) -> list[str]:
-    lines = ["", "What was claimed in 2021:", ""] if report.evidence.claims else []
+    lines = ["", "The claims of 2021:", ""] if report.evidence.claims else []
     for c in report.evidence.claims:
-        trust = "" if c.trusted else " (NOT TO BE TRUSTED)"
+        trust = "" if c.trusted else " (DO NOT TRUST)"
         lines += _wrapped(f"* {c.finding.value}: {c.claim}{trust}", indent="  ")
         lines += _wrapped(f"  {c.place.words}: {c.words}", indent="  ")
     return lines
@@ -55,13 +57,13 @@ def _metric(metric: ByMetric) -> list[str]:
         lines += _headed(title, effects_listings(metric, short=True))
     if metric.costs:
         held = bounds([cost.per_vma for cost in metric.costs])
-        title = f"By itself, per VMA [{held}]"
+        title = f"Whole cost, per VMA [{held}]"
         lines += _headed(title, costs_listings(metric, short=True))
-    # Of fork all, as the mail is about it; else those that speak against a figure.
+    # All checks of fork, the subject of the mail; of other metrics, only failed ones.
     whole = metric.metric == "fork"
     if checks := [check for check in metric.checks if whole or not check.holds]:
         held = bounds([check.percent for check in checks])
-        title = f"One of two identical arms over the other, percent [{held}]"
+        title = f"Difference of two identical arms, percent [{held}]"
         lines += _headed(title, checks_listings(checks))
     return lines
 
@@ -75,7 +77,7 @@ def _headed(title: str, listings: Sequence[Listing]) -> list[str]:
 
 
 def _table(listing: Listing) -> list[str]:
-    """Columns as wide as they must be; one that has no room goes on a line below."""
+    """Columns as wide as needed; a cell that does not fit goes on the next line."""
     table = [listing.columns, *listing.rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines: list[str] = []

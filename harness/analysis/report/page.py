@@ -1,7 +1,7 @@
-"""A campaign as one page that opens offline: no script, nothing from elsewhere.
+"""A campaign as one HTML page that opens offline: no scripts, no external files.
 
-Whatever comes from records is text: the templates escape it, and what could steer a
-terminal, for who reads the page's source in one, is shown as its escape.
+Text from records is escaped by the templates. Control characters are shown as escapes,
+for readers of the page's source in a terminal.
 """
 
 import re
@@ -38,10 +38,10 @@ from harness.analysis.report.topic import Topic
 from harness.host.programs import printable_lines
 
 _TEMPLATES = Path(__file__).parent / "templates"
-# So many lengths make a line worth drawing.
+# A line over lengths needs more lengths than this.
 _LENGTHS = 3
 _GLUE = "\N{NO-BREAK SPACE}"
-# Between a figure and its unit, and within brackets.
+# The gaps between a number and its unit, and within brackets.
 _GAP = re.compile(
     r"(?<=\d) (?=%|\[|insns|ns\b|times)|(?<=[%s]) (?=\[)|(?<=\d,) (?=-?\d)"
 )
@@ -49,7 +49,7 @@ _GAP = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A part of the page below its first screen; what is empty is not there."""
+    """A part of the page below its first screen; empty parts are left out."""
 
     anchor: str
     title: str
@@ -82,12 +82,12 @@ def render_page(report: Report) -> str:
 def _printable(value: object) -> object:
     if type(value) is not str:
         return value
-    # Which glues what it stands in, and is nothing to be shown as an escape.
+    # The no-break space is wanted, so it is not shown as an escape.
     return _GLUE.join(map(printable_lines, value.split(_GLUE)))
 
 
 def _glued(text: str) -> str:
-    """A sentence whose figures keep their unit and interval on one line."""
+    """The sentence, with each number on the same line as its unit and interval."""
     return _GAP.sub(_GLUE, text)
 
 
@@ -109,11 +109,11 @@ def _claims(report: Report) -> list[Section]:
         return []
     return [
         Section(
-            anchor="claims", title="What was claimed in 2021",
+            anchor="claims", title="The claims of 2021",
             words=(
                 "Reproduced, smaller or larger: the published figure lies in the "
                 "measured interval, above it or below it.",
-                "Only a clock of time decides.",
+                "Only a clock of time can decide.",
             ),
             listings=(
                 *claims_listings(evidence.claims),
@@ -130,13 +130,13 @@ def _metric(metric: ByMetric, report: Report) -> Section:
         held = bounds([effect.percent for effect in metric.effects])
         words.append(
             f"Named minus unnamed within one kernel, boot and block; in brackets the "
-            f"{held}. Equivalent means within {evidence.margin:g} %, which was chosen "
-            "beforehand."
+            f"{held}. Equivalent means within {evidence.margin:g} %, a margin that was "
+            "chosen beforehand."
         )
     elif metric.costs:
         held = bounds([cost.total for cost in metric.costs])
         words.append(
-            "There is no other arm to compare with, so this is the whole cost; in "
+            "There is no unnamed arm to subtract, so this is the whole cost; in "
             f"brackets the {held}."
         )
     return Section(
@@ -144,13 +144,13 @@ def _metric(metric: ByMetric, report: Report) -> Section:
         check=metric.aa_words, holds=metric.holds,
         pictures=tuple(_metric_pictures(metric, evidence.topic)),
         listings=(*effects_listings(metric), *costs_listings(metric)),
-        behind_title="How far two identical arms lie apart",
+        behind_title="Differences of identical arms",
         behind=tuple(checks_listings(metric.checks)),
     )  # fmt: skip
 
 
 def _metric_pictures(metric: ByMetric, topic: Topic) -> list[Picture]:
-    """The figures of a metric that are not on the first screen already."""
+    """The figures of a metric, except those on the first screen."""
     pictures = []
     first = topic in (Topic.SHARING, Topic.GENERAL) and metric.metric == "fork"
     if metric.effects and not first and topic is not Topic.LIFECYCLE:
@@ -163,7 +163,7 @@ def _metric_pictures(metric: ByMetric, topic: Topic) -> list[Picture]:
     ):
         pictures.append(lengths_picture(metric.effects))
     if metric.costs:
-        # The first screen has that of the largest layout.
+        # The first screen has the figure of the largest layout.
         every = topic is Topic.UNNAMED and metric.metric == "fork"
         pictures.append(costs_picture(metric.costs, largest=not every))
     return pictures
@@ -175,7 +175,7 @@ def _slopes(report: Report) -> list[Section]:
         return []
     return [
         Section(
-            anchor="slopes", title="One more VMA",
+            anchor="slopes", title="Cost of each additional VMA",
             words=("A straight line through the layouts without written pages.",),
             pictures=(slopes_picture(found),), listings=tuple(slopes_listings(found)),
         )
@@ -188,7 +188,7 @@ def _noise(report: Report) -> Section:
     if fork:
         pictures.append(order_picture(report.evidence.frame))
     return Section(
-        anchor="noise", title="Noise, drift and samples in their order",
+        anchor="noise", title="Noise, drift, and the samples in order",
         pictures=tuple(pictures),
         behind_title="Samples of each cell: spread, outliers, drift",
         behind=tuple(noise_listings(report.evidence.frame)),
@@ -198,7 +198,7 @@ def _noise(report: Report) -> Section:
 def _distrust(report: Report) -> Section:
     return Section(
         anchor="distrust", title="What to distrust", items=report.warnings,
-        words=() if report.warnings else ("Nothing in the records.",),
+        words=() if report.warnings else ("The records give no reason.",),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The figures of a page: a panel each, with what it shows for who cannot see it."""
+"""The figures of a page, with descriptions for readers who cannot see them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -30,36 +30,36 @@ from harness.analysis.report.topic import Evidence, Topic
 from harness.analysis.slopes import Slope
 
 _T = TypeVar("_T", Effect, Slope, AACheck, Cost)
-# More than these are in the tables, not in the name of a figure.
-_MOST_TOLD = 12
+# The most values in a description; the tables have all of them.
+_MOST_DESCRIBED = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """One figure of the page: its panels as SVG, and what stands below them."""
+    """One figure of the page: its panels as SVG, and its caption."""
 
     panels: tuple[Markup, ...]
     caption: str
 
 
 def first_pictures(evidence: Evidence) -> list[Picture]:
-    """The one figure that fits what a campaign asks; none where there is no fork."""
+    """The figure that fits a campaign's question; none without samples of fork."""
     effects = evidence.effects("fork")
     match evidence.topic:
         case Topic.PUBLISHED:
-            told = published_picture(effects)
+            picture = published_picture(effects)
         case Topic.SCALE:
-            told = scale_picture(effects)
+            picture = scale_picture(effects)
         case Topic.LENGTH:
-            told = lengths_picture(effects)
+            picture = lengths_picture(effects)
         case Topic.LIFECYCLE:
-            told = effects_picture([e for m in evidence.metrics for e in m.effects])
+            picture = effects_picture([e for m in evidence.metrics for e in m.effects])
         case Topic.UNNAMED:
             fork = evidence.of_metric("fork")
-            told = costs_picture(fork.costs if fork else (), largest=True)
+            picture = costs_picture(fork.costs if fork else (), largest=True)
         case Topic.SHARING | Topic.GENERAL:
-            told = effects_picture(effects)
-    return [told] if told.panels else []
+            picture = effects_picture(effects)
+    return [picture] if picture.panels else []
 
 
 def published_picture(found: Sequence[Effect]) -> Picture:
@@ -70,7 +70,7 @@ def published_picture(found: Sequence[Effect]) -> Picture:
     )  # fmt: skip
     caption = (
         "Extra cost of a fork of 65,536 named VMAs, in percent of an unnamed one: as "
-        "published in 2021 (milliseconds, hatched) and as measured here (filled; the "
+        "published in 2021 (time, hatched) and as measured here (filled; the "
         f"whiskers are the {bounds([e.percent for e in found])})."
     )
     return Picture(panels=panels, caption=caption)
@@ -101,9 +101,9 @@ def lengths_picture(found: Sequence[Effect]) -> Picture:
 
 
 def costs_picture(found: Sequence[Cost], *, largest: bool = False) -> Picture:
-    """What a metric costs by itself, a panel a layout and clock.
+    """The whole cost of a metric, with a panel per layout and clock.
 
-    Of the largest layout of each clock only, where the tables are to have the rest.
+    With ``largest``, only the largest layout of each clock has a panel.
     """
     groups: dict[str, dict[tuple[int, int, int], list[Cost]]] = {}
     for cost in sorted(found, key=lambda cost: time_first(cost.place)):
@@ -111,14 +111,14 @@ def costs_picture(found: Sequence[Cost], *, largest: bool = False) -> Picture:
         layouts.setdefault(cost.arm.layout, []).append(cost)
     panels = []
     for layouts in groups.values():
-        told = [max(layouts, key=_size)] if largest else list(layouts)
+        chosen = [max(layouts, key=_size)] if largest else list(layouts)
         panels += [
             _panel(plot_costs(layouts[each]), _costs_label(layouts[each]))
-            for each in told
+            for each in chosen
         ]
     held = bounds([c.total for c in found]) if found else ""
     where = " in the largest layout" * largest
-    caption = f"What it costs by itself{where}; whiskers: {held}. No axis begins at 0."
+    caption = f"The whole cost{where}; whiskers: {held}. The axes do not begin at 0."
     return Picture(panels=tuple(panels), caption=caption)
 
 
@@ -130,19 +130,19 @@ def _size(layout: tuple[int, int, int]) -> tuple[int, int]:
 def slopes_picture(found: Sequence[Slope]) -> Picture:
     """The cost of a fork over the number of VMAs."""
     panels = _panels(found, plot_slopes, _slopes_label)
-    caption = "The cost of a fork over the number of VMAs, both in powers of ten."
+    caption = "The cost of a fork over the number of VMAs, on logarithmic axes."
     return Picture(panels=panels, caption=caption)
 
 
 def aa_picture(found: Sequence[AACheck]) -> Picture:
-    """How far identical arms lie apart."""
+    """The differences of identical arms."""
     panels = _panels(found, plot_aa, _aa_label)
-    caption = "Two identical arms of a layout: how far one lies from the other."
+    caption = "The difference of two identical arms of a layout."
     return Picture(panels=panels, caption=caption)
 
 
 def order_picture(frame: pd.DataFrame) -> Picture:
-    """Samples of fork in the order they were taken, to see what drifts."""
+    """Samples of fork in the order of measurement, to show drift."""
     samples = usable(frame, "fork")
     panels = []
     places = {
@@ -151,11 +151,11 @@ def order_picture(frame: pd.DataFrame) -> Picture:
     }
     for place in sorted(places, key=time_first):
         here = places[place]
-        what = f"{len(here):,} samples of fork in the order they were taken"
+        what = f"{len(here):,} samples of fork in the order of measurement"
         panels.append(_panel(plot_order(here), f"{place.words}: {what}"))
     caption = (
-        "Every sample beside the median of its cell, in the order they were taken: "
-        "what goes up or down along a boot drifts."
+        "Every sample relative to the median of its cell, in the order of "
+        "measurement: a rise or fall along a boot is drift."
     )
     return Picture(panels=tuple(panels), caption=caption)
 
@@ -165,7 +165,7 @@ def _panels(
     plot: Callable[[Sequence[_T]], Figure],
     label: Callable[[Place, Sequence[_T]], str],
 ) -> tuple[Markup, ...]:
-    """A panel of each place, so that they stand side by side where there is room."""
+    """One panel per place, so that they can stand side by side on wide pages."""
     places = sorted({each.place for each in found}, key=time_first)
     panels = []
     for place in places:
@@ -175,8 +175,7 @@ def _panels(
 
 
 def _panel(figure: Figure, label: str) -> Markup:
-    # The only markup of a page that is no template's: made by matplotlib, of text
-    # that it escapes.
+    # The only markup that no template makes: matplotlib makes it and escapes its text.
     return Markup(svg_of(figure, label))
 
 
@@ -214,7 +213,7 @@ def _costs_label(here: Sequence[Cost]) -> str:
 
 def _slopes_label(place: Place, here: Sequence[Slope]) -> str:
     told = (f"{s.words}: {shown(s.per_vma, PER_VMA, sign=False)}" for s in here)
-    return f"{place.unit} of one more VMA. {_some(told, len(here))}"
+    return f"{place.unit} per additional VMA. {_some(told, len(here))}"
 
 
 def _aa_label(place: Place, here: Sequence[AACheck]) -> str:
@@ -223,6 +222,6 @@ def _aa_label(place: Place, here: Sequence[AACheck]) -> str:
 
 
 def _some(told: Iterable[str], count: int) -> str:
-    first = [words for words, _ in zip(told, range(_MOST_TOLD), strict=False)]
+    first = [words for words, _ in zip(told, range(_MOST_DESCRIBED), strict=False)]
     more = count - len(first)
     return "; ".join(first) + (f"; and {more} more in the tables" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""What a campaign asks, told by what varies in it, and which cell speaks for it."""
+"""The question of a campaign, found from what varies in it, and its main cell."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,27 +14,25 @@ from harness.analysis.published import published_percent
 from harness.analysis.report.by_metric import ByMetric
 from harness.analysis.slopes import Slope
 
-# So many lengths, or numbers of VMAs, are measured to see how cost grows with them.
+# From this many lengths or VMA counts on, the question is how cost grows with them.
 _MANY_LENGTHS, _MANY_COUNTS = 4, 5
 
 
 class Topic(Enum):
-    """What a campaign asks, in words."""
+    """The question of a campaign, in words."""
 
-    PUBLISHED = (
-        "What does a named anonymous VMA cost at fork, beside the figures of 2021?"
-    )
-    SCALE = "How does what names cost at fork grow with the number of VMAs?"
-    LENGTH = "What does the length of a name cost at fork?"
+    PUBLISHED = "What does a named anonymous VMA cost at fork, compared with 2021?"
+    SCALE = "How does the cost of names at fork grow with the number of VMAs?"
+    LENGTH = "How does the cost of a name at fork depend on its length?"
     SHARING = "Does it matter at fork whether VMAs share one name?"
-    LIFECYCLE = "What do names cost a process besides fork?"
-    UNNAMED = "What does a process without names pay for them?"
+    LIFECYCLE = "What do names cost in calls other than fork?"
+    UNNAMED = "What does a process without names pay for the feature?"
     GENERAL = "What does a named anonymous VMA cost at fork?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What a campaign's tables have, all computed; ``frame`` is its samples."""
+    """All computed results of a campaign; ``frame`` has its samples."""
 
     frame: pd.DataFrame
     margin: float
@@ -43,24 +41,24 @@ class Evidence:
     slopes: tuple[Slope, ...]
 
     def of_metric(self, metric: str) -> ByMetric | None:
-        """What there is of a metric; None where it has no usable sample."""
+        """The results for a metric; None if it has no usable sample."""
         return next((m for m in self.metrics if m.metric == metric), None)
 
     def effects(self, metric: str) -> Sequence[Effect]:
-        """The effects of a metric, empty where it has none."""
-        told = self.of_metric(metric)
-        return () if told is None else told.effects
+        """The effects of a metric; empty if there are none."""
+        here = self.of_metric(metric)
+        return () if here is None else here.effects
 
     @property
     def places(self) -> list[Place]:
-        """Every kernel, machine and clock of it, those that take time first."""
+        """Every kernel, machine and clock; clocks of time come first."""
         found = {e.place for m in self.metrics for e in m.effects}
         found |= {c.place for m in self.metrics for c in m.costs}
         return sorted(found, key=time_first)
 
     @property
     def topic(self) -> Topic:
-        """What it asks."""
+        """The question of the campaign."""
         arms = [effect.arm for effect in self.effects("fork")]
         if not arms:
             return Topic.UNNAMED
@@ -78,10 +76,11 @@ class Evidence:
 
 
 def main_cell(effects: Iterable[Effect], unit: str) -> list[Effect]:
-    """The effects of the cell that speaks for a clock: copied, shared, or both.
+    """The effects of a clock's main cell: copied, shared, or both.
 
-    The largest one that has both stores, with the fewest written pages and the
-    longest names, each VMA's own; of several kernels that of the newest base.
+    The main cell has both stores if possible, the most VMAs, the fewest written pages,
+    a name of its own for each VMA, and the longest names, in this order. If several
+    kernels have it, the newest base counts.
     """
     cells: dict[Arm, list[Effect]] = {}
     for effect in effects:
@@ -95,15 +94,15 @@ def main_cell(effects: Iterable[Effect], unit: str) -> list[Effect]:
 
     if not cells:
         return []
-    told = cells[max(cells, key=rank)]
+    main = cells[max(cells, key=rank)]
     stores = [
-        s for s in ("strdup", "refcounted") if any(e.arm.store == s for e in told)
+        s for s in ("strdup", "refcounted") if any(e.arm.store == s for e in main)
     ]
-    return [max((e for e in told if e.arm.store == s), key=newest) for s in stores]
+    return [max((e for e in main if e.arm.store == s), key=newest) for s in stores]
 
 
-def newest(told: Effect | Claim | Slope | Cost) -> tuple[object, ...]:
-    """What is the largest of several places: the newest base, both stores in one."""
-    place = told.place
+def newest(found: Effect | Claim | Slope | Cost) -> tuple[object, ...]:
+    """Sort key of places: the newest base, then a kernel with both stores."""
+    place = found.place
     base = tuple(int(part) for part in place.base.split(".") if part.isdecimal())
     return base, place.variant == "switch", place.words

@@ -304,7 +304,7 @@ def test_effects_in_other_units_are_not_compared() -> None:
 
 
 def test_what_no_unnamed_process_has_has_no_effects() -> None:
-    with pytest.raises(UsageError, match="no unnamed process has rename"):
+    with pytest.raises(UsageError, match="unnamed processes have no rename"):
         compare_effects(campaign(1), campaign(2), margin=2, metric="rename")
 
 
@@ -358,7 +358,7 @@ def test_naming_without_its_other_store_is_missed_or_said() -> None:
 
     assert (comparison.cells, len(comparison.missing)) == ((), 1)
     assert "its partner" in comparison.missing[0].why
-    with pytest.raises(UsageError, match="no kernel of the campaign keeps names both"):
+    with pytest.raises(UsageError, match="no kernel of the campaign has both"):
         compare_arms(both[shared], margin=2, metric="name")
 
 

@@ -91,7 +91,7 @@ def test_time_speaks_before_instructions_and_alone_of_the_claims() -> None:
 def test_what_its_check_speaks_against_is_said_beside_it() -> None:
     _, besides, naming = shipped_report("lifecycle-6.12-arm64").answer.sentences
 
-    doubt = "(not to be trusted: its A/A check does not hold)"
+    doubt = "(do not trust this: its A/A check does not hold)"
     assert re.search(rf"to exit_reap {re.escape(doubt)}", besides)
     assert "to split and" in besides
     assert naming.endswith("no A/A check was made.")

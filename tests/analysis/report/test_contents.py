@@ -58,7 +58,7 @@ def test_a_campaign_whose_identical_arms_differ_says_so_first(tmp_path: Path) ->
     page = render_page(report)
     assert page.index('class="alarm"') < page.index("<nav")
     mail = " ".join(render_mail(report).split())
-    assert mail.index("NOT TO BE TRUSTED") < mail.index("samples of")
+    assert mail.index("DO NOT TRUST") < mail.index("samples of")
 
 
 def test_what_was_measured_again_is_counted_apart(tmp_path: Path) -> None:

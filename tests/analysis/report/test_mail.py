@@ -14,11 +14,13 @@ def test_the_mail_answers_first_then_has_the_claims_and_every_layout() -> None:
     assert "anonvma run --campaign published" in mail
     order = [mail.index(words) for words in (
         "\n\nWhat does a named anonymous VMA cost", "\n* A fork of 65,536 VMAs",
-        "\nA/A: Two identical arms", "\nWhat was claimed", "\nFork\n----",
+        "\nA/A: Identical arms", "\nThe claims of 2021", "\nFork\n----",
     )]  # fmt: skip
     assert order == sorted(order)
-    # How far two identical arms lie apart is told of each layout.
-    told = mail[mail.index("One of two identical arms") : mail.index("\nNaming\n")]
+    # Each layout has the difference of its identical arms.
+    told = mail[
+        mail.index("Difference of two identical arms") : mail.index("\nNaming\n")
+    ]
     assert told.count("0  ") + told.count("1  ") + told.count("10  ") >= 6
 
 

@@ -157,7 +157,7 @@ def test_a_campaign_without_a_usable_fork_says_so() -> None:
 
     page = render_page(report)
 
-    assert "No sample of fork can be used" in page
-    assert "No sample of fork can be used" in render_mail(report)
+    assert "There is no usable sample of fork" in page
+    assert "There is no usable sample of fork" in render_mail(report)
     assert 'id="fork"' not in page
     assert 'id="exit_reap"' in page
