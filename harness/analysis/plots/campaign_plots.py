@@ -132,9 +132,9 @@ def plot_effects(found: Sequence[Effect]) -> Figure:
     for (place, here), ax in zip(places, axes, strict=False):
         cells = _cells(here)
         for store in ("strdup", "refcounted"):
-            told = [e for e in here if e.arm.store == store]
-            at = [cells.index(_cell(e)) for e in told]
-            _points(ax, [e.percent for e in told], at, store)
+            effects = [e for e in here if e.arm.store == store]
+            at = [cells.index(_cell(e)) for e in effects]
+            _points(ax, [e.percent for e in effects], at, store)
         common = _rows(ax, cells)
         ax.axvline(0, color=GRAY, lw=0.8)
         _below(ax, "percent more than unnamed", common)
@@ -220,8 +220,8 @@ def plot_costs(found: Sequence[Cost]) -> Figure:
     for ((what, unit), here), ax in zip(groups.items(), axes, strict=False):
         for store in dict.fromkeys(cost.arm.store for cost in here):
             rows = [n for n, cost in enumerate(here) if cost.arm.store == store]
-            told = [c.per_vma if c.arm.named else c.total for c in here]
-            _points(ax, [told[n] for n in rows], rows, store)
+            values = [c.per_vma if c.arm.named else c.total for c in here]
+            _points(ax, [values[n] for n in rows], rows, store)
         common = _rows(ax, [_cost_facts(cost) for cost in here])
         _below(ax, f"{unit}: {what}", common)
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -350,19 +350,19 @@ def _with_legend(count: int, lines: int) -> float:
     return HEIGHT + 0.2 * max(0, lines - 2) / max(count, 1)
 
 
-def _points(ax: Axes, told: list[Interval], rows: list[int], store: str) -> None:
-    if told:
+def _points(ax: Axes, estimates: list[Interval], rows: list[int], store: str) -> None:
+    if estimates:
         ax.errorbar(
-            [each.value for each in told], rows, xerr=_whiskers(told), ls="",
+            [each.value for each in estimates], rows, xerr=_whiskers(estimates), ls="",
             color=COLOURS[store], marker=MARKERS[store][0], capsize=3,
             label=STORES[store],
         )  # fmt: skip
 
 
-def _whiskers(told: Sequence[Interval]) -> list[list[float]]:
+def _whiskers(estimates: Sequence[Interval]) -> list[list[float]]:
     return [
-        [max(0.0, each.value - each.low) for each in told],
-        [max(0.0, each.high - each.value) for each in told],
+        [max(0.0, each.value - each.low) for each in estimates],
+        [max(0.0, each.high - each.value) for each in estimates],
     ]
 
 

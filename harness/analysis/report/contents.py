@@ -108,12 +108,14 @@ def facts_of(
     frame: pd.DataFrame,
 ) -> tuple[dict[str, str], list[dict[str, str]]]:
     """The facts of a campaign's runs: shared ones, and those that differ by kernel."""
-    told = frame[list(_FACTS)].drop_duplicates().astype("str")
-    shared = {name: told[name].iloc[0] for name in _FACTS if told[name].nunique() == 1}
+    facts = frame[list(_FACTS)].drop_duplicates().astype("str")
+    shared = {
+        name: facts[name].iloc[0] for name in _FACTS if facts[name].nunique() == 1
+    }
     own = [name for name in _FACTS if name not in shared]
     differing = [
         {name: str(value) for name, value in zip(own, row, strict=True)}
-        for row in told[own].itertuples(index=False)
+        for row in facts[own].itertuples(index=False)
     ]
     return shared, differing if own else []
 

@@ -180,40 +180,40 @@ def _panel(figure: Figure, label: str) -> Markup:
 
 
 def _published_label(place: Place, here: Sequence[Effect]) -> str:
-    told = []
+    words = []
     for pages, cell in PUBLISHED_PERCENT.items():
         for store, published in cell.items():
             effect = like_2021(here, store, written_pages=pages)
             measured = "not measured" if effect is None else percent(effect.percent)
-            told.append(f"{store}, {pages} pages: published {published}, {measured}")
-    return f"percent more than unnamed. {'; '.join(told)}"
+            words.append(f"{store}, {pages} pages: published {published}, {measured}")
+    return f"percent more than unnamed. {'; '.join(words)}"
 
 
 def _effects_label(place: Place, here: Sequence[Effect]) -> str:
-    told = (f"{e.metric}, {e.arm.words}: {percent(e.percent)}" for e in here)
-    return f"percent more than unnamed. {_some(told, len(here))}"
+    words = (f"{e.metric}, {e.arm.words}: {percent(e.percent)}" for e in here)
+    return f"percent more than unnamed. {_some(words, len(here))}"
 
 
 def _extra_label(over: str) -> Callable[[Place, Sequence[Effect]], str]:
     def label(place: Place, here: Sequence[Effect]) -> str:
-        told = (f"{e.arm.words}: {per_vma(e.extra)}" for e in here)
-        return f"extra {place.unit} per VMA {over}. {_some(told, len(here))}"
+        words = (f"{e.arm.words}: {per_vma(e.extra)}" for e in here)
+        return f"extra {place.unit} per VMA {over}. {_some(words, len(here))}"
 
     return label
 
 
 def _costs_label(here: Sequence[Cost]) -> str:
-    told = (
+    words = (
         f"{c.place.variant}, {c.arm.words}: {shown(c.per_vma, PER_VMA, sign=False)} "
         f"{c.place.unit} per VMA"
         for c in here
     )
-    return f"cost of {here[0].metric}. {_some(told, len(here))}"
+    return f"cost of {here[0].metric}. {_some(words, len(here))}"
 
 
 def _slopes_label(place: Place, here: Sequence[Slope]) -> str:
-    told = (f"{s.words}: {shown(s.per_vma, PER_VMA, sign=False)}" for s in here)
-    return f"{place.unit} per additional VMA. {_some(told, len(here))}"
+    words = (f"{s.words}: {shown(s.per_vma, PER_VMA, sign=False)}" for s in here)
+    return f"{place.unit} per additional VMA. {_some(words, len(here))}"
 
 
 def _aa_label(place: Place, here: Sequence[AACheck]) -> str:
@@ -221,7 +221,7 @@ def _aa_label(place: Place, here: Sequence[AACheck]) -> str:
     return f"two identical arms differ in {differ} of {len(here)} cells"
 
 
-def _some(told: Iterable[str], count: int) -> str:
-    first = [words for words, _ in zip(told, range(_MOST_DESCRIBED), strict=False)]
+def _some(words: Iterable[str], count: int) -> str:
+    first = [each for each, _ in zip(words, range(_MOST_DESCRIBED), strict=False)]
     more = count - len(first)
     return "; ".join(first) + (f"; and {more} more in the tables" if more > 0 else "")
