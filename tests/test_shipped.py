@@ -46,5 +46,5 @@ def test_a_shipped_campaign_compares_with_one_measured_today(
 def test_one_of_another_protocol_is_not_compared(shipped: pd.DataFrame) -> None:
     kernel = shipped[shipped["variant"] == shipped["variant"].iloc[0]]
 
-    with pytest.raises(UsageError, match="may not be compared: protocol is "):
+    with pytest.raises(UsageError, match="cannot be compared: protocol is "):
         compare_campaigns(kernel, kernel.assign(protocol=PROTOCOL + 1), margin=2.0)

@@ -50,7 +50,7 @@ def cell_costs(
 ) -> list[Cost]:
     """The cost of every arm, including unnamed ones, sorted by place and arm.
 
-    Boots are summarised as for effects. Raises UsageError if runs may not be pooled.
+    Boots are summarised as for effects. Raises UsageError if runs cannot be pooled.
     """
     boots = arm_values(processes(frame, metric), within="boot")
     checks = aa_checks(frame, margin=margin, metric=metric)

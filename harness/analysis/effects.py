@@ -71,7 +71,7 @@ def cell_effects(
 
     Sorted by place and arm. Verdicts are corrected (Holm) for the number of cells of
     each place. Empty for metrics that unnamed processes do not have; ``cell_costs``
-    covers those. Raises UsageError if runs may not be pooled.
+    covers those. Raises UsageError if runs cannot be pooled.
     """
     table = processes(frame, metric)
     blocks = arm_values(table)

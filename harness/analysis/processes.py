@@ -114,7 +114,7 @@ def processes(frame: pd.DataFrame, metric: str = "fork") -> pd.DataFrame:
 
     Columns: base, target, machine, accelerator, unit, variant, build_id, vmas,
     vma_pages, written_pages, store, naming, name_length, session, boot, block,
-    position, run; value in ``unit``. Raises UsageError if runs may not be pooled.
+    position, run; value in ``unit``. Raises UsageError if runs cannot be pooled.
     """
     check_poolable(frame)
     parts = [

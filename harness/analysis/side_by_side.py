@@ -152,7 +152,7 @@ class MetricTables:
 
 
 def metric_tables(frame: pd.DataFrame, metric: str, *, margin: float) -> MetricTables:
-    """Every table of a metric. Raises UsageError if runs may not be pooled."""
+    """Every table of a metric. Raises UsageError if runs cannot be pooled."""
     effects = cell_effects(frame, margin=margin, metric=metric)
     costs = cell_costs(frame, margin=margin, metric=metric)
     alone = [] if effects else [cost for cost in costs if cost.arm.named]

@@ -158,7 +158,9 @@ def add_target(
     --target and --arch take one value if ``single``, else a list. Unless the command
     is ``timed``, QEMU need not count instructions.
     """
-    auto = "kvm where it works, else icount" if timed else "tcg, as no clock is read"
+    auto = (
+        "kvm where it works, else icount" if timed else "tcg, because no clock is read"
+    )
     parser.add_argument(
         "--target", type=words, metavar="KIND" if single else "KINDS", help=help_
     )

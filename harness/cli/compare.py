@@ -245,7 +245,7 @@ _PRINT: dict[str, Callable[[PrintedComparison], None]] = {
 
 COMPARE = Command(
     name="compare",
-    summary="Compare two campaigns, two kernels, or the arms of one kernel.",
+    summary="Compare two campaigns or kernels, or the arms of one.",
     examples="""\
 examples:
   anonvma compare before after --margin 2%

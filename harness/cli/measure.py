@@ -352,9 +352,9 @@ examples:
   anonvma run --kernel ~/linux/arch/arm64/boot/Image
   anonvma run --target host --naming none
 
-A plan file sets these options by their long names, in the plural if they take a list:
-vmas = [1000, 65536], variants = ["switch"], bases = ["all"], boots = 4. Options on the
-command line override the file.
+A plan file sets the options under "plan" by their long names, in the plural if they
+take a list: vmas = [1000, 65536], variants = ["switch"], bases = ["all"], boots = 4.
+Options on the command line override the file.
 """,
     add_options=_add_run,
     request=_run_request,

@@ -162,9 +162,9 @@ def test_what_may_not_be_pooled_is_refused_with_what_differs(tmp_path: Path) -> 
     folder = write_records(tmp_path / "c", whole_run(run_elsewhere("here"), [1]))
     other = run_elsewhere("there", cpu="0x41 0xd40")
 
-    with pytest.raises(UsageError, match=r"may not be pooled: cpu differs: .*0xd40"):
+    with pytest.raises(UsageError, match=r"cannot be pooled: cpu differs: .*0xd40"):
         check_fits([other], folder)
-    with pytest.raises(UsageError, match="may not be pooled: cpu differs"):
+    with pytest.raises(UsageError, match="cannot be pooled: cpu differs"):
         check_fits([other, run_elsewhere("a")], tmp_path / "new")
 
 

@@ -179,7 +179,7 @@ def test_auto_is_the_accelerator_that_help_says() -> None:
     for command, option, action in _options():
         if option == "--accel":
             unclocked = command in ("agree", "replay")
-            shown = "tcg, as no clock" if unclocked else "kvm where it works, else"
+            shown = "tcg, because no clock" if unclocked else "kvm where it works, else"
             assert f"auto means {shown}" in str(action.help)
     for line in ("agree --target qemu", "replay x --target qemu"):
         assert asked(line).choice.accelerator is Accelerator.TCG

@@ -92,7 +92,7 @@ def compare_campaigns(
     """Compare the calls of every common cell, the second campaign with the first.
 
     ``promises`` come from their plans. Raises UsageError, with the first fact that
-    differs, for campaigns that may not be compared.
+    differs, for campaigns that cannot be compared.
     """
     frames = first, second
     check_one_kernel(frames)
@@ -136,7 +136,7 @@ def compare_effects(
     units = [set(map(str, frame["unit"].unique())) for frame in frames]
     if not units[0] & units[1]:
         raise UsageError(
-            f"effects in {listed(units[0])} and in {listed(units[1])} may not be "
+            f"effects in {listed(units[0])} and in {listed(units[1])} cannot be "
             "compared: give two campaigns of one unit"
         )
     sides = _sides(frames, metric, promises)

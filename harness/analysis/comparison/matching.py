@@ -80,7 +80,7 @@ def check_comparable(frames: Frames, facts: Sequence[str]) -> None:
             if values[0] != values[1]:
                 raise _not_comparable(frames, fact, values)
     if not common:
-        raise UsageError("the two may not be compared: they have no place in common")
+        raise UsageError("the two cannot be compared: they have no place in common")
 
 
 def differing(frames: Frames, facts: Sequence[str]) -> list[Differing]:
@@ -116,4 +116,4 @@ def _not_comparable(
     shown = " and ".join(map(listed, values))
     one, other = (_values(frame, "unit") for frame in frames)
     advice = "; --effects compares what names add on each" if one & other else ""
-    return UsageError(f"the two may not be compared: {fact} is {shown}{advice}")
+    return UsageError(f"the two cannot be compared: {fact} is {shown}{advice}")

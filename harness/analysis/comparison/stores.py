@@ -52,7 +52,7 @@ def store_changes(
     """Every cell that a kernel has in both stores, judged against ``margin`` percent.
 
     Verdicts are corrected (Holm) for the number of cells of each place. Raises
-    UsageError if runs may not be pooled.
+    UsageError if runs cannot be pooled.
     """
     blocks = arm_values(processes(frame, metric))
     keys = [*PLACE, *(name for name in ARM if name != "store"), *BOOT, "block"]

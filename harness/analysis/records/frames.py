@@ -141,7 +141,7 @@ def check_poolable(*frames: pd.DataFrame) -> None:
             values = runs[fact].drop_duplicates().tolist()
             if len(values) > 1:
                 raise UsageError(
-                    f"the runs of {' '.join(map(str, place))} may not be pooled: "
+                    f"the runs of {' '.join(map(str, place))} cannot be pooled: "
                     f"{fact} differs: {', '.join(map(repr, values))}"
                 )
 

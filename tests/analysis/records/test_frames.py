@@ -330,7 +330,7 @@ def test_a_fact_that_must_match_is_named_where_it_differs(
 
     assert str(raised.value) == (
         f"the runs of switch 6.12 qemu aarch64 tcg icount shift=0 {unit} "
-        "may not be pooled: "
+        "cannot be pooled: "
         f"{fact} differs: {before!r}, {after!r}"
     )
 
