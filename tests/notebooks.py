@@ -13,9 +13,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbclient import NotebookClient
-
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -44,6 +41,10 @@ def staged(folder: Path) -> Path:
 
 def executed(path: Path) -> Notebook:
     """A notebook with what its cells show; CellExecutionError where one fails."""
+    # Imported here: they take two seconds, in every run of other tests.
+    import nbformat
+    from nbclient import NotebookClient
+
     notebook = nbformat.reads(path.read_text(), as_version=4)
     client = NotebookClient(
         notebook, timeout=_TIMEOUT_S, kernel_name="python3", record_timing=False,
@@ -102,6 +103,8 @@ def cut_words(notebook: Notebook) -> list[str]:
 
 def main() -> None:
     """Execute every notebook, and store it."""
+    import nbformat
+
     with tempfile.TemporaryDirectory() as scratch:
         folder = staged(Path(scratch))
         for path in NOTEBOOKS:

@@ -108,7 +108,7 @@ def _audit_request(options: argparse.Namespace, _: Sequence[str]) -> AuditReques
     )  # fmt: skip
 
 
-def audit_(request: AuditRequest) -> int:
+def run_audit(request: AuditRequest) -> int:
     """Audit kernels one after the other. Returns 1 if one is not as predicted."""
     folder = campaign_folder(request.results, request.name)
     with appended_records(folder) as append:
@@ -176,7 +176,7 @@ def _print(title: str, audit: Audit) -> None:
         )
 
 
-AUDIT_ = Command(
+AUDIT = Command(
     name="audit",
     old_name="truth",
     summary="Check the names in a kernel's memory against the model.",
@@ -189,8 +189,8 @@ exit status 1: a number in the kernel differs from the model's prediction
 """,
     add_options=_add_audit,
     request=_audit_request,
-    run=audit_,
+    run=run_audit,
 )
 
 
-COMMANDS = (AUDIT_,)
+COMMANDS = (AUDIT,)

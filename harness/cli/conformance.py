@@ -176,7 +176,7 @@ def _themes(words: Sequence[str], choice: TargetChoice) -> tuple[Theme, ...]:
         raise UsageError(f"{error}; themes are {known}") from None
 
 
-def agree_(request: AgreeRequest) -> int:
+def run_agree(request: AgreeRequest) -> int:
     """Run random traces. Returns 1 if one diverges; it is then shrunk and kept."""
     if request.record is not None:
         check_file(request.record)
@@ -313,7 +313,7 @@ examples:
 """,
     add_options=_add_agree,
     request=_agree_request,
-    run=agree_,
+    run=run_agree,
 )
 
 

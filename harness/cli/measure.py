@@ -305,7 +305,7 @@ def _import_request(options: argparse.Namespace, _: Sequence[str]) -> ImportRequ
     )
 
 
-def import_(request: ImportRequest) -> int:
+def import_records(request: ImportRequest) -> int:
     """Append records from elsewhere to a campaign: all of them, or none. Returns 0."""
     # pandas takes a second to import, so only this command imports it.
     from harness.campaign.importing import check_fits, foreign_records
@@ -372,7 +372,7 @@ On the other machine, make the file with: python3 anonvma.pyz run --out records.
 """,
     add_options=_add_import,
     request=_import_request,
-    run=import_,
+    run=import_records,
 )
 
 
