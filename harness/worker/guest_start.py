@@ -34,21 +34,21 @@ class _Bundle:
         exec(marshal.loads(self.modules[names["__name__"]][1]), names)
 
 
-def use_bundle(here: str) -> None:
-    """Import from the bundle in a folder; if its bytecode does not fit, from sources.
+def use_bundle(bundle: str, sources: str) -> None:
+    """Import from a bundle; if its bytecode does not fit, from a folder of sources.
 
     The bundle comes before sys.path, the sources come after it.
     """
-    with open(f"{here}/bundle", "rb") as file:
+    with open(bundle, "rb") as file:
         found = file.read()
     if found.startswith(MAGIC_NUMBER):
         modules = marshal.loads(memoryview(found)[len(MAGIC_NUMBER) :])
         sys.meta_path.insert(0, _Bundle(modules))
     else:
-        sys.path.append(here)
+        sys.path.append(sources)
 
 
 if __name__ == "__main__":
     folder = __file__.rpartition("/")[0]
-    use_bundle(folder)
+    use_bundle(f"{folder}/bundle", folder)
     __import__("guest_init").main(folder)

@@ -243,8 +243,8 @@ _PYTHON = [sys.executable, "-S"]
 _FROM_BUNDLE = f"""
 import sys
 start = {{"__name__": "guest_start"}}
-exec(open({str(Path(__file__).with_name("init"))!r}).read(), start)
-start["use_bundle"]({str(Path(__file__).parent)!r})
+exec(open({str(Path(__file__).with_name("start.py"))!r}).read(), start)
+start["use_bundle"]({str(Path(__file__).with_name("worker.bundle"))!r}, "")
 import harness.worker.measure.worker as worker
 sys.exit(worker.main(sys.argv[1:]))
 """

@@ -10,9 +10,11 @@ from typing import Any
 
 from harness.arch import UM, arch_named
 from harness.errors import JobFailed
+from harness.host.paths import package_dir
 from harness.host.programs import printable, tail_of
 from harness.kbuild import build_kernel, variant_named
 from harness.targets import GuestTarget, QemuTarget, UmlTarget, memory_mib
+from harness.targets.guest import workers_bundle
 from harness.worker.measure import Job, PlannedCell, render_job
 from harness.workload import Cell, Store, layout_of, naming_from_label
 from tests.bench.figures import Figure, Kind, Pair
@@ -114,6 +116,8 @@ def in_guest(
         files={
             _SCRIPT.name: _SCRIPT.read_bytes(),
             "arena": built("arena", arch, setting.scratch),
+            "start.py": (package_dir() / "worker/guest_start.py").read_bytes(),
+            "worker.bundle": workers_bundle().packed,
         },
     )
     if status:
