@@ -1,4 +1,4 @@
-"""compare's JSON format, for programs; README documents its keys."""
+"""compare's JSON format, for programs; the guide reading-results documents its keys."""
 
 from __future__ import annotations
 

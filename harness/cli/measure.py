@@ -73,7 +73,7 @@ class ImportRequest:
 
 def _add_run(sub: argparse.ArgumentParser) -> None:
     _add_plan(
-        sub.add_argument_group("plan (the defaults measure README's table)"), Plan()
+        sub.add_argument_group("plan"), Plan()
     )
     where = sub.add_argument_group("where")
     add_target(

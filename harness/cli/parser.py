@@ -46,7 +46,7 @@ compare also has 5 (A/A check failed) and 6 (cells missing).
 EXAMPLES = """\
 examples:
   anonvma doctor                          what is missing on this machine
-  anonvma run                             measure README's table, in a few minutes
+  anonvma run                             measure, and print the table: a minute or two
   anonvma run --target uml                measure time, in User-Mode Linux
   anonvma show                            the newest campaign's tables again
   anonvma boot -- python3 -c 'print(1)'   one command in a guest
