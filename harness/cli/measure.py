@@ -72,9 +72,7 @@ class ImportRequest:
 
 
 def _add_run(sub: argparse.ArgumentParser) -> None:
-    _add_plan(
-        sub.add_argument_group("plan"), Plan()
-    )
+    _add_plan(sub.add_argument_group("plan"), Plan())
     where = sub.add_argument_group("where")
     add_target(
         where,
