@@ -33,7 +33,7 @@ from harness.linux.uapi import (
     PROT_WRITE,
 )
 from harness.maps import MapsEntry, parse_maps, smaps_headers
-from harness.tracing.tracer import Birth, StoppedProcess, stopped_at_birth
+from tests.tracer import Birth, StoppedProcess, stopped_at_birth
 from tests.zoo import build_zoo, zoo_folder
 
 pytestmark = pytest.mark.kernel

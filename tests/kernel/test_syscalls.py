@@ -16,12 +16,12 @@ import pytest
 from harness.errors import CheckFailed
 from harness.linux import set_anon_name, timed_fork, timed_wait
 from harness.linux.uapi import PR_SET_VMA, PR_SET_VMA_ANON_NAME
-from harness.tracing.tracer import TracedCall, traced_calls
 from harness.worker.measure import Conditions, Run, Unit
 from harness.worker.measure.arena import CLOCK, Arena, NamingLoop, give_names
 from harness.worker.measure.experiment import CellRequest, measure_cell
 from harness.worker.measure.facts import kernel_facts
 from harness.workload import GUARD_PAGES, Cell, Layout, layout_of, naming_from_label
+from tests.tracer import TracedCall, traced_calls
 
 pytestmark = pytest.mark.kernel
 

@@ -20,7 +20,7 @@ from harness.tracing.program_calls import (
     calls_of_command,
     calls_of_process,
 )
-from harness.tracing.tracer import traced_calls
+from tests.tracer import traced_calls
 
 # Names 8 KiB and clears 4 KiB of them, in a thread; forks once, runs one program.
 PROGRAM = """

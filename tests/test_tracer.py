@@ -12,7 +12,7 @@ from ptrace.debugger import PtraceDebugger
 from ptrace.error import PtraceError
 
 from harness.errors import CheckFailed, EnvironmentFault
-from harness.tracing.tracer import stopped_at_birth, traced_calls
+from tests.tracer import stopped_at_birth, traced_calls
 
 
 @pytest.fixture(autouse=True, scope="module")
