@@ -41,6 +41,13 @@ class Rate:
     most: float
 
     @property
+    def sign(self) -> str:
+        """ok, ok* where it is outside its bounds by no more than chance, or NOT."""
+        if self.least <= self.hits / self.of <= self.most:
+            return "ok "
+        return "ok*" if self.well else "NOT"
+
+    @property
     def well(self) -> bool:
         """Within bounds, or off by what chance does in one of 1 000 such tables."""
         p = self.hits / self.of
@@ -169,9 +176,10 @@ def main() -> int:
         well &= rate.well
         print(
             f"{share:7.1%}  should be {rate.least:.1%} to {rate.most:.1%}  "
-            f"{'ok ' if rate.well else 'NOT'}  {rate.what}",
+            f"{rate.sign}  {rate.what}",
             flush=True,
         )
+    print("ok*: outside, but no further than chance puts one row in 1 000 such tables")
     return 0 if well else 1
 
 

@@ -167,7 +167,7 @@ def main() -> int:
         well &= rate.well
         print(
             f"{rate.hits / rate.of:7.1%}  should be {rate.least:.1%} to "
-            f"{rate.most:.1%}  {'ok ' if rate.well else 'NOT'}  {rate.what}",
+            f"{rate.most:.1%}  {rate.sign}  {rate.what}",
             flush=True,
         )
     return 0 if well else 1
