@@ -6,10 +6,13 @@ process that forks is first filled up to a target number of
 
     private written pages, and VMAs
 
-With these targets a fork copies as many of both as with version 0.3.0 on that machine.
-That version measured the campaigns in notebooks/data. So a worker may import less, and
-a Python may be a little larger, without changing the result. ``make protocol`` checks
-that.
+With these targets a fork costs as much as with version 0.3.0 on that machine, which
+measured the campaigns in notebooks/data. So a worker may import less, and a Python may
+be a little larger, without changing the result. ``make protocol`` checks that.
+
+The number of pages is a result of ``make protocol``, not the count of 0.3.0: a fork
+also pays for heap pages that were written since the fork before, and which pages those
+are depends on the worker's code.
 """
 
 import contextlib
