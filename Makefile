@@ -96,7 +96,7 @@ test-elsewhere: setup ## Test anonvma.pyz, the guest image and the wheel.
 DAY = $$(date -u +%Y%m%d)
 
 test-conformance: setup ## Run agree for half a minute on each base.
-	$(EACH_BASE) $(ANONVMA) agree --seconds 30 --seed $(DAY) --base $$base || exit; done
+	$(EACH_BASE) $(ANONVMA) agree --variant switch --seconds 30 --seed $(DAY) --base $$base || exit; done
 
 test-model: setup ## Run agree for three minutes, and three mutants that must diverge.
 	$(EACH_BASE) $(ANONVMA) agree --seconds 90 --seed $(DAY) --base $$base || exit; done
