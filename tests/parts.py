@@ -100,7 +100,9 @@ def _run(part: Part, until: float | None) -> Outcome:
     if until is not None and began - _STARTED > until * 60:
         return Outcome(part, None, 0)
     print(f"make {part.target}: {part.does}", flush=True)
-    status = subprocess.run(["make", part.target], cwd=_ROOT, check=False).returncode
+    # ARGS are those of this program, and make would hand them on to its parts.
+    argv = ["make", part.target, "ARGS="]
+    status = subprocess.run(argv, cwd=_ROOT, check=False).returncode
     return Outcome(part, status, time.monotonic() - began)
 
 
