@@ -77,7 +77,7 @@ test-first-guests: setup ## Test one ARM64 guest of each kind.
 	$(GUEST_TESTS) -m 'guest and first' tests/guest
 
 test-guests-uml: setup ## Test User-Mode Linux guests: faults, how they end, other users.
-	$(GUEST_TESTS) -m guest $(call guest-tests,uml ends faults cages unprivileged harness_killed)
+	$(GUEST_TESTS) -m 'guest and not first' $(call guest-tests,uml ends faults cages unprivileged harness_killed)
 
 test-guests-arm64: setup ## Test ARM64 guests: all kernels, measured and stopped.
 	$(GUEST_TESTS) -m 'guest and not first' $(SIDE_BY_SIDE) \

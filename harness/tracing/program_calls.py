@@ -11,7 +11,7 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ _MOST_NAME = 256
 # __WALL (linux/wait.h) waits for threads too. PTRACE_O_EXITKILL is from linux/ptrace.h.
 _WALL, _EXITKILL = 0x4000_0000, 1 << 20
 _PAUSE_S = 0.05
+# A signal that comes while a process is attached waits until it is detached.
+_ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 _tgkill = quick.tgkill
 _tgkill.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int)
@@ -126,11 +128,22 @@ def calls_of_process(pid: int, *, seconds: float | None = None) -> ProgramCalls:
     """
     if not Path(f"/proc/{pid}").exists():
         raise UsageError(f"no process has the pid {pid}")
-    with _tracing(pid, ours=False) as trace:
-        with contextlib.suppress(KeyboardInterrupt):
-            trace.run(None if seconds is None else time.monotonic() + seconds)
-        trace.detach()
-        return trace.calls
+    end = time.monotonic() + (seconds or float("inf"))
+    # An exception between a task's stop and its restart would leave it stopped.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, *_ENDING})
+    try:
+        with _tracing(pid, ours=False) as trace:
+            trace.run(lambda: time.monotonic() >= end or bool(_ENDING & _pending()))
+            trace.detach()
+            return trace.calls
+    finally:
+        # Ctrl-C ended the trace, and nothing else. Other signals act now.
+        signal.sigtimedwait({signal.SIGINT}, 0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _pending() -> set[int]:
+    return set(signal.sigpending())
 
 
 class _Trace:
@@ -142,12 +155,15 @@ class _Trace:
         self._first = first
         self._entered: dict[int, tuple[str, Entered, bytes | None]] = {}
 
-    def run(self, until: float | None = None) -> None:
-        """Let all tasks run, and record each of their calls, until all have ended."""
+    def run(self, is_over: Callable[[], bool] | None = None) -> None:
+        """Let all tasks run and record their calls, until all have ended or it is over.
+
+        With ``is_over``, SIGCHLD is blocked.
+        """
         for process in list(self._debugger):
             process.syscall()
         while len(self._debugger):
-            event = self._next_event(until)
+            event = self._next_event(is_over)
             if event is None:
                 return
             self._take(event)
@@ -169,17 +185,17 @@ class _Trace:
             elif event is not None:
                 self._take(event)
 
-    def _next_event(self, until: float | None) -> ProcessEvent | None:
-        """The next event of a task; None at the deadline ``until``."""
+    def _next_event(self, is_over: Callable[[], bool] | None) -> ProcessEvent | None:
+        """The next event of a task; None when it is over."""
         flags = os.WEXITED | os.WSTOPPED | os.WNOWAIT | _WALL
+        if is_over is not None:
+            flags |= os.WNOHANG
         while True:
-            if until is not None:
-                flags |= os.WNOHANG
+            if is_over is not None and is_over():
+                return None
             found = os.waitid(os.P_ALL, 0, flags)
             if found is None:
-                if until is not None and time.monotonic() >= until:
-                    return None
-                time.sleep(_PAUSE_S)
+                signal.sigtimedwait({signal.SIGCHLD}, _PAUSE_S)
                 continue
             # A new task may stop before its parent reports it. Then look at the events
             # of all known tasks: its parent's is one of them.
@@ -188,6 +204,8 @@ class _Trace:
                 event = self._debugger.waitProcessEvent(pid=pid, blocking=False)
                 if event is not None:
                     return event
+            # A child that is not traced has ended, or the parent reports in a moment.
+            time.sleep(_PAUSE_S / 50)
 
     def _take(self, event: ProcessEvent) -> None:
         process = event.process

@@ -128,3 +128,40 @@ def test_a_process_that_ends_under_the_trace_is_reported(
         seen = calls_of_process(sleeper.pid, seconds=60)
 
     assert seen.status == -signal.SIGTERM
+
+
+BUSY = """
+import os
+print("there", flush=True)
+while True:
+    os.getppid()
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("wait_s", [0.3, 0.4, 0.5, 0.6])
+def test_ctrl_c_detaches_from_a_busy_process_at_any_moment(wait_s: float) -> None:
+    """A task that was stopped then would stay so."""
+    with subprocess.Popen(
+        [sys.executable, "-c", BUSY], stdout=subprocess.PIPE, text=True
+    ) as busy:
+        assert busy.stdout is not None
+        assert busy.stdout.readline() == "there\n"
+        trace = subprocess.Popen(
+            [sys.executable, "-m", "harness", "calls", "--pid", str(busy.pid)],
+            stdout=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+        status = Path(f"/proc/{busy.pid}/status")
+        end = time.monotonic() + 60
+        while "TracerPid:\t0\n" in status.read_text() and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(wait_s)
+        trace.send_signal(signal.SIGINT)
+        out, _ = trace.communicate(timeout=60)
+
+        assert trace.returncode == 0
+        assert out.endswith("the process goes on\n")
+        assert "TracerPid:\t0\n" in status.read_text()
+        assert psutil.Process(busy.pid).status() != psutil.STATUS_STOPPED
+        busy.kill()
