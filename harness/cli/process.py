@@ -67,14 +67,14 @@ def _calls_request(options: argparse.Namespace, _: Sequence[str]) -> CallsReques
 
 
 def calls(request: CallsRequest) -> int:
-    """Trace, and print what was seen. 0, or 1 if the command failed."""
+    """Trace a program and print its calls; 1 if a command failed, else 0."""
     if request.pid is not None:
         seen = calls_of_process(request.pid, seconds=request.seconds)
     else:
         seen = calls_of_command(request.command)
     _print(seen)
     if seen.status is None:
-        print("the process goes on")
+        print("the process runs on")
         return 0
     print(f"the program ended {_ending(seen.status)}")
     return 0 if seen.status == 0 or request.pid is not None else 1

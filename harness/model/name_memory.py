@@ -42,11 +42,6 @@ class NameMemory:
     bytes_requested: int
     objects: dict[int, int]
 
-    @property
-    def bytes_allocated(self) -> int:
-        """Bytes of the slab objects."""
-        return sum(size * count for size, count in self.objects.items())
-
 
 def memory_of_names(store: NameStore, classes: Iterable[int]) -> NameMemory:
     """The memory that the names of a store take."""

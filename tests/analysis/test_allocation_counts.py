@@ -9,8 +9,6 @@ from harness.errors import UsageError
 from harness.worker.measure import Count, render_record
 from tests.synthetic import run_of
 
-CLASSES = {"96": 10, "128": 0}
-
 
 def write(path: Path, *, agrees: bool = True) -> Path:
     """A run of ten VMAs, forked twice, on a kernel that copies."""

@@ -161,7 +161,7 @@ def test_ctrl_c_detaches_from_a_busy_process_at_any_moment(wait_s: float) -> Non
         out, _ = trace.communicate(timeout=60)
 
         assert trace.returncode == 0
-        assert out.endswith("the process goes on\n")
+        assert out.endswith("the process runs on\n")
         assert "TracerPid:\t0\n" in status.read_text()
         assert psutil.Process(busy.pid).status() != psutil.STATUS_STOPPED
         busy.kill()

@@ -18,7 +18,6 @@ from harness.analysis.plots.campaign_plots import (
 
 DATA = Path(__file__).parents[3] / "notebooks/data"
 SHARING = load(DATA / "sharing-6.12-arm64.parquet")
-FORMS = ("text/plain", "image/png")
 
 
 def shown(figure: object) -> tuple[dict[str, object], dict[str, dict[str, object]]]:
